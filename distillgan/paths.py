@@ -1,0 +1,58 @@
+"""Where conf/, vendor/, the models, the runs and the cache are."""
+
+import os
+import re
+from pathlib import Path
+
+from distillgan.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+MODEL_SUFFIX = ".distillgan"
+
+
+def conf_dir() -> Path:
+    """Hydra's config folder: the copy inside an installed wheel, else ../conf of a checkout."""
+    packaged = _PACKAGE / "conf"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "conf"
+
+
+def default_home() -> Path:
+    """`paths.home` when no override is given: $DISTILLGAN_HOME, else ./experiments."""
+    return Path(os.environ.get("DISTILLGAN_HOME") or "experiments")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can name a run and a model file on every system.
+
+    Raises:
+        UserError: empty, longer than 80 characters, or with characters other than letters, digits, `_`, `-`, `.`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", name):
+        raise UserError(
+            f"name={name!r} cannot name a model: use 1 to 80 letters, digits, '_', '-' or '.', "
+            "starting with a letter, a digit or '_'"
+        )
+    return name
+
+
+def name_from_folder(folder: Path) -> str:
+    """A valid run name made from a folder's own name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).strip("._-")[:80] or "model"
+
+
+class Home:
+    """The folder that holds all that is made: runs/, models/, audio/ and cache/."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root).expanduser().resolve()
+        self.runs = self.root / "runs"
+        self.models = self.root / "models"
+        self.audio = self.root / "audio"
+        self.cache = self.root / "cache"
+
+    def run(self, name: str) -> Path:
+        return self.runs / name
+
+    def model(self, name: str) -> Path:
+        return self.models / f"{name}{MODEL_SUFFIX}"
