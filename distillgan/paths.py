@@ -49,7 +49,8 @@ class Home:
         self.runs = self.root / "runs"
         self.models = self.root / "models"
         self.audio = self.root / "audio"
-        self.cache = self.root / "cache"
+        self.decoded = self.root / "cache" / "audio"
+        self.demo = self.root / "cache" / "demo"
 
     def run(self, name: str) -> Path:
         return self.runs / name

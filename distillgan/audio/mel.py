@@ -69,8 +69,6 @@ class MelSpec:
             raise UserError(f"the mel of {mine} and of {theirs} differ:\n  {mine}: {self}\n  {theirs}: {other}")
 
 
-
-
 class MelSpectrogram(nn.Module):
     """Wave [B, N] or [B, 1, N] in -1…1 → linear magnitude mel [B, n_mels, N // hop_length]; differentiable.
 
@@ -83,7 +81,13 @@ class MelSpectrogram(nn.Module):
         self.spec = spec
         self.pad = (spec.n_fft - spec.hop_length) // 2
         bank = torchaudio.functional.melscale_fbanks(
-            spec.n_fft // 2 + 1, spec.f_min, spec.f_max, spec.n_mels, spec.sample_rate, norm="slaney", mel_scale="slaney"
+            spec.n_fft // 2 + 1,
+            spec.f_min,
+            spec.f_max,
+            spec.n_mels,
+            spec.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
         )
         self.register_buffer("bank", bank.T.contiguous(), persistent=False)
         self.register_buffer("window", torch.hann_window(spec.n_fft), persistent=False)

@@ -1,0 +1,82 @@
+"""The `distillgan` command: each verb calls the same entry as `python -m distillgan.<verb>`."""
+
+import json
+import sys
+from importlib import import_module
+
+from omegaconf import OmegaConf
+
+from distillgan import __version__
+from distillgan.entry import EXIT_USER_ERROR, report, to_overrides
+from distillgan.errors import UserError
+from distillgan.paths import Home, default_home
+
+_ENTRIES = {
+    "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
+    "generate": "new sound from a model: distillgan generate --model rain --duration 20",
+    "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
+}
+_TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
+
+
+def main() -> None:
+    try:
+        _call(sys.argv[1:])
+    except UserError as error:
+        report(error)
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _call(arguments: list[str]) -> None:
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if verb in ("-h", "--help", "help"):
+        print(_usage())
+    elif verb == "--version":
+        print(f"distillgan {__version__}")
+    elif verb in _ENTRIES:
+        import_module(f"distillgan.{verb}").main(rest)
+    elif verb == "train-vocoder":
+        import_module("distillgan.train").main(_vocoder_overrides(rest))
+    else:
+        raise UserError(f"there is no verb {verb!r}\n{_usage()}")
+
+
+def _usage() -> str:
+    verbs = {**_ENTRIES, "train-vocoder": _TRAIN_VOCODER}
+    lines = [f"  {verb:<14} {words}" for verb, words in verbs.items()]
+    return "\n".join(
+        [
+            "usage: distillgan VERB [overrides]",
+            *lines,
+            "An override may be written key=value or --key value; `distillgan VERB --help` shows them all.",
+        ]
+    )
+
+
+def _vocoder_overrides(arguments: list[str]) -> list[str]:
+    """`NAME …` → a training of the vocoder stage on the recordings that the run of that name was trained on."""
+    if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
+        raise UserError("train-vocoder wants the model's name first: distillgan train-vocoder rain")
+    name, rest = arguments[0], to_overrides(arguments[1:])
+    given = {item.partition("=")[0] for item in rest}
+    overrides = [f"name={name}", "stages=[vocoder]"]
+    if "vocoder" not in given:
+        overrides.append("vocoder=hifigan")
+    if not given & {"data.dir", "data"}:
+        overrides += _recordings_of(name, rest)
+    return overrides + rest
+
+
+def _recordings_of(name: str, overrides: list[str]) -> list[str]:
+    home = next((item.partition("=")[2] for item in overrides if item.startswith("paths.home=")), default_home())
+    config = Home(home).run(name) / "config.yaml"
+    if not config.exists():
+        raise UserError(
+            f"there is no run {name} in {Home(home).runs}: give the recordings that {name} was trained on, data.dir=PATH"
+        )
+    folder = OmegaConf.load(config).data.dir
+    return [] if folder is None else [f"data.dir={json.dumps(folder)}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Decoded audio on disk: every file is decoded once, whatever it is called and wherever it lies.
+
+    <key>.npy    mono float32 [N] at the corpus's rate, before any gain
+    <key>.json   its `Sound`: levels, audio hash, or why it cannot be used
+    files.json   path → size, times and key, so that unchanged files need not be read again to know their key
+
+The key is over the file's bytes, the rate and the decoder. An entry is written whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from distillgan.atomic import replace_file
+from distillgan.audio.io import AudioFileError, printable
+from distillgan.data.decode import DECODER_VERSION, Sound, Unusable, decode
+from distillgan.errors import UserError
+
+_NPY_HEADER_BYTES = 128
+
+
+@dataclass(frozen=True)
+class AudioClip:
+    """One used file: `length` samples at `sample_rate` Hz in a cached .npy, to be multiplied by `gain` (linear).
+
+    `name` is its path in the corpus. Small and picklable: the audio stays on disk.
+    """
+
+    path: Path
+    name: str
+    length: int
+    sample_rate: int
+    gain: float
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """Samples start … start + count as float32 [count], gain applied, zeros past the end.
+
+        Raises:
+            ValueError: a negative start or count.
+            UserError: the cached file is gone or damaged.
+        """
+        if start < 0 or count < 0:
+            raise ValueError(f"start={start} and count={count} must not be negative")
+        samples = np.zeros(count, np.float32)
+        # Mapped for this read only: pages of a standing map would count as this process's memory for ever.
+        try:
+            mapped = np.load(self.path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{printable(self.path)}: the cached audio is gone or damaged: start again") from error
+        found = mapped[start : start + count]
+        np.multiply(found, np.float32(self.gain), out=samples[: len(found)])
+        return samples
+
+
+class AudioCache:
+    """The cache folder for one sample rate in Hz. A context manager: leaving it stores the index of known files."""
+
+    def __init__(self, folder: str | Path, rate: int):
+        self.folder = Path(folder).expanduser()
+        self.rate = rate
+        self._index_path = self.folder / "files.json"
+        self._index = _read_json(self._index_path)
+
+    def __enter__(self) -> "AudioCache":
+        return self
+
+    def __exit__(self, *_) -> None:
+        known = {path: entry for path, entry in self._index.items() if os.path.lexists(path)}
+        _write_json(self._index_path, known)
+
+    def audio_path(self, key: str) -> Path:
+        """Where the audio of the entry `key` lies."""
+        return self.folder / f"{key}.npy"
+
+    def sound(self, path: str | os.PathLike) -> tuple[str, Sound]:
+        """The entry's key and what is known of the file, which is decoded only if no sound entry is there.
+
+        Raises:
+            AudioFileError: the file cannot be read at present; nothing is remembered of that.
+            UserError: the cache cannot be written (disk full, no permission).
+        """
+        try:
+            before = _stamp(path)
+            key = self._known_key(path, before) or self._file_key(path)
+            sound = self._stored(key)
+            if sound is None:
+                sound = self._decode(path, key)
+            if _stamp(path) != before:
+                self._forget(key)
+                raise AudioFileError(path, "unreadable: it changed while it was read: scan again", transient=True)
+        except OSError as error:
+            raise AudioFileError.from_os(path, error) from error
+        self._index[os.path.abspath(path)] = [*before, key]
+        return key, sound
+
+    def _decode(self, path: str | os.PathLike, key: str) -> Sound:
+        try:
+            with replace_file(self.audio_path(key)) as temporary, open(temporary, "wb+") as out:
+                sound = decode(path, out, self.rate)
+        except Unusable as unusable:
+            sound = unusable.sound
+        # After the audio: an entry without its audio is redone, audio without its entry is overwritten.
+        _write_json(self.folder / f"{key}.json", asdict(sound))
+        return sound
+
+    def _stored(self, key: str) -> Sound | None:
+        values = _read_json(self.folder / f"{key}.json")
+        if set(values) != {field.name for field in fields(Sound)}:
+            return None
+        sound = Sound(**values)
+        if not sound.reason:
+            try:
+                size = self.audio_path(key).stat().st_size
+            except OSError:
+                return None
+            if size != _NPY_HEADER_BYTES + 4 * sound.frames:
+                return None
+        return sound
+
+    def _forget(self, key: str) -> None:
+        self.audio_path(key).unlink(missing_ok=True)
+        (self.folder / f"{key}.json").unlink(missing_ok=True)
+
+    def _known_key(self, path: str | os.PathLike, stamp: list[int]) -> str | None:
+        entry = self._index.get(os.path.abspath(path))
+        if isinstance(entry, list) and entry[:-1] == stamp and str(entry[-1]).endswith(self._key_suffix):
+            return entry[-1]
+        return None
+
+    def _file_key(self, path: str | os.PathLike) -> str:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() + self._key_suffix
+
+    @property
+    def _key_suffix(self) -> str:
+        # libsndfile's version too: a newer one may open what this one cannot.
+        return f"-{self.rate}-{DECODER_VERSION}-{sf.__libsndfile_version__}"
+
+
+def _stamp(path: str | os.PathLike) -> list[int]:
+    """What changes when a file's content does."""
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _write_json(path: Path, values: dict) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(values), encoding="ascii")
+
+
+def _read_json(path: Path) -> dict:
+    """{} if it is missing or damaged: everything in the cache can be made again."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

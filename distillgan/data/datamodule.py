@@ -1,0 +1,146 @@
+"""The one DataModule of both trainings: random segments to train on, whole clips to judge by."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from distillgan.audio.augment import Augment
+from distillgan.audio.mel import MelSpec
+from distillgan.data.manifest import AudioClip
+from distillgan.errors import UserError
+
+
+class Segments(Dataset):
+    """Segment number i, a pure function of (seed, i): which clip, where, how augmented.
+
+    So every number drawn for a run follows from its step, and a resumed run sees what an unbroken one would have seen.
+
+    Item: {"wave": float32 [1, samples], "rate": source mel frames per frame made (see `stretch_mel`), "clip": int}.
+    Clips are drawn by length (one shorter than a segment counts as one segment and is padded, at a random place).
+    """
+
+    def __init__(self, clips: Sequence[AudioClip], samples: int, augment: Augment, seed: int):
+        self.clips = list(clips)
+        self.samples = samples
+        self.augment = augment
+        self.seed = seed
+        weights = np.array([max(clip.length, samples) for clip in self.clips], dtype=np.float64)
+        self.cumulative = np.cumsum(weights / weights.sum())
+
+    def __getitem__(self, index: int) -> dict:
+        rng = np.random.default_rng([self.seed, index])
+        number = min(int(np.searchsorted(self.cumulative, rng.random(), side="right")), len(self.clips) - 1)
+        change = self.augment.draw(rng)
+        source = self._cut(self.clips[number], self.augment.source_length(self.samples, change), rng)
+        wave = self.augment.wave(source, self.samples, change, rng)
+        return {"wave": torch.from_numpy(wave)[None], "rate": np.float32(change.rate), "clip": number}
+
+    def _cut(self, clip: AudioClip, count: int, rng: np.random.Generator) -> np.ndarray:
+        spare = clip.length - count
+        if spare < 0:
+            wave = np.zeros(count, np.float32)
+            place = int(rng.integers(0, -spare + 1))
+            wave[place : place + clip.length] = clip.read(0, clip.length)
+            return wave
+        # Draws past the ends are moved onto them: otherwise the first attack and the last decay are hardly ever seen.
+        reach = count // 8
+        start = int(np.clip(rng.integers(-reach, spare + reach + 1), 0, spare))
+        return clip.read(start, count)
+
+
+class StepSampler(Sampler[int]):
+    """Segment numbers of one virtual epoch, counted on from the training steps already done, a share for each rank."""
+
+    def __init__(self, data: "AudioDataModule"):
+        self.data = data
+
+    def __len__(self) -> int:
+        return self.data.epoch_steps * self.data.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        trainer = self.data.trainer
+        world = trainer.world_size if trainer else 1
+        rank = trainer.global_rank if trainer else 0
+        first = (trainer.lightning_module.steps_done if trainer else 0) * self.data.batch_size
+        for number in range(first, first + len(self)):
+            yield number * world + rank
+
+
+class WholeClips(Dataset):
+    """Each clip from its start, at most `seconds` long, padded to whole mel frames: {"wave": [1, samples], "clip"}."""
+
+    def __init__(self, clips: Sequence[AudioClip], spec: MelSpec, seconds: float):
+        self.clips = list(clips)
+        self.hop = spec.hop_length
+        self.limit = max(self.hop * 4, int(seconds * spec.sample_rate) // self.hop * self.hop)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, number: int) -> dict:
+        clip = self.clips[number]
+        frames = max(4, -(-min(clip.length, self.limit) // self.hop))
+        return {"wave": torch.from_numpy(clip.read(0, frames * self.hop))[None], "clip": number}
+
+
+class AudioDataModule(LightningDataModule):
+    """Batches {"wave": float32 [B, 1, samples], "rate": [B], "clip": [B]} for both trainings.
+
+    Args:
+        train, held_out: clips to train on and to judge by; without held-out clips the training clips are judged.
+        spec: the mel of the run.
+        augment: the changes drawn for each segment.
+        batch_size: segments a step (on each rank).
+        segment_frames: mel frames of a segment after stretching; waves are cut `augment.widest_rate` times longer.
+        epoch_steps: steps of a virtual epoch.
+        validation_seconds: the longest piece of a clip that is judged.
+        num_workers: loading processes; 0 loads in the training process.
+        seed: of the segments.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[AudioClip],
+        held_out: Sequence[AudioClip],
+        spec: MelSpec,
+        augment: Augment,
+        batch_size: int,
+        segment_frames: int,
+        epoch_steps: int,
+        validation_seconds: float,
+        num_workers: int,
+        seed: int,
+    ):
+        super().__init__()
+        for key, value, least in (
+            ("batch_size", batch_size, 1),
+            ("segment_frames", segment_frames, 8),
+            ("epoch_steps", epoch_steps, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise UserError(f"{key}={value} must be at least {least}")
+        self.batch_size = batch_size
+        self.epoch_steps = epoch_steps
+        self.num_workers = num_workers
+        samples = (int(np.ceil(segment_frames * augment.widest_rate)) + 1) * spec.hop_length
+        if augment.widest_rate == 1.0:
+            samples = segment_frames * spec.hop_length
+        self.segments = Segments(train, samples, augment, seed)
+        self.judged = WholeClips(held_out or train, spec, validation_seconds)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(
+            self.segments,
+            batch_size=self.batch_size,
+            sampler=StepSampler(self),
+            num_workers=self.num_workers,
+            persistent_workers=False,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.judged, batch_size=1, shuffle=False)

@@ -1,0 +1,169 @@
+"""What a corpus consists of: one entry a file, used or skipped with its reason, as it is stored in a run."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from distillgan.atomic import replace_file
+from distillgan.audio.io import printable
+from distillgan.data.cache import AudioCache, AudioClip
+from distillgan.errors import UserError
+
+FORMAT = "distillgan manifest 1"
+TRAIN, HELD_OUT = "train", "held_out"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the corpus.
+
+    `path` is relative to the corpus folder, with "/" (bytes that are no text as surrogates, as Python reads them).
+    A used file has no `reason`, a `split`, and everything else filled; a skipped one has a `reason`, no `split`, and
+    what was known by then. `note` says what its owner may want to know of a used file. `seconds`, `source_rate` (Hz)
+    and `channels` describe the file itself; `peak_dbfs` (dBFS) and `frames` (samples) its mono sound at the corpus's
+    rate, before `gain_db` (dB). `cache_key` finds that sound in the cache.
+    """
+
+    path: str
+    reason: str = ""
+    note: str = ""
+    seconds: float = 0.0
+    source_rate: int = 0
+    channels: int = 0
+    peak_dbfs: float | None = None
+    gain_db: float = 0.0
+    frames: int = 0
+    audio_hash: str = ""
+    cache_key: str = ""
+    split: str = ""
+
+    @property
+    def status(self) -> Literal["used", "skipped"]:
+        return "skipped" if self.reason else "used"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A scanned corpus: `entries` in the order of their paths, `sample_rate` in Hz of the cached sound.
+
+    `other_files` counts what is no audio and was not looked at.
+    """
+
+    folder: str
+    sample_rate: int
+    entries: list[Entry] = field(default_factory=list)
+    other_files: int = 0
+
+    @property
+    def used(self) -> list[Entry]:
+        return [entry for entry in self.entries if not entry.reason]
+
+    @property
+    def skipped(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.reason]
+
+    @property
+    def minutes(self) -> float:
+        """Length of the used files."""
+        return sum(entry.seconds for entry in self.used) / 60
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the sounds in use, whatever they are called: the same for the same corpus anywhere."""
+        return hashlib.sha256("\n".join(sorted(entry.audio_hash for entry in self.used)).encode()).hexdigest()
+
+    def clips(self, cache_folder: str | Path, split: str | None = None) -> list[AudioClip]:
+        """The used files of one split (`train`, `held_out`; both without), ready to read from the cache of the scan."""
+        cache = AudioCache(cache_folder, self.sample_rate)
+        return [
+            AudioClip(
+                path=cache.audio_path(entry.cache_key),
+                name=entry.path,
+                length=entry.frames,
+                sample_rate=self.sample_rate,
+                gain=10 ** (entry.gain_db / 20),
+            )
+            for entry in self.used
+            if split in (None, entry.split)
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, whole or not at all. Raises UserError if the disk refuses."""
+        values = {
+            "format": FORMAT,
+            "folder": self.folder,
+            "sample_rate": self.sample_rate,
+            "minutes": self.minutes,
+            "fingerprint": self.fingerprint,
+            "other_files": self.other_files,
+            "entries": [{"status": entry.status, **asdict(entry)} for entry in self.entries],
+        }
+        text = json.dumps(values, indent=1, ensure_ascii=False)
+        with replace_file(path) as temporary:
+            # A lone surrogate is no UTF-8; its backslash form is just JSON's own escape for it.
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Manifest":
+        """Read what `save` wrote. Raises UserError, naming the file and the fault, for anything else."""
+        try:
+            values = json.loads(Path(path).read_bytes())
+            return _parse(values)
+        except (OSError, ValueError, RecursionError) as error:
+            fault = error.strerror if isinstance(error, OSError) else error
+            raise UserError(
+                f"{printable(path)}: not a usable manifest ({fault}): train again to have the folder scanned anew"
+            ) from error
+
+
+def _parse(values: object) -> Manifest:
+    """Raises ValueError with the fault."""
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT!r}")
+    manifest = Manifest(
+        folder=_take(values, "folder", str, "manifest"),
+        sample_rate=_take(values, "sample_rate", int, "manifest"),
+        other_files=_take(values, "other_files", int, "manifest"),
+        entries=[_parse_entry(entry, i) for i, entry in enumerate(_take(values, "entries", list, "manifest"))],
+    )
+    if manifest.sample_rate <= 0:
+        raise ValueError(f"sample_rate is {manifest.sample_rate}")
+    if _take(values, "fingerprint", str, "manifest") != manifest.fingerprint:
+        raise ValueError("its fingerprint does not match its entries")
+    return manifest
+
+
+def _parse_entry(values: object, index: int) -> Entry:
+    where = f"entry {index}"
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} is not an object")
+    found = {}
+    for item in fields(Entry):
+        if item.name == "peak_dbfs" and values.get(item.name, 0) is None:
+            found[item.name] = None
+        else:
+            found[item.name] = _take(values, item.name, float if item.name == "peak_dbfs" else item.type, where)
+    entry = Entry(**found)
+    if values.get("status") != entry.status:
+        raise ValueError(f"{where}: status is {values.get('status')!r}, but its reason is {entry.reason!r}")
+    if entry.split not in (("",) if entry.reason else (TRAIN, HELD_OUT)):
+        raise ValueError(f"{where}: split is {entry.split!r}")
+    if min(entry.seconds, entry.source_rate, entry.channels, entry.frames) < 0:
+        raise ValueError(f"{where}: a length, rate or number of channels is negative")
+    if not entry.reason and not (entry.frames and entry.audio_hash and entry.cache_key):
+        raise ValueError(f"{where}: frames, audio_hash or cache_key is missing")
+    return entry
+
+
+def _take(values: dict, name: str, kind: type, where: str):
+    if name not in values:
+        raise ValueError(f"{where}: {name} is missing")
+    value = values[name]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise ValueError(f"{where}: {name} is {value!r}, not of type {kind.__name__}")
+    return value

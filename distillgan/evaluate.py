@@ -1,0 +1,150 @@
+"""`python -m distillgan.evaluate`: how well a model reconstructs recordings, those it knows and those held out."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from distillgan import device as devices
+from distillgan import entry
+from distillgan.atomic import replace_file
+from distillgan.audio.io import printable
+from distillgan.audio.mel import MelSpectrogram, from_log1p, to_log1p
+from distillgan.data.cache import AudioClip
+from distillgan.data.corpus import prepare_corpus
+from distillgan.errors import UserError
+from distillgan.library.catalog import find_model
+from distillgan.paths import Home
+from distillgan.render.engine import Model
+from distillgan.vae.losses import KLDivergence, active_dimensions, mel_error_db
+
+TRAINING, HELD_OUT = "training", "held out"
+_PIECE_FRAMES = 4096  # 48 s of mel at once; longer files are reconstructed in pieces
+
+
+@dataclass(frozen=True)
+class Score:
+    """One file: its error and that of the best constant spectrum, in dB, and how many mel frames it has."""
+
+    path: str
+    part: str
+    error_db: float
+    constant_db: float
+    frames: int
+
+
+def evaluate(config: DictConfig) -> dict:
+    """Reconstruct every file; print a table, write it as JSON, and return it.
+
+    The error is the mean absolute difference of the mels in dB, both floored `floor_db` under the clip's peak. Beside
+    it stands the error of that clip's own best constant spectrum (its median), the best that a model without time
+    could do. Files that the model was trained on are told from others by the content hashes in its header.
+
+    Raises:
+        UserError: something the user can mend.
+    """
+    if not config.floor_db > 0:
+        raise UserError(f"floor_db={config.floor_db} must be positive")
+    console = Console(soft_wrap=True)
+    home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    path = find_model(home, config.model)
+    model = Model.load(path, device)
+    manifest = prepare_corpus(config.data.dir, home, model.spec, console)
+    known = set(model.header.corpus["train"])
+    mel = MelSpectrogram(model.spec).to(device)
+    scores, nats = [], []
+    for file, clip in zip(manifest.used, manifest.clips(home.decoded), strict=True):
+        score, per_dimension = _score(model, mel, clip, config.floor_db, file.audio_hash in known)
+        scores.append(score)
+        nats.append(per_dimension)
+    per_dimension = torch.stack(nats).mean(0)
+    result = {
+        "model": model.header.name,
+        "fingerprint": model.header.fingerprint,
+        "floor_db": config.floor_db,
+        "parts": {part: _summary([s for s in scores if s.part == part]) for part in (TRAINING, HELD_OUT)},
+        "kl_nats_per_frame": float(per_dimension.sum()),
+        "active_dimensions": active_dimensions(per_dimension),
+        "latent_dim": model.network.latent_dim,
+        "files": [asdict(score) for score in scores],
+    }
+    console.print(_table(result, scores))
+    report = home.root / "evaluations" / f"{path.stem}.json"
+    with replace_file(report) as temporary:
+        temporary.write_text(json.dumps(result, indent=1))
+    console.print(f"written to {report}", highlight=False)
+    return result
+
+
+@torch.inference_mode()
+def _score(
+    model: Model, mel: MelSpectrogram, clip: AudioClip, floor_db: float, known: bool
+) -> tuple[Score, torch.Tensor]:
+    hop, device = model.spec.hop_length, mel.window.device
+    frames = max(4, -(-clip.length // hop))
+    mels, decoded, nats = [], [], []
+    for start in range(0, frames, _PIECE_FRAMES):
+        count = min(_PIECE_FRAMES, frames - start)
+        wave = torch.from_numpy(clip.read(start * hop, max(4, count) * hop))[None].to(device)
+        mels.append(mel(wave)[..., :count])
+        mean, log_variance = model.network.encode(to_log1p(mels[-1], model.spec))
+        decoded.append(from_log1p(model.network.decode(mean, count), model.spec))
+        nats.append(KLDivergence.per_dimension(mean, log_variance))
+    true, made = torch.cat(mels, -1)[0], torch.cat(decoded, -1)[0]
+    constant = true.median(dim=-1, keepdim=True).values.expand_as(true)
+    score = Score(
+        clip.name,
+        TRAINING if known else HELD_OUT,
+        mel_error_db(true, made, floor_db),
+        mel_error_db(true, constant, floor_db),
+        frames,
+    )
+    return score, torch.stack(nats).mean(0).cpu()
+
+
+def _summary(scores: list[Score]) -> dict | None:
+    """Means over the files, and over all their frames together."""
+    if not scores:
+        return None
+    frames = sum(score.frames for score in scores)
+    return {
+        "files": len(scores),
+        "error_db": sum(s.error_db for s in scores) / len(scores),
+        "error_db_by_frames": sum(s.error_db * s.frames for s in scores) / frames,
+        "constant_db": sum(s.constant_db for s in scores) / len(scores),
+    }
+
+
+def _table(result: dict, scores: list[Score]) -> Table:
+    table = Table(
+        title=f"{result['model']}: reconstruction error, floor {result['floor_db']:g} dB under each peak",
+        title_justify="left",
+        caption=f"{result['active_dimensions']} of {result['latent_dim']} dimensions active, "
+        f"{result['kl_nats_per_frame']:.1f} nats a frame",
+        caption_justify="left",
+    )
+    table.add_column("file", overflow="fold")
+    table.add_column("part")
+    table.add_column("error dB", justify="right")
+    table.add_column("constant spectrum dB", justify="right")
+    for score in scores:
+        table.add_row(Text(printable(score.path)), score.part, f"{score.error_db:.2f}", f"{score.constant_db:.2f}")
+    for part, means in result["parts"].items():
+        if means is not None:
+            table.add_section()
+            words = f"mean of {means['files']} files (by frames {means['error_db_by_frames']:.2f})"
+            table.add_row(words, part, f"{means['error_db']:.2f}", f"{means['constant_db']:.2f}", style="bold")
+    return table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    entry.run(evaluate, "evaluate", sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    main()

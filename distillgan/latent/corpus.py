@@ -1,0 +1,78 @@
+"""The corpus as its own latents, kept in the model file: what new sound is drawn from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distillgan.audio.mel import MelSpectrogram, to_log1p
+from distillgan.data.manifest import AudioClip
+from distillgan.vae.network import VAENetwork
+
+MAX_FRAMES = 20_000  # about half an hour; more would make the model file, not the sound, larger
+_PIECE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class CorpusLatents:
+    """Posterior means of pieces of the corpus, one after another.
+
+    z: float32 [F, D]; starts: int64 [P + 1], piece p is z[starts[p]:starts[p + 1]], contiguous in one recording.
+    """
+
+    z: Tensor
+    starts: Tensor
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """As stored in a model file: half precision, a hundredth of the posterior's own width."""
+        return {"latent.z": self.z.half(), "latent.starts": self.starts}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "CorpusLatents":
+        return cls(tensors["latent.z"].float(), tensors["latent.starts"])
+
+    @property
+    def pieces(self) -> int:
+        return len(self.starts) - 1
+
+    def piece(self, number: int) -> Tensor:
+        """[frames, D]"""
+        return self.z[self.starts[number] : self.starts[number + 1]]
+
+
+def encode_corpus(
+    network: VAENetwork,
+    mel: MelSpectrogram,
+    clips: Sequence[AudioClip],
+    progress: Callable[[int, int], None] | None = None,
+) -> CorpusLatents:
+    """Posterior means of the clips, whole if they come to at most MAX_FRAMES, else of pieces spread evenly over them."""
+    spec, device = mel.spec, next(network.parameters()).device
+    latent_samples = spec.hop_length * network.stride
+    pieces = _choose_pieces([clip.length for clip in clips], latent_samples, int(_PIECE_SECONDS * spec.sample_rate))
+    means = []
+    with torch.no_grad():
+        for done, (number, start, count) in enumerate(pieces):
+            wave = torch.from_numpy(clips[number].read(start, -(-count // latent_samples) * latent_samples))
+            mean, _ = network.encode(to_log1p(mel(wave[None].to(device)), spec))
+            means.append(mean[0].T.float().cpu())
+            if progress is not None:
+                progress(done + 1, len(pieces))
+    starts = np.cumsum([0] + [len(mean) for mean in means])
+    return CorpusLatents(torch.cat(means), torch.from_numpy(starts.astype(np.int64)))
+
+
+def _choose_pieces(lengths: list[int], latent_samples: int, piece_samples: int) -> list[tuple[int, int, int]]:
+    """(clip, first sample, samples) of the pieces to encode."""
+    pieces = [
+        (number, start, min(piece_samples, length - start))
+        for number, length in enumerate(lengths)
+        for start in range(0, length, piece_samples)
+    ]
+    total = sum(-(-count // latent_samples) for _, _, count in pieces)
+    if total <= MAX_FRAMES:
+        return pieces
+    kept = np.unique(np.linspace(0, len(pieces) - 1, max(1, int(len(pieces) * MAX_FRAMES / total))).round().astype(int))
+    return [pieces[i] for i in kept]

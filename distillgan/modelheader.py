@@ -1,0 +1,202 @@
+"""The JSON header of a `.distillgan` file: what is in it, and the checks that it passes in both directions."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import safetensors
+import torch
+
+import distillgan
+from distillgan.audio.mel import MelSpec
+from distillgan.errors import UserError
+from distillgan.paths import check_name
+
+SCHEMA = 2
+
+_SEAL_LENGTH = len(',"sha256":""}') + 64
+_NUMBER = (int, float)
+_OPTIONAL = (dict, type(None))
+_STAGE = {"steps": int, "seconds": _NUMBER, "date": str}
+_WORDS = {
+    int: "a whole number",
+    str: "a text",
+    dict: "a JSON object",
+    _NUMBER: "a number",
+    _OPTIONAL: "a JSON object or null",
+}
+
+
+def utc_now() -> str:
+    """The time now, ISO 8601 in UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def package_versions() -> dict[str, str]:
+    """The versions that shape a model: of distillgan, torch and safetensors."""
+    packages = (distillgan, torch, safetensors)
+    return {package.__name__: str(package.__version__) for package in packages}
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that is known of a model without its tensors.
+
+    mel: the only mel its VAE and vocoder understand.
+    vae: arguments of the VAE network.
+    vocoder: None, or {"name": "hifigan", "generator": {arguments of the generator}}.
+    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}.
+    training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
+    checksums: tensor name → SHA-256; `write_model` fills it in.
+    extra: fields of the same schema that this version does not know. They are kept and written back: a schema number
+        rises when an old program could no longer read a file rightly, so an unknown field is an addition, and whoever
+        adds a vocoder with an older program should lose nothing.
+    """
+
+    name: str
+    mel: MelSpec
+    vae: dict[str, Any]
+    corpus: dict[str, Any]
+    training: dict[str, Any]
+    vocoder: dict[str, Any] | None = None
+    licence: str = ""
+    note: str = ""
+    created: str = field(default_factory=utc_now)
+    versions: dict[str, str] = field(default_factory=package_versions)
+    checksums: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that name the weights: equal for equal tensors, whatever the name, note or dates."""
+        return _sha256(_dump(sorted(self.checksums.items())))[:16]
+
+    def to_json(self) -> str:
+        """The header as compact JSON with its own checksum. Numbers that JSON lacks (NaN, infinity) become null.
+
+        Raises:
+            TypeError: a value is no plain text, number, bool, list, dict or None.
+        """
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extra"}
+        values = _plain({**self.extra, **values, "mel": self.mel.to_dict()})
+        return _sealed(_dump(values))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Header":
+        """Raises UserError, which says what is wrong but not in which file: a newer schema, a field missing or of the
+        wrong type, a checksum that does not match."""
+        values = parse_object(text, "its distillgan header")
+        if type(values.get("schema")) is int and values["schema"] > SCHEMA:
+            raise UserError(
+                f"made by a newer distillgan: its schema is {show(values['schema'])}, this one reads {SCHEMA}. "
+                "Update distillgan"
+            )
+        _check(values, {"schema": int, "sha256": str}, "")
+        if values["schema"] != SCHEMA:
+            raise UserError(f"its schema is {show(values['schema'])}, this distillgan reads {SCHEMA}: retrain")
+        if _sealed(text[:-_SEAL_LENGTH] + "}") != text:
+            raise UserError("damaged or edited: its header does not match its checksum. Copy it again, or retrain")
+        del values["sha256"]
+        _check_fields(values)
+        known = {item.name for item in fields(cls)} - {"extra"}
+        extra = {key: value for key, value in values.items() if key not in known}
+        return cls(**{key: values[key] for key in known - {"mel"}}, mel=_mel(values["mel"]), extra=extra)
+
+
+def parse_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """A JSON object from text or UTF-8 bytes. Raises UserError if it is none; `what` names it."""
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8")
+        values = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise UserError(f"damaged: {what} is not UTF-8 text ({error.reason}). Copy it again, or retrain") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"damaged: {what} is not JSON ({show(error)}). Copy it again, or retrain") from None
+    if not isinstance(values, dict):
+        raise UserError(f"damaged: {what} is not a JSON object but {show(values)}. Copy it again, or retrain")
+    return values
+
+
+def show(value: Any) -> str:
+    """A value from a file as one short line: no control characters, at most 60 characters."""
+    text = ascii(value) if not isinstance(value, Exception) else ascii(str(value))[1:-1]
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_fields(values: dict[str, Any]) -> None:
+    top = {"name": str, "created": str, "mel": dict, "vae": dict, "vocoder": _OPTIONAL, "corpus": dict}
+    top |= {"training": dict, "licence": str, "note": str, "versions": dict, "checksums": dict}
+    _check(values, top, "")
+    # The name ends up in paths: "../../x" in a file from a stranger must not
+    check_name(values["name"])
+    _check(values["corpus"], {"fingerprint": str, "minutes": _NUMBER, "files": int}, "corpus.")
+    _check(values["training"], {"vae": dict, "vocoder": _OPTIONAL}, "training.")
+    _check(values["training"]["vae"], _STAGE, "training.vae.")
+    if values["training"]["vocoder"] is not None:
+        _check(values["training"]["vocoder"], _STAGE, "training.vocoder.")
+    if values["vocoder"] is not None:
+        _check(values["vocoder"], {"name": str, "generator": dict}, "vocoder.")
+    _check(values["versions"], dict.fromkeys(values["versions"], str), "versions.")
+    _check(values["checksums"], dict.fromkeys(values["checksums"], str), "checksums.")
+    try:
+        offset = datetime.fromisoformat(values["created"]).utcoffset()
+    except ValueError:
+        offset = None
+    if offset != timedelta(0):
+        raise UserError(f"its header field created={show(values['created'])} is not an ISO 8601 time in UTC")
+
+
+def _check(values: dict[str, Any], table: dict[str, Any], where: str) -> None:
+    """`table` maps a field to its type; `where` is the path of `values` in the header."""
+    for key, kind in table.items():
+        if key not in values:
+            raise UserError(f"its header lacks the field {where}{key}: not a header of distillgan, retrain")
+        value = values[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UserError(f"its header field {where}{show(key)[1:-1]} must be {_WORDS[kind]}, not {show(value)}")
+
+
+def _mel(values: dict[str, Any]) -> MelSpec:
+    try:
+        spec = MelSpec.from_dict(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"its header field mel holds a value that is no number ({show(error)})") from None
+    # MelSpec converts its fields: 2048.5 would become 2048, and "2048" a number
+    changed = [key for key, value in spec.to_dict().items() if value != values[key] or isinstance(values[key], bool)]
+    if changed:
+        raise UserError(f"its header field mel.{changed[0]}={show(values[changed[0]])} is not a number of its kind")
+    return spec
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, keys as text, NaN and infinity as None: what JSON can hold."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _sha256(text: str) -> str:
+    # Text from a stranger's file may hold lone surrogates
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _sealed(text: str) -> str:
+    """A JSON object with the checksum of its text as one more, last field."""
+    return f'{text[:-1]},"sha256":"{_sha256(text)}"}}'

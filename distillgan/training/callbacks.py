@@ -1,0 +1,127 @@
+"""Callbacks of both trainings: the budget, the NaN stop, the progress bar."""
+
+import math
+import time
+from datetime import timedelta
+
+import lightning as L
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from distillgan.errors import UserError
+
+
+class Budget(L.Callback):
+    """Ends a stage at the module's `max_steps` or after `max_time`, and keeps count of its seconds over resumes."""
+
+    def __init__(self, max_time: timedelta | None):
+        self.max_seconds = math.inf if max_time is None else max_time.total_seconds()
+        self._before = 0.0
+        self._started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time trained so far, earlier runs included."""
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def spent(self, module: L.LightningModule) -> bool:
+        return module.steps_done >= module.max_steps or self.seconds >= self.max_seconds
+
+    def share(self, module: L.LightningModule) -> float:
+        """How much of the budget is used up, 0…1, by whichever limit is nearer."""
+        return min(1.0, max(module.steps_done / module.max_steps, self.seconds / self.max_seconds))
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if self.spent(module):
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._before, self._started = self.seconds, None
+
+    def state_dict(self) -> dict:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._before = state["seconds"]
+
+
+class StopOnNaN(L.Callback):
+    """Ends the training at the first loss or gradient that is no number, before weights or checkpoints take it in."""
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients)).sum())):
+            self._stop(module)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not bool(torch.isfinite(outputs["loss"])):
+            self._stop(module)
+
+    def _stop(self, module: L.LightningModule) -> None:
+        raise UserError(
+            f"the loss became NaN or infinite at step {module.steps_done}. The last checkpoint and the model are kept "
+            "as they were before. Run the same command again with a lower learning rate (half of it), or with "
+            "trainer.precision=32-true if it was lower"
+        )
+
+
+class Progress(L.Callback):
+    """A bar with step, losses, steps a second and time left; a plain line every half minute where there is no terminal.
+
+    `budget` and `title` are set by the stage.
+    """
+
+    _PLAIN_SECONDS = 30.0
+
+    def __init__(self):
+        self.budget: Budget
+        self.title = ""
+        self._bar: RichProgress | None = None
+        self._console = Console()
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._first_step, self._first_time = module.steps_done, time.monotonic()
+        self._first_share = self.budget.share(module)
+        self._last_line = self._first_time
+        if self._console.is_terminal and trainer.is_global_zero:
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[text]}"),
+                TimeElapsedColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task(self.title, total=1.0, completed=self._first_share, text="")
+            self._bar.start()
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.budget.share(module), text=self._text(trainer, module))
+        elif trainer.is_global_zero and time.monotonic() - self._last_line >= self._PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            print(f"{self.title}: {self._text(trainer, module)}", flush=True)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        elif trainer.is_global_zero:
+            print(f"{self.title}: {self._text(trainer, module)}", flush=True)
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _text(self, trainer: L.Trainer, module: L.LightningModule) -> str:
+        passed = max(1e-6, time.monotonic() - self._first_time)
+        done = self.budget.share(module) - self._first_share
+        left = timedelta(seconds=round(passed * (1 - self._first_share - done) / done)) if done > 0 else "?"
+        values = "  ".join(f"{k} {float(v):.3g}" for k, v in trainer.progress_bar_metrics.items() if k != "v_num")
+        speed = (module.steps_done - self._first_step) / passed
+        return f"step {module.steps_done}  {values}  {speed:.2f} steps/s  {left} left"

@@ -1,0 +1,64 @@
+"""Ctrl-C and SIGTERM: a training stops at the end of its step, keeps what it has, and leaves with 130 or 143."""
+
+import signal
+from types import FrameType
+
+import lightning as L
+
+
+class Interrupted(Exception):
+    """A signal came while nothing was being trained."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
+class InterruptGuard(L.Callback):
+    """As a context manager it owns SIGINT and SIGTERM; as a callback it ends the training at the next step.
+
+    The first signal during training only asks for the end. A second one, or one outside training, raises `Interrupted`.
+    `signum` is the signal that came, or None.
+    """
+
+    def __init__(self):
+        self.signum: int | None = None
+        self._training = False
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> "InterruptGuard":
+        self._install(self._previous)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.signum is None else 128 + self.signum
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        # Lightning has just put its own SIGTERM handler in place, which would raise in the middle of the loop.
+        self._install({})
+        self._training = True
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if self.signum is not None:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._training = False
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        self._training = False
+
+    def _install(self, previous: dict) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            previous[signum] = signal.signal(signum, self._handle)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if not self._training or self.signum is not None:
+            self.signum = signum
+            raise Interrupted(signum)
+        self.signum = signum

@@ -1,0 +1,69 @@
+"""From a stage's best checkpoint to the model file."""
+
+from torch import Tensor
+
+from distillgan.audio.mel import MelSpec
+from distillgan.data.manifest import HELD_OUT, Manifest
+from distillgan.latent.corpus import CorpusLatents
+from distillgan.modelfile import read_model, replace_vocoder, write_model
+from distillgan.modelheader import Header, utc_now
+from distillgan.training.run import Run
+from distillgan.training.stages import Fitted
+from distillgan.vae.network import VAENetwork
+
+
+def pack_vae(
+    run: Run,
+    fitted: Fitted,
+    network: VAENetwork,
+    network_args: dict,
+    latents: CorpusLatents,
+    spec: MelSpec,
+    manifest: Manifest,
+    measured: dict,
+    licence: str,
+    note: str,
+) -> None:
+    """Write the model file: the VAE and the corpus's latents anew; a vocoder that is in the old file stays.
+
+    `measured` joins the training statistics of the header. Raises UserError if the disk refuses; the old file stays.
+    """
+    statistics = {**_statistics(fitted), "held_out_error_db": fitted.error, **measured}
+    vocoder, vocoder_statistics, vocoder_tensors = None, None, {}
+    if run.model_path.exists():
+        old, vocoder_tensors = read_model(run.model_path, "vocoder.")
+        vocoder, vocoder_statistics = old.vocoder, old.training["vocoder"]
+    header = Header(
+        name=run.name,
+        mel=spec,
+        vae=network_args,
+        vocoder=vocoder,
+        corpus={
+            "fingerprint": manifest.fingerprint,
+            "minutes": manifest.minutes,
+            "files": len(manifest.used),
+            "train": sorted(entry.audio_hash for entry in manifest.used if entry.split != HELD_OUT),
+            "held_out": sorted(entry.audio_hash for entry in manifest.used if entry.split == HELD_OUT),
+        },
+        training={"vae": statistics, "vocoder": vocoder_statistics},
+        licence=licence,
+        note=note,
+    )
+    weights = {f"vae.{name}": tensor.cpu() for name, tensor in network.state_dict().items()}
+    write_model(run.model_path, header, weights | latents.to_tensors() | vocoder_tensors)
+
+
+def pack_vocoder(run: Run, fitted: Fitted, description: dict, tensors: dict[str, Tensor]) -> None:
+    """Put a vocoder's folded weights into the model file: `description` is {"name", "generator": arguments}."""
+    statistics = {**_statistics(fitted), "held_out_mel_error": fitted.error}
+    replace_vocoder(run.model_path, description, statistics, tensors)
+
+
+def _statistics(fitted: Fitted) -> dict:
+    return {
+        "steps": fitted.steps,
+        "packed_step": int(fitted.checkpoint["steps_done"]),
+        "seconds": round(fitted.seconds, 1),
+        "date": utc_now(),
+        "finished": fitted.finished,
+    }

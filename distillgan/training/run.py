@@ -1,0 +1,88 @@
+"""The folder of one run: its configuration, its manifest, and a folder a stage with checkpoints and previews."""
+
+import json
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from distillgan.atomic import replace_file
+from distillgan.data.manifest import Manifest
+from distillgan.errors import UserError
+from distillgan.paths import Home
+
+MANIFEST = "manifest.json"
+CONFIG = "config.yaml"
+SIGNATURE = "signature.json"
+
+
+class Run:
+    """`runs/<name>/` of a home, and the model file that comes of it."""
+
+    def __init__(self, home: Home, name: str):
+        self.name = name
+        self.folder = home.run(name)
+        self.model_path = home.model(name)
+        self._home = home
+
+    def stage(self, stage: str) -> Path:
+        return self.folder / stage
+
+    def set_aside(self) -> str | None:
+        """Rename the run and its model to `<name>.old-N`, the first free N; that name, or None if there was neither."""
+        if not self.folder.exists() and not self.model_path.exists():
+            return None
+        number = 1
+        while (
+            self._home.run(f"{self.name}.old-{number}").exists()
+            or self._home.model(f"{self.name}.old-{number}").exists()
+        ):
+            number += 1
+        old = f"{self.name}.old-{number}"
+        if self.folder.exists():
+            self.folder.rename(self._home.run(old))
+        if self.model_path.exists():
+            self.model_path.rename(self._home.model(old))
+        return old
+
+    def write(self, config: DictConfig, manifest: Manifest) -> None:
+        with replace_file(self.folder / CONFIG) as temporary:
+            temporary.write_text(OmegaConf.to_yaml(config, resolve=True))
+        manifest.save(self.folder / MANIFEST)
+
+    def check_signature(self, stage: str, signature: dict) -> None:
+        """Note what a stage's weights depend on, or compare it with what was noted when the stage began.
+
+        Raises:
+            UserError: something differs, so that its checkpoints cannot be gone on from; lists each difference.
+        """
+        path = self.stage(stage) / SIGNATURE
+        if path.exists():
+            try:
+                noted = _flat(json.loads(path.read_text()))
+            except ValueError as error:
+                raise UserError(f"{path} is damaged ({error}): begin anew with resume=never") from error
+            asked = _flat(json.loads(json.dumps(signature)))
+            differing = [
+                f"  {key}: {noted.get(key, 'absent')} in the run, {asked.get(key, 'absent')} now"
+                for key in sorted(noted.keys() | asked.keys())
+                if noted.get(key) != asked.get(key)
+            ]
+            if differing:
+                raise UserError(
+                    f"run {self.name} ({self.folder}) cannot go on, it was begun with other values:\n"
+                    + "\n".join(differing)
+                    + f"\nChoose another name=, or resume=never to begin anew ({self.name} is kept as {self.name}.old-N)"
+                )
+            return
+        with replace_file(path) as temporary:
+            temporary.write_text(json.dumps(signature, indent=1))
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,42 @@
+"""Values that follow from the size of the corpus and the device: filled in where the configuration says null."""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+_CPU_STEPS = ((2, 2000), (10, 4000), (60, 8000), (float("inf"), 16000))  # (minutes up to, VAE steps)
+
+
+@dataclass(frozen=True)
+class Choice:
+    key: str
+    value: object
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value} ({self.why})"
+
+
+def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
+    """Set each value that is null in `config` and return what was chosen, with the reason in words.
+
+    `minutes` is the length of the training files, `device` a type of `torch.device`.
+    """
+    on_gpu = device != "cpu"
+    steps = next(steps for limit, steps in _CPU_STEPS if minutes <= limit)
+    corpus = f"{minutes:.1f} minutes to train on"
+    choices = [
+        Choice("model.max_steps", steps * (5 if on_gpu else 1), f"{corpus}, {device}"),
+        Choice("data.batch_size", 32 if on_gpu else 16, device),
+        Choice("data.num_workers", 4 if on_gpu else 0, device),
+    ]
+    if config.vocoder.name is not None:
+        choices += [
+            Choice("vocoder.max_steps", 100_000 if on_gpu else 2000, device),
+            Choice("vocoder.data.num_workers", 4 if on_gpu else 0, device),
+        ]
+    made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]
+    with open_dict(config):
+        for choice in made:
+            OmegaConf.update(config, choice.key, choice.value)
+    return made

@@ -1,0 +1,150 @@
+"""LightningModule of the VAE: automatic optimisation, weights averaged over the run."""
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from distillgan.audio.augment import stretch_mel
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.vae.losses import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
+from distillgan.vae.network import VAENetwork
+
+
+class VAEModule(L.LightningModule):
+    """Trains a `VAENetwork` on batches of the shared DataModule.
+
+    Every random number of a step comes from a generator seeded by (seed, step), so a resumed run equals an unbroken
+    one with no random state to keep.
+
+    Args:
+        spec: fields of the run's `MelSpec`.
+        network: arguments of `VAENetwork`.
+        lr, betas, weight_decay: of AdamW; `lr` rises over the first `lr_warmup_steps`.
+        ema_decay: of the averaged weights, which are what is judged and packed.
+        kl: arguments of `KLDivergence`.
+        clip_norm: gradient norm above which gradients are scaled down.
+        max_steps: steps of the whole training.
+        seed: of the noise.
+    """
+
+    def __init__(
+        self,
+        spec: dict,
+        network: dict,
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+        lr_warmup_steps: int,
+        ema_decay: float,
+        kl: dict,
+        clip_norm: float,
+        segment_frames: int,
+        max_steps: int,
+        seed: int,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        self.spec = MelSpec.from_dict(spec)
+        self.mel = MelSpectrogram(self.spec)
+        self.network = VAENetwork(**network)
+        self.averaged = AveragedModel(self.network, multi_avg_fn=_ramped_average(ema_decay)).requires_grad_(False)
+        self.reconstruction_loss = ReconstructionLoss()
+        self.kl = KLDivergence(**kl)
+        self.max_steps = max_steps
+        self.steps_done = 0
+        self._judged: list[tuple[float, Tensor]] = []
+        self._measured: dict[str, float] = {}
+
+    def training_step(self, batch: dict, batch_idx: int) -> Tensor:
+        frames = self.hparams.segment_frames
+        with torch.no_grad():
+            target = to_log1p(stretch_mel(self.mel(batch["wave"]), batch["rate"], frames), self.spec)
+        noise = torch.Generator(device=self.device).manual_seed(self.hparams.seed * 1_000_003 + self.steps_done)
+        mean, log_variance = self.network.encode(target)
+        z = mean + (log_variance / 2).exp() * torch.randn(
+            mean.shape, generator=noise, device=mean.device, dtype=mean.dtype
+        )
+        reconstruction = self.reconstruction_loss(self.network.decode(z, frames), target)
+        per_dimension = self.kl.per_dimension(mean, log_variance)
+        weight = self.kl.weight_at(self.steps_done)
+        loss = reconstruction + weight * self.kl(per_dimension)
+        self.log_dict(
+            {
+                "train/loss": loss,
+                "train/reconstruction": reconstruction,
+                "train/kl_nats": per_dimension.sum(),
+                "train/kl_weight": weight,
+                "train/active_dimensions": float(active_dimensions(per_dimension)),
+            },
+            batch_size=len(target),
+        )
+        self.log("loss", reconstruction, prog_bar=True, logger=False, batch_size=len(target))
+        self.steps_done += 1
+        return loss
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer, optimizer_closure=None) -> None:
+        # Set from the configuration at each step, not by a scheduler whose state a checkpoint restores: so a run can be
+        # resumed with another learning rate.
+        for group in optimizer.param_groups:
+            group["lr"] = self.hparams.lr * min(1.0, (self.steps_done + 1) / max(1, self.hparams.lr_warmup_steps))
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.averaged.update_parameters(self.network)
+
+    def on_validation_start(self) -> None:
+        self._judged = []
+
+    def validation_step(self, batch: dict, batch_idx: int) -> None:
+        """One whole clip [1, 1, N]: error of the mel decoded from the posterior's mean, in dB."""
+        mel = self.mel(batch["wave"])
+        x = to_log1p(mel, self.spec)
+        mean, log_variance = self.averaged.module.encode(x)
+        decoded = from_log1p(self.averaged.module.decode(mean, x.shape[-1]), self.spec)
+        self._judged.append((mel_error_db(mel[0], decoded[0]), self.kl.per_dimension(mean, log_variance)))
+
+    def on_validation_epoch_end(self) -> None:
+        error = sum(e for e, _ in self._judged) / len(self._judged)
+        per_dimension = torch.stack([d for _, d in self._judged]).mean(0)
+        self.log("val/mel_error_db", error, sync_dist=True)
+        self.log("held_out_dB", error, prog_bar=True, logger=False, sync_dist=True)
+        self._measured = {
+            "kl_nats": float(per_dimension.sum()),
+            "active_dimensions": float(active_dimensions(per_dimension)),
+        }
+        self.log_dict({f"val/{name}": value for name, value in self._measured.items()}, sync_dist=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.hparams.lr,
+            betas=tuple(self.hparams.betas),
+            weight_decay=self.hparams.weight_decay,
+        )
+
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        self.clip_gradients(optimizer, self.hparams.clip_norm, "norm")
+
+    @torch.no_grad()
+    def preview(self, wave: Tensor) -> dict[str, Tensor]:
+        """One clip [1, 1, N] → {"target", "reconstruction"}: log1p mels [n_mels, T], and the clip itself, "recording"."""
+        x = to_log1p(self.mel(wave), self.spec)
+        mean, _ = self.averaged.module.encode(x)
+        return {"recording": wave, "target": x[0], "reconstruction": self.averaged.module.decode(mean, x.shape[-1])[0]}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["steps_done"] = self.steps_done
+        checkpoint["measured"] = self._measured
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.steps_done = checkpoint["steps_done"]
+
+
+def _ramped_average(decay: float):
+    """Exponential moving average whose decay rises from 0.1: early weights do not linger in short runs."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count) -> None:
+        ramp = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - ramp)
+
+    return update

@@ -1,0 +1,178 @@
+"""HiFi-GAN's discriminators (Kong, Kim, Bae 2020, section 2.3 and appendix A.2), with a width multiplier."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+_SLOPE = 0.1
+_PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
+_SCALE_LAYERS = (  # channels, kernel, stride, groups
+    (128, 15, 1, 1),
+    (128, 41, 2, 4),
+    (256, 41, 2, 16),
+    (512, 41, 4, 16),
+    (1024, 41, 4, 16),
+    (1024, 41, 1, 16),
+    (1024, 5, 1, 1),
+)
+
+# One sub-discriminator's verdict: score [B, K], and the features [B·p, C, L] of each layer, its raw score included
+# (p is the period, 1 for scales). Dimension 0 is ordered by item, so `chunk` separates stacked real and fake.
+Verdict = tuple[Tensor, list[Tensor]]
+
+
+def _scaled(channels: int, width: float) -> int:
+    """Channels at a width, in fours so that grouped convolutions keep their groups."""
+    return max(4, 4 * round(channels * width / 4))
+
+
+def _groups(wanted: int, inputs: int, outputs: int) -> int:
+    """The largest number of groups up to `wanted` that divides both channel counts."""
+    common = math.gcd(inputs, outputs)
+    return max(groups for groups in range(1, wanted + 1) if common % groups == 0)
+
+
+class _Stack(nn.Module):
+    """Convolutions with leaky ReLUs between, then a score; collects what each layer gives."""
+
+    def __init__(self, convs: list[nn.Conv1d], post: nn.Conv1d, norm):
+        super().__init__()
+        self.convs = nn.ModuleList(norm(conv) for conv in convs)
+        self.conv_post = norm(post)
+
+    def judge(self, x: Tensor) -> list[Tensor]:
+        features = []
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), _SLOPE)
+            features.append(x)
+        return [*features, self.conv_post(x)]
+
+
+class PeriodDiscriminator(_Stack):
+    """Wave [B, 1, N] → verdict on every `period`-th sample.
+
+    The paper's 2-D convolutions have kernels (5, 1): they never mix phases of the period, so the phases are folded into
+    the batch and 1-D convolutions do the same sums, faster on a CPU.
+    """
+
+    def __init__(self, period: int, width: float):
+        channels = [1, *(_scaled(c, width) for c in _PERIOD_CHANNELS)]
+        strides = (3, 3, 3, 3, 1)
+        super().__init__(
+            [nn.Conv1d(a, b, 5, s, padding=2) for (a, b), s in zip(pairwise(channels), strides, strict=True)],
+            nn.Conv1d(channels[-1], 1, 3, padding=1),
+            weight_norm,
+        )
+        self.period = period
+
+    def forward(self, wave: Tensor) -> Verdict:
+        batch, _, samples = wave.shape
+        wave = F.pad(wave, (0, -samples % self.period), mode="reflect")
+        phases = wave.view(batch, -1, self.period).transpose(1, 2)
+        features = self.judge(phases.reshape(batch * self.period, 1, -1))
+        return features[-1].reshape(batch, -1), features
+
+
+class ScaleDiscriminator(_Stack):
+    """Wave [B, 1, N] → verdict on the wave as it is; `norm` is spectral for the raw wave, weight norm after pooling."""
+
+    def __init__(self, width: float, norm):
+        channels = [1, *(_scaled(layer[0], width) for layer in _SCALE_LAYERS)]
+        super().__init__(
+            [
+                nn.Conv1d(a, b, kernel, stride, padding=kernel // 2, groups=_groups(groups, a, b))
+                for (a, b), (_, kernel, stride, groups) in zip(pairwise(channels), _SCALE_LAYERS, strict=True)
+            ],
+            nn.Conv1d(channels[-1], 1, 3, padding=1),
+            norm,
+        )
+
+    def forward(self, wave: Tensor) -> Verdict:
+        features = self.judge(wave)
+        return features[-1].flatten(1), features
+
+
+class MultiPeriodDiscriminator(nn.Module):
+    """Wave [B, 1, N] → a verdict for each period (2, 3, 5, 7, 11); 41.1 M parameters at width 1."""
+
+    def __init__(self, width: float):
+        super().__init__()
+        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width) for period in (2, 3, 5, 7, 11))
+
+    def forward(self, wave: Tensor) -> list[Verdict]:
+        return [discriminator(wave) for discriminator in self.discriminators]
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Wave [B, 1, N] → a verdict on the wave and on it averaged down to a half and a quarter; 29.6 M at width 1."""
+
+    def __init__(self, width: float):
+        super().__init__()
+        norms = (spectral_norm, weight_norm, weight_norm)
+        self.discriminators = nn.ModuleList(ScaleDiscriminator(width, norm) for norm in norms)
+
+    def forward(self, wave: Tensor) -> list[Verdict]:
+        verdicts = []
+        for i, discriminator in enumerate(self.discriminators):
+            if i:
+                wave = F.avg_pool1d(wave, 4, 2, padding=2)
+            verdicts.append(discriminator(wave))
+        return verdicts
+
+
+class Discriminators(nn.Module):
+    """Wave [B, 1, N] → the verdicts of five periods, then three scales; channels are the paper's times `width`.
+
+    Raises ValueError if width is not above 0.
+    """
+
+    def __init__(self, width: float = 1.0):
+        super().__init__()
+        if width <= 0:
+            raise ValueError(f"width={width} must be above 0")
+        self.periods = MultiPeriodDiscriminator(width)
+        self.scales = MultiScaleDiscriminator(width)
+
+    def forward(self, wave: Tensor) -> list[Verdict]:
+        return self.periods(wave) + self.scales(wave)
+
+
+class Disguise:
+    """One random change of gain and background noise, the same for every wave it is applied to.
+
+    Real and fake must pass through one disguise, or the discriminators would learn to tell disguises apart. It keeps
+    them from learning a small corpus by heart (Karras et al. 2020, "Training GANs with limited data", section 2).
+    """
+
+    def __init__(self, gain: Tensor, noise: Tensor):
+        self.gain = gain
+        self.noise = noise
+
+    def __call__(self, wave: Tensor) -> Tensor:
+        """Wave [B, 1, N] → wave [B, 1, N]."""
+        return wave * self.gain + self.noise
+
+
+class DiscriminatorAugment:
+    """Draws a Disguise for a batch: gain within ±`gain_db`, and white noise with `noise_probability` at an SNR in dB
+    uniform in `noise_snr_db`, relative to each item's real wave.
+    """
+
+    def __init__(self, gain_db: float, noise_probability: float, noise_snr_db: tuple[float, float]):
+        self.gain_db = gain_db
+        self.noise_probability = noise_probability
+        self.noise_snr_db = noise_snr_db
+
+    def draw(self, real: Tensor, random: torch.Generator) -> Disguise:
+        """`real` is the wave [B, 1, N] of the batch; every random number comes from `random`, on real's device."""
+        shape = (real.shape[0], 1, 1)
+        gain_db, snr, chance = (torch.rand(shape, generator=random, device=real.device) for _ in range(3))
+        noise = torch.randn(real.shape, generator=random, device=real.device)
+        low, high = self.noise_snr_db
+        gain = 10 ** ((2 * gain_db - 1) * self.gain_db / 20)
+        level = (real * gain).square().mean(dim=-1, keepdim=True).sqrt() * 10 ** (-(low + (high - low) * snr) / 20)
+        return Disguise(gain, noise * level * (chance < self.noise_probability))

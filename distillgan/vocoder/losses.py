@@ -1,0 +1,96 @@
+"""The vocoder's losses: a documented class each."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distillgan.audio.mel import LOG_FLOOR, MelSpec, MelSpectrogram, to_log_clamp
+from distillgan.audio.torchaudio_compat import torchaudio
+from distillgan.vocoder.discriminators import Verdict
+
+
+class LeastSquaresGAN:
+    """LSGAN (Mao et al. 2017, as in HiFi-GAN, equations 1 and 2): real is 1, fake is 0.
+
+    Both verbs take scores [B, K], one for each sub-discriminator, and sum over sub-discriminators.
+    """
+
+    def generator(self, fake: Sequence[Tensor]) -> Tensor:
+        """Σ mean (D(fake) - 1)²."""
+        return sum((score - 1).square().mean() for score in fake)
+
+    def discriminator(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """Σ mean (D(real) - 1)² + mean D(fake)²."""
+        return sum((r - 1).square().mean() + f.square().mean() for r, f in zip(real, fake, strict=True))
+
+
+class FeatureMatching:
+    """Mean absolute difference of features, summed over layers and sub-discriminators (HiFi-GAN, equation 4).
+
+    The raw score counts as the last layer, as in the authors' program. Real features are targets: no gradient.
+    """
+
+    def __call__(self, real: Sequence[Verdict], fake: Sequence[Verdict]) -> Tensor:
+        return sum(
+            F.l1_loss(f, r.detach())
+            for (_, real_features), (_, fake_features) in zip(real, fake, strict=True)
+            for r, f in zip(real_features, fake_features, strict=True)
+        )
+
+
+class MelL1(nn.Module):
+    """Mean absolute difference of log-clamp mels in nepers, with the package's mel (HiFi-GAN, equation 3)."""
+
+    def __init__(self, spec: MelSpec):
+        super().__init__()
+        self.mel = MelSpectrogram(spec)
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Waves [B, 1, N] → scalar; the gradient flows to `fake` only."""
+        with torch.no_grad():
+            target = to_log_clamp(self.mel(real))
+        return F.l1_loss(to_log_clamp(self.mel(fake)), target)
+
+
+class _Scale(nn.Module):
+    """Log magnitude mel of one window length: wave [B, N] → [B, n_mels, 1 + N // hop], hop a quarter of the window."""
+
+    def __init__(self, sample_rate: int, n_fft: int, n_mels: int):
+        super().__init__()
+        self.n_fft = n_fft
+        bank = torchaudio.functional.melscale_fbanks(
+            n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
+        )
+        if not bank.any(dim=0).all():
+            raise ValueError(f"n_mels={n_mels} are too many for n_fft={n_fft}: some bands would be empty")
+        self.register_buffer("bank", bank.T.contiguous(), persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        spectrum = torch.stft(
+            wave, self.n_fft, self.n_fft // 4, window=self.window, center=True, pad_mode="reflect", return_complex=True
+        )
+        power = spectrum.real.square() + spectrum.imag.square()
+        return torch.log((self.bank @ torch.sqrt(power + LOG_FLOOR**2)).clamp(min=LOG_FLOOR))
+
+
+class MultiScaleMelLoss(nn.Module):
+    """Mean absolute difference of log mels in nepers, averaged over window lengths.
+
+    Short windows see attacks, long ones pitch (Kumar et al. 2023, "High-fidelity audio compression with improved
+    RVQGAN", section 3.4; BigVGAN-v2 uses the same). With the mean over seven scales and natural logarithms a weight of
+    45 is their 15 on the sum of base-10 logarithms.
+
+    Raises ValueError if the lists differ in length or a filterbank has empty bands.
+    """
+
+    def __init__(self, sample_rate: int, n_ffts: Sequence[int], n_mels: Sequence[int]):
+        super().__init__()
+        self.scales = nn.ModuleList(_Scale(sample_rate, *pair) for pair in zip(n_ffts, n_mels, strict=True))
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Waves [B, 1, N] → scalar, the gradient flows to `fake` only; N must exceed half the longest window."""
+        fake, real = fake.squeeze(1), real.detach().squeeze(1)
+        return sum(F.l1_loss(scale(fake), scale(real)) for scale in self.scales) / len(self.scales)

@@ -1,0 +1,266 @@
+"""Training of a vocoder against its discriminators, by hand-written optimisation (HiFi-GAN, Kong et al. 2020, 2.4)."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
+from distillgan.errors import UserError
+from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
+from distillgan.vocoder.hifigan import HiFiGANGenerator, check_generator
+from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss
+
+_LOSSES = ("loss_mel", "loss_mel_multi", "loss_adv", "loss_fm")
+_SPEED_MEMORY = 0.9
+
+
+class VocoderModule(LightningModule):
+    """Trains a generator on waves: {"wave": [B, 1, N] in -1…1} → logged losses; N at least `segment_size` samples.
+
+    Steps are generator steps, counted in `steps_done` (Lightning's global_step counts every optimizer step). Every
+    random number of a step comes from (seed, steps_done, rank), so a resumed run equals an unbroken one.
+
+    Args:
+        mel: the fields of MelSpec.
+        generator: a generator without weight norm, whose weights are the starting point.
+        loss_weights: a weight for each of loss_mel, loss_mel_multi, loss_adv, loss_fm, as in the logged metrics.
+        segment_size: samples of the window trained on, a multiple of the hop.
+        own_mels: share of items whose mel has passed through `reconstruct` (see `set_reconstruct`), 0…1.
+        adversarial_from_step: before this step the mel losses alone train the generator.
+        learning_rate, discriminator_learning_rate, betas: of the two AdamW.
+        lr_decay: factor on the learning rates after every `decay_steps` steps.
+        gradient_clip: largest gradient norm of either network; None for no limit.
+        max_steps: where the run ends; read by a callback.
+
+    Raises UserError if the generator does not fit the mel, or a value does not fit its range.
+    """
+
+    def __init__(
+        self,
+        mel: dict,
+        generator: HiFiGANGenerator,
+        discriminators: Discriminators,
+        mel_multi: MultiScaleMelLoss,
+        augment: DiscriminatorAugment,
+        loss_weights: dict[str, float],
+        segment_size: int,
+        own_mels: float,
+        adversarial_from_step: int,
+        learning_rate: float,
+        discriminator_learning_rate: float,
+        betas: tuple[float, float],
+        lr_decay: float,
+        decay_steps: int,
+        gradient_clip: float | None,
+        max_steps: int,
+        seed: int,
+    ):
+        super().__init__()
+        self.save_hyperparameters(ignore=["generator", "discriminators", "mel_multi", "augment"])
+        self.automatic_optimization = False
+        self.spec = MelSpec.from_dict(mel)
+        check_generator(generator, self.spec)
+        self._check(loss_weights, segment_size, own_mels)
+        generator.add_weight_norm()
+        self.generator = generator
+        self.discriminators = discriminators
+        self.mel = MelSpectrogram(self.spec)
+        self.mel_l1 = MelL1(self.spec)
+        self.mel_multi = mel_multi
+        self.gan = LeastSquaresGAN()
+        self.feature_matching = FeatureMatching()
+        self.augment = augment
+        self.max_steps = max_steps
+        self.steps_done = 0
+        self._reconstruct: Callable[[Tensor], Tensor] | None = None
+        self._last_step_at: float | None = None
+        self._steps_per_second: float | None = None
+
+    def _check(self, loss_weights: Mapping, segment_size: int, own_mels: float) -> None:
+        if set(loss_weights) != set(_LOSSES):
+            raise UserError(f"vocoder loss_weights has {sorted(loss_weights)}, expected {list(_LOSSES)}")
+        if segment_size < 1 or segment_size % self.spec.hop_length:
+            raise UserError(
+                f"vocoder segment_size={segment_size} must be a multiple of mel.hop_length={self.spec.hop_length}"
+            )
+        if not 0 <= own_mels <= 1:
+            raise UserError(f"vocoder own_mels={own_mels} must be between 0 and 1")
+
+    def set_reconstruct(self, reconstruct: Callable[[Tensor], Tensor] | None) -> None:
+        """Give the model's own reconstruction, log1p mel [B, n_mels, T] → log1p mel [B, n_mels, T], on x's device.
+
+        It is no part of this module: not in its parameters, its state or its checkpoints. None: real mels only.
+        """
+        # Past nn.Module.__setattr__, which would register a network as a child.
+        object.__setattr__(self, "_reconstruct", reconstruct)
+
+    # --- optimisation -----------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> list[AdamW]:
+        def adamw(network: torch.nn.Module, rate: float) -> AdamW:
+            return AdamW(network.parameters(), lr=rate, betas=tuple(self.hparams.betas), fused=True)
+
+        return [
+            adamw(self.generator, self.hparams.learning_rate),
+            adamw(self.discriminators, self.hparams.discriminator_learning_rate),
+        ]
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["steps_done"] = self.steps_done
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.steps_done = checkpoint["steps_done"]
+
+    def on_train_start(self) -> None:
+        self._last_step_at = None
+
+    def on_validation_end(self) -> None:
+        self._last_step_at = None
+
+    def training_step(self, batch: Mapping, batch_idx: int) -> dict[str, Tensor]:
+        """One step of the generator, after one of the discriminators once they have joined.
+
+        Returns {"loss": the generator's}, NaN if a loss was not finite: then that network was not stepped nor the step
+        counted, so the last good weights survive for the callback that stops the run.
+        """
+        random = self._random()
+        generator_optimizer, discriminator_optimizer = self.optimizers()
+        decay = self.hparams.lr_decay ** (self.steps_done // self.hparams.decay_steps)
+        rates = (self.hparams.learning_rate * decay, self.hparams.discriminator_learning_rate * decay)
+        for optimizer, rate in zip((generator_optimizer, discriminator_optimizer), rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        with torch.no_grad():
+            mel, real = self._draw(batch["wave"], random)
+        fake = self.generator(mel)
+        losses = {"loss_mel": self.mel_l1(fake, real), "loss_mel_multi": self.mel_multi(fake, real)}
+        logged = {"learning_rate": rates[0]}
+        sound = True
+        if self.steps_done >= self.hparams.adversarial_from_step:
+            disguise = self.augment.draw(real, random)
+            sound, judged = self._discriminator_step(disguise(real), disguise(fake.detach()), discriminator_optimizer)
+            logged |= judged
+            losses["loss_adv"], losses["loss_fm"] = self._adversarial_losses(disguise(real), disguise(fake))
+        loss = sum(self.hparams.loss_weights[name] * value for name, value in losses.items())
+        sound = sound and self._step(loss, generator_optimizer)
+        self.steps_done += sound
+        self._log_step(losses | logged, batch["wave"].shape[0])
+        return {"loss": loss.detach() if sound else torch.full_like(loss, torch.nan)}
+
+    def _step(self, loss: Tensor, optimizer: Optimizer) -> bool:
+        """Step `optimizer` down `loss`, unless it is not finite; returns whether it did."""
+        if not math.isfinite(loss.detach()):
+            return False
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        if self.hparams.gradient_clip is not None:
+            self.clip_gradients(optimizer, self.hparams.gradient_clip, "norm")
+        optimizer.step()
+        return True
+
+    def _discriminator_step(self, real: Tensor, fake: Tensor, optimizer: Optimizer) -> tuple[bool, dict[str, Tensor]]:
+        # Real and fake in one pass: half the calls, larger matrices.
+        scores = [score.chunk(2) for score, _ in self.discriminators(torch.cat([real, fake]))]
+        reals, fakes = zip(*scores, strict=True)
+        loss = self.gan.discriminator(reals, fakes)
+        stepped = self._step(loss, optimizer)
+        return stepped, {
+            "loss_disc": loss,
+            "disc_real_accuracy": sum((score > 0.5).float().mean() for score in reals) / len(scores),
+            "disc_fake_accuracy": sum((score < 0.5).float().mean() for score in fakes) / len(scores),
+        }
+
+    def _adversarial_losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """(loss_adv, loss_fm) with a graph to `fake` alone: none of the discriminators' own, none for `real`."""
+        with torch.no_grad():
+            targets: list[Verdict] = self.discriminators(real)
+        self.discriminators.requires_grad_(False)
+        verdicts: list[Verdict] = self.discriminators(fake)
+        self.discriminators.requires_grad_(True)
+        return self.gan.generator([score for score, _ in verdicts]), self.feature_matching(targets, verdicts)
+
+    def _random(self) -> torch.Generator:
+        """The source of this step's random numbers, on this device."""
+        seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009 + self.global_rank
+        return torch.Generator(self.device).manual_seed(seed % 2**63)
+
+    # --- what is trained on -----------------------------------------------------------------------------------------
+
+    def _draw(self, wave: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Wave [B, 1, N] → log-clamp mel [B, n_mels, S] and the wave [B, 1, S * hop] of one random window each.
+
+        The mel is that of the whole wave, so that a window's frames see their true surroundings; the frames that saw
+        the padding at the ends are left out if there are others.
+        """
+        hop, size = self.spec.hop_length, self.hparams.segment_size // self.spec.hop_length
+        frames = wave.shape[-1] // hop
+        if frames < size:
+            raise ValueError(
+                f"waves of {wave.shape[-1]} samples are too short for segment_size={self.hparams.segment_size}"
+            )
+        items, device = wave.shape[0], wave.device
+        mel = self.mel(wave)
+        clamped = to_log_clamp(mel)
+        own = torch.rand(items, generator=random, device=device) < self.hparams.own_mels
+        if self._reconstruct is not None and own.any():
+            reconstructed = self._reconstruct(to_log1p(mel[own], self.spec))
+            clamped[own] = log1p_to_log_clamp(reconstructed, self.spec).to(clamped.dtype)
+        edge = min(math.ceil(self.mel.pad / hop), (frames - size) // 2)
+        chance = torch.rand(items, generator=random, device=device)
+        starts = edge + (chance * (frames - size - 2 * edge + 1)).long()
+        window = starts[:, None] + torch.arange(size, device=device)
+        rows = torch.arange(items, device=device)[:, None]
+        target = wave[:, 0, : frames * hop].unflatten(-1, (frames, hop))[rows, window]
+        return clamped.transpose(1, 2)[rows, window].transpose(1, 2).contiguous(), target.reshape(items, 1, -1)
+
+    # --- validation and preview -------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Mapping, batch_idx: int) -> None:
+        """Whole held-out clips {"wave": [1, 1, N]}: logs val/mel_error (multi-scale), val/mel_l1, val/mel_error_own."""
+        hop = self.spec.hop_length
+        wave = batch["wave"]
+        wave = wave[..., : wave.shape[-1] // hop * hop]
+        mel = self.mel(wave)
+        fake = self.generator(to_log_clamp(mel))
+        errors = {"val/mel_error": self.mel_multi(fake, wave), "val/mel_l1": self.mel_l1(fake, wave)}
+        if self._reconstruct is not None:
+            own = self._reconstruct(to_log1p(mel, self.spec))
+            errors["val/mel_error_own"] = self.mel_multi(self.generator(log1p_to_log_clamp(own, self.spec)), wave)
+        self.log_dict(errors, on_step=False, on_epoch=True, batch_size=wave.shape[0], sync_dist=True)
+
+    @torch.no_grad()
+    def preview(self, wave: Tensor) -> dict[str, Tensor]:
+        """Wave [1, 1, N] → what a listener compares, on this device.
+
+        "target" and "generated" are waves [1, 1, T * hop], "target_mel" and "generated_mel" log1p mels [n_mels, T].
+        """
+        hop = self.spec.hop_length
+        wave = wave[..., : wave.shape[-1] // hop * hop].to(self.device)
+        mel = self.mel(wave)
+        generated = self.generator(to_log_clamp(mel))
+        return {
+            "target": wave,
+            "generated": generated,
+            "target_mel": to_log1p(mel, self.spec)[0],
+            "generated_mel": to_log1p(self.mel(generated), self.spec)[0],
+        }
+
+    def _log_step(self, values: dict[str, Tensor | float], batch_size: int) -> None:
+        now = time.perf_counter()
+        if self._last_step_at is not None:
+            speed = 1 / (now - self._last_step_at)
+            before = self._steps_per_second or speed
+            self._steps_per_second = _SPEED_MEMORY * before + (1 - _SPEED_MEMORY) * speed
+            values["steps_per_second"] = self._steps_per_second
+        self._last_step_at = now
+        shown = {"loss_mel", "steps_per_second"}
+        for name, value in values.items():
+            value = value.detach() if isinstance(value, Tensor) else value
+            self.log(
+                f"train/{name}", value, prog_bar=name in shown, on_step=True, on_epoch=False, batch_size=batch_size
+            )

@@ -1,0 +1,139 @@
+import os
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from distillgan.audio.io import AudioFileError, iter_audio, printable, read_audio, resample, write_wav
+from distillgan.errors import UserError
+
+
+def tone(hz=1000.0, seconds=1.0, rate=44100, amplitude=0.5):
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def peak_hz(wave, rate):
+    """Frequency of the strongest partial, to a fraction of a bin."""
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)), 8 * len(wave)))
+    return spectrum.argmax() * rate / (8 * len(wave))
+
+
+def db(ratio):
+    return 20 * np.log10(ratio)
+
+
+FORMATS = {
+    "a.wav": {"subtype": "PCM_16"},
+    "b.wav": {"subtype": "PCM_24"},
+    "c.wav": {"subtype": "FLOAT"},
+    "d.aiff": {},
+    "e.flac": {"subtype": "PCM_24"},
+    "f.ogg": {},
+    "g.mp3": {},
+    "h.caf": {"subtype": "PCM_24"},
+    "i.w64": {},
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_brings_the_same_tone(tmp_path, name):
+    stereo = np.stack([tone(), 0.5 * tone()])
+    sf.write(tmp_path / name, stereo.T, 44100, **FORMATS[name])
+    wave, rate = read_audio(tmp_path / name)
+    assert (wave.dtype, rate, wave.shape[0]) == (np.float32, 44100, 2)
+    assert abs(wave.shape[1] - 44100) < 2400
+    middle = wave[:, 8820:35280]
+    assert peak_hz(middle[0], rate) == pytest.approx(1000, abs=0.5)
+    assert db(middle[0].std() / stereo[0, 8820:35280].std()) == pytest.approx(0, abs=0.1)
+    assert db(middle[0].std() / middle[1].std()) == pytest.approx(db(2), abs=0.1)
+
+
+def test_blocks_are_the_file(tmp_path):
+    wave = np.random.default_rng(0).uniform(-1, 1, (3, 10001)).astype(np.float32)
+    write_wav(tmp_path / "x.wav", wave, 48000, subtype="FLOAT")
+    blocks = list(iter_audio(tmp_path / "x.wav", 4096))
+    assert [b.shape for b in blocks] == [(3, 4096), (3, 4096), (3, 1809)]
+    assert all(b.dtype == np.float32 for b in blocks)
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), wave)
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.wav")[0], wave)
+
+
+@pytest.mark.parametrize(("subtype", "step"), [("PCM_16", 2**-15), ("PCM_24", 2**-23), ("FLOAT", 0.0)])
+def test_write_wav_is_exact_to_the_last_bit(tmp_path, subtype, step):
+    wave = np.random.default_rng(1).uniform(-0.99, 0.99, (2, 5000)).astype(np.float32)
+    write_wav(tmp_path / "x.wav", wave, 44100, subtype)
+    info = sf.info(tmp_path / "x.wav")
+    assert (info.format, info.subtype, info.samplerate, info.channels) == ("WAV", subtype, 44100, 2)
+    assert np.abs(read_audio(tmp_path / "x.wav")[0] - wave).max() <= step
+
+
+def test_write_wav_clips_and_never_wraps(tmp_path):
+    write_wav(tmp_path / "x.wav", np.array([[2.0, -2.0, 0.5]], np.float32), 44100)
+    np.testing.assert_allclose(read_audio(tmp_path / "x.wav")[0], [[1, -1, 0.5]], atol=1e-6)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    target = tmp_path / "x.wav"
+    write_wav(target, tone()[None], 44100)
+    before = target.read_bytes()
+    with pytest.raises(UserError, match=r"x\.wav.*NaN"):
+        write_wav(target, np.full((1, 10), np.nan, np.float32), 44100)
+    with pytest.raises(UserError, match=r"x\.wav.*'MP3'.*PCM_24"):
+        write_wav(target, tone()[None], 44100, subtype="MP3")
+    with pytest.raises(ValueError, match="N"):
+        write_wav(target, tone(), 44100)
+    with pytest.raises(UserError, match=r"cannot be written|could not be written"):
+        write_wav(target, np.broadcast_to(np.zeros(1, np.float32), (2000, 10)), 44100)
+    assert target.read_bytes() == before
+    assert os.listdir(tmp_path) == ["x.wav"]
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 48000, 96000])
+def test_resampling_keeps_pitch_level_and_length(rate):
+    wave = np.stack([tone(rate=rate, seconds=2), tone(hz=2000, rate=rate, seconds=2)])
+    out = resample(wave, rate, 44100)
+    assert (out.dtype, out.shape) == (np.float32, (2, 88200))
+    middle = out[:, 22050:66150]
+    assert peak_hz(middle[0], 44100) == pytest.approx(1000, abs=0.2)
+    assert peak_hz(middle[1], 44100) == pytest.approx(2000, abs=0.2)
+    assert db(middle.std(axis=1) / (0.5 / np.sqrt(2))) == pytest.approx([0, 0], abs=0.05)
+
+
+def test_resampling_down_removes_what_would_alias():
+    out = resample(tone(hz=30000, rate=96000)[None], 96000, 44100)
+    assert db(out[0, 4410:-4410].std() / (0.5 / np.sqrt(2))) < -100
+
+
+def test_errors_name_the_file_and_the_remedy(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"no audio" * 100)
+    (tmp_path / "b.m4a").write_bytes(b"\0\0\0 ftypM4A " + bytes(500))
+    (tmp_path / "c.wav").write_bytes(b"")
+    (tmp_path / "d.raw").write_bytes(bytes(500))
+    for name, words in {
+        "a.wav": "unreadable: Format not recognised.*wav or flac",
+        "b.m4a": "libsndfile has no AAC or ALAC decoder: convert to wav or flac",
+        "c.wav": "empty: the file has 0 bytes",
+        "d.raw": "no sample rate",
+        "none.wav": "no such file",
+        ".": "is a directory",
+    }.items():
+        with pytest.raises(AudioFileError, match=words) as caught:
+            read_audio(tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path / name).removesuffix("/."))
+
+
+def test_a_truncated_flac_raises_midway(tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 44100 * 5)
+    sf.write(tmp_path / "x.flac", noise, 44100)
+    data = (tmp_path / "x.flac").read_bytes()
+    (tmp_path / "x.flac").write_bytes(data[: len(data) // 2])
+    blocks = iter_audio(tmp_path / "x.flac", 8192)
+    assert next(blocks).shape == (1, 8192)
+    with pytest.raises(AudioFileError, match=r"x\.flac: unreadable"):
+        list(blocks)
+
+
+def test_printable_names():
+    assert printable("日本 é.wav") == "日本 é.wav"
+    assert printable("a\nb\x1b[31m\udcff.wav") == r"a\nb\x1b[31m\udcff.wav"
+    printable(os.fsdecode(b"\xff")).encode("utf-8")
