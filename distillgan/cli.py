@@ -72,7 +72,7 @@ def _recordings_of(name: str, overrides: list[str]) -> list[str]:
     config = Home(home).run(name) / "config.yaml"
     if not config.exists():
         raise UserError(
-            f"there is no run {name} in {Home(home).runs}: give the recordings that {name} was trained on, data.dir=PATH"
+            f"there is no run {name} in {Home(home).runs}: give the recordings that it was trained on, data.dir=PATH"
         )
     folder = OmegaConf.load(config).data.dir
     return [] if folder is None else [f"data.dir={json.dumps(folder)}"]

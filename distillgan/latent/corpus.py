@@ -48,7 +48,7 @@ def encode_corpus(
     clips: Sequence[AudioClip],
     progress: Callable[[int, int], None] | None = None,
 ) -> CorpusLatents:
-    """Posterior means of the clips, whole if they come to at most MAX_FRAMES, else of pieces spread evenly over them."""
+    """Posterior means of the clips: whole if they come to at most MAX_FRAMES, else of pieces spread over them."""
     spec, device = mel.spec, next(network.parameters()).device
     latent_samples = spec.hop_length * network.stride
     pieces = _choose_pieces([clip.length for clip in clips], latent_samples, int(_PIECE_SECONDS * spec.sample_rate))

@@ -23,9 +23,8 @@ def find_model(home: Home, model: str | None) -> Path:
             raise UserError(f"no model in {home.models} yet: train one with `python -m distillgan.train`")
         return there[0]
     path = Path(model).expanduser()
-    if path.suffix or "/" in model:
-        if path.exists():
-            return path
+    if (path.suffix or "/" in model) and path.exists():
+        return path
     named = home.models / f"{model}{MODEL_SUFFIX}"
     if named.exists():
         return named

@@ -71,7 +71,7 @@ class Run:
                 raise UserError(
                     f"run {self.name} ({self.folder}) cannot go on, it was begun with other values:\n"
                     + "\n".join(differing)
-                    + f"\nChoose another name=, or resume=never to begin anew ({self.name} is kept as {self.name}.old-N)"
+                    + f"\nChoose another name=, or resume=never to begin anew (the old one stays as {self.name}.old-N)"
                 )
             return
         with replace_file(path) as temporary:

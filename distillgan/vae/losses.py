@@ -43,7 +43,7 @@ def active_dimensions(per_dimension: Tensor, threshold: float = 0.05) -> int:
 
 
 def mel_error_db(mel: Tensor, reconstruction: Tensor, floor_db: float = 60.0) -> float:
-    """Mean absolute error in dB of one clip's linear mels [n_mels, T], both floored `floor_db` under the clip's peak."""
+    """Mean absolute error in dB of a clip's linear mels [n_mels, T], both floored `floor_db` under the clip's peak."""
     floor = mel.max() * 10 ** (-floor_db / 20)
     decibels = [20 * torch.log10(torch.maximum(m, floor)) for m in (mel, reconstruction)]
     return float((decibels[0] - decibels[1]).abs().mean())

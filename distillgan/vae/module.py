@@ -119,6 +119,7 @@ class VAEModule(L.LightningModule):
             lr=self.hparams.lr,
             betas=tuple(self.hparams.betas),
             weight_decay=self.hparams.weight_decay,
+            fused=True,
         )
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
@@ -126,7 +127,7 @@ class VAEModule(L.LightningModule):
 
     @torch.no_grad()
     def preview(self, wave: Tensor) -> dict[str, Tensor]:
-        """One clip [1, 1, N] → {"target", "reconstruction"}: log1p mels [n_mels, T], and the clip itself, "recording"."""
+        """One clip [1, 1, N] → its log1p mels [n_mels, T] "target" and "reconstruction", and itself, "recording"."""
         x = to_log1p(self.mel(wave), self.spec)
         mean, _ = self.averaged.module.encode(x)
         return {"recording": wave, "target": x[0], "reconstruction": self.averaged.module.decode(mean, x.shape[-1])[0]}

@@ -42,13 +42,13 @@ def test_context_is_the_measured_receptive_field(name):
 @pytest.fixture(scope="module")
 def vocoder():
     torch.manual_seed(0)
-    generator = HiFiGANGenerator()
+    generator = HiFiGANGenerator(upsample_initial_channel=64)
     for parameter in generator.parameters():
         parameter.data *= 1.5  # at its initial scale the network is nearly silent and any block would do
     return HiFiGANVocoder(generator, MelSpec())
 
 
-@pytest.mark.parametrize("block_frames", [1, 7, 40, 400])
+@pytest.mark.parametrize("block_frames", [1, 16, 40, 400])
 def test_blocks_equal_the_whole(vocoder, block_frames):
     mel = torch.randn(2, 128, 93 if block_frames > 1 else 5)
     whole = vocoder(mel)
