@@ -275,7 +275,7 @@ def test_a_bit_flipped_in_every_byte(small):
         read_or_fault(small, data[:position] + bytes([flipped]) + data[position + 1 :])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_bytes_changed_inserted_removed(small, data):
     original = small[1]

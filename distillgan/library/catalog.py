@@ -8,7 +8,8 @@ from distillgan.paths import MODEL_SUFFIX, Home
 
 def models_in(home: Home) -> list[Path]:
     """The model files of the library, latest first."""
-    return sorted(home.models.glob(f"*{MODEL_SUFFIX}"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
+    whole = (path for path in home.models.glob(f"*{MODEL_SUFFIX}") if not path.name.startswith("."))
+    return sorted(whole, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
 
 def find_model(home: Home, model: str | None) -> Path:

@@ -1,0 +1,19 @@
+"""Composed configurations for tests, as the entries see them."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from distillgan.paths import conf_dir
+
+
+def composed(name: str, home: Path, *overrides: str) -> DictConfig:
+    """conf/<name>.yaml as the entries see it, with its home in `home`."""
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return compose(name, overrides=[f"paths.home={home}", "device=cpu", *overrides])
+
+
+def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:
+    """A training of seconds on the small corpus."""
+    return composed("train", home, "experiment=tiny", f"data.dir={recordings}", "name=tiny", *overrides)

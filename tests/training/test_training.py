@@ -1,0 +1,173 @@
+"""Training manners, in one process: what a run leaves behind, how it goes on, and what it refuses."""
+
+import json
+
+import pytest
+import torch
+from support import composed, tiny
+
+from distillgan.errors import UserError
+from distillgan.modelfile import read_header, read_model
+from distillgan.train import train
+from distillgan.training.checkpoint import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, recordings):
+    """A home with a tiny model, both stages trained in one go."""
+    home = tmp_path_factory.mktemp("home")
+    error = train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))
+    return home, error
+
+
+def weights(home, stage, name="tiny"):
+    return load_checkpoint(home / "runs" / name / stage / "last.ckpt")["state_dict"]
+
+
+def test_run_leaves_model_configuration_manifest_and_board(trained):
+    home, error = trained
+    run = home / "runs" / "tiny"
+    assert (run / "config.yaml").exists()
+    assert len(json.loads((run / "manifest.json").read_text())["entries"]) == 6
+    for stage in ("vae", "vocoder"):
+        assert list((run / "tensorboard" / stage).glob("events*"))
+        assert (run / stage / "preview.png").stat().st_size > 1000
+        assert (run / stage / "last.ckpt").exists() and (run / stage / "best.ckpt").exists()
+    header = read_header(home / "models" / "tiny.distillgan")
+    assert header.training["vae"]["steps"] == 4 and header.training["vocoder"]["steps"] == 4
+    assert header.licence == "CC0" and header.note == "hello"
+    assert header.corpus["files"] == 6 and len(header.corpus["held_out"]) == 1
+    assert header.training["vocoder"]["held_out_mel_error"] == error
+
+
+def test_board_holds_curves_pictures_and_sound(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    home, _ = trained
+    for stage, scalar in (("vae", "val/mel_error_db"), ("vocoder", "val/mel_error")):
+        board = EventAccumulator(str(home / "runs" / "tiny" / "tensorboard" / stage))
+        board.Reload()
+        tags = board.Tags()
+        assert scalar in tags["scalars"] and tags["images"] and tags["audio"]
+
+
+def test_repeating_a_finished_run_trains_nothing_and_keeps_the_vocoder(trained, recordings):
+    home, _ = trained
+    before = weights(home, "vae")
+    _, tensors = read_model(home / "models" / "tiny.distillgan")
+    train(tiny(home, recordings))
+    _, again = read_model(home / "models" / "tiny.distillgan")
+    assert all(torch.equal(before[key], value) for key, value in weights(home, "vae").items())
+    assert tensors.keys() == again.keys() and all(torch.equal(tensors[key], again[key]) for key in tensors)
+
+
+@pytest.mark.parametrize("stage", ["vae", "vocoder"])
+def test_resumed_run_equals_an_unbroken_one(trained, tmp_path, recordings, stage):
+    home, _ = trained
+    options = ["vocoder=hifigan"]
+    key = "model.max_steps" if stage == "vae" else "vocoder.max_steps"
+    train(tiny(tmp_path, recordings, *options, f"{key}=3", f"stages=[{', '.join(['vae', stage][: 1 + (stage != 'vae')])}]"))
+    train(tiny(tmp_path, recordings, *options))
+    unbroken, resumed = weights(home, stage), weights(tmp_path, stage)
+    assert unbroken.keys() == resumed.keys()
+    for name, tensor in unbroken.items():
+        torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=0, msg=name)
+
+
+def test_same_seed_same_model_other_seed_another(tmp_path, recordings):
+    for home, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(tiny(tmp_path / home, recordings, f"seed={seed}"))
+    prints = [read_header(tmp_path / home / "models" / "tiny.distillgan").fingerprint for home in "abc"]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_more_steps_go_on_from_the_last_checkpoint(tmp_path, recordings):
+    train(tiny(tmp_path, recordings))
+    train(tiny(tmp_path, recordings, "model.max_steps=6"))
+    assert read_header(tmp_path / "models" / "tiny.distillgan").training["vae"]["steps"] == 6
+
+
+def test_max_time_ends_a_stage_and_counts_over_resumes(tmp_path, recordings):
+    config = tiny(tmp_path, recordings, "model.max_steps=100000", "trainer.max_time=00:00:00:02")
+    train(config)
+    first = read_header(tmp_path / "models" / "tiny.distillgan").training["vae"]
+    assert 2 <= first["seconds"] < 20 and first["steps"] < 100000
+    train(config)
+    assert read_header(tmp_path / "models" / "tiny.distillgan").training["vae"]["steps"] == first["steps"]
+
+
+@pytest.mark.parametrize("stage", ["vae", "vocoder"])
+def test_nan_stops_says_what_to_change_and_keeps_the_last_good_state(trained, tmp_path, recordings, stage):
+    train(tiny(tmp_path, recordings, "vocoder=hifigan"))
+    model = (tmp_path / "models" / "tiny.distillgan").read_bytes()
+    before = weights(tmp_path, stage)
+    key = "model.module.lr" if stage == "vae" else "vocoder.module.learning_rate"
+    steps = "model.max_steps" if stage == "vae" else "vocoder.max_steps"
+    with pytest.raises(UserError, match="learning rate"):
+        train(tiny(tmp_path, recordings, "vocoder=hifigan", f"stages=[{stage}]", f"{key}=1e30", f"{steps}=60"))
+    after = weights(tmp_path, stage)
+    assert all(torch.isfinite(value).all() for value in after.values())
+    assert (tmp_path / "models" / "tiny.distillgan").read_bytes() == model
+    assert before.keys() == after.keys()
+
+
+def test_changed_network_or_corpus_is_refused_and_resume_never_keeps_the_old(trained, tmp_path, recordings):
+    train(tiny(tmp_path, recordings))
+    with pytest.raises(UserError, match=r"latent_dim: 4 in the run, 6 now[\s\S]*resume=never"):
+        train(tiny(tmp_path, recordings, "model.latent_dim=6"))
+    with pytest.raises(UserError, match="corpus"):
+        train(composed("train", tmp_path, "experiment=tiny", "name=tiny"))
+    train(tiny(tmp_path, recordings, "model.latent_dim=6", "resume=never"))
+    assert read_header(tmp_path / "models" / "tiny.distillgan").vae["latent_dim"] == 6
+    assert read_header(tmp_path / "models" / "tiny.old-1.distillgan").vae["latent_dim"] == 4
+    assert (tmp_path / "runs" / "tiny.old-1" / "vae" / "last.ckpt").exists()
+
+
+def test_damaged_checkpoint_is_named(tmp_path, recordings):
+    train(tiny(tmp_path, recordings))
+    last = tmp_path / "runs" / "tiny" / "vae" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"last\.ckpt is not a readable checkpoint[\s\S]*resume=never"):
+        train(tiny(tmp_path, recordings, "model.max_steps=6"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["stages=[]"], "stages"),
+        (["stages=[vea]"], "vea"),
+        (["stages=[vocoder]"], "vocoder=hifigan"),
+        (["stages=[vocoder]", "vocoder=hifigan"], "no.* of this name|finished model"),
+        (["resume=maybe"], "resume=maybe"),
+        (["trainer.max_time=ten"], "DD:HH:MM:SS"),
+        (["name=../x"], "cannot name a model"),
+        (["data.batch_size=0"], "batch_size=0"),
+        (["data.augment.time_stretch=[3,4]"], "time_stretch"),
+        (["callbacks.checkpoint.every=0"], "every=0"),
+        (["model.module.network.stride=7"], "stride=7"),
+        (["mel.f_max=30000"], "f_max"),
+        (["data.dir=/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_bad_values_get_their_message(tmp_path, recordings, overrides, words):
+    with pytest.raises(UserError, match=words):
+        train(tiny(tmp_path, recordings, *overrides))
+
+
+def test_cuda_is_refused_where_there_is_none(tmp_path, recordings):
+    if torch.cuda.is_available():
+        return
+    config = tiny(tmp_path, recordings)
+    config.device.name = "cuda"
+    with pytest.raises(UserError, match="device=cuda was asked for"):
+        train(config)
+
+
+def test_few_files_are_judged_on_themselves(tmp_path, recordings):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.wav").write_bytes((recordings / f"take{number}.wav").read_bytes())
+    train(composed("train", tmp_path, "experiment=tiny", f"data.dir={folder}"))
+    header = read_header(tmp_path / "models" / "few.distillgan")
+    assert header.corpus["held_out"] == [] and header.corpus["files"] == 2
