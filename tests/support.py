@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from distillgan.paths import conf_dir
@@ -17,3 +18,14 @@ def composed(name: str, home: Path, *overrides: str) -> DictConfig:
 def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:
     """A training of seconds on the small corpus."""
     return composed("train", home, "experiment=tiny", f"data.dir={recordings}", "name=tiny", *overrides)
+
+
+class StepTrace(Callback):
+    """Appends each finished step's number to a file: how far a process came before it was killed."""
+
+    def __init__(self, path: str):
+        self.path = Path(path)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        with self.path.open("a") as file:
+            file.write(f"{module.steps_done}\n")

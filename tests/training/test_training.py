@@ -66,7 +66,11 @@ def test_resumed_run_equals_an_unbroken_one(trained, tmp_path, recordings, stage
     home, _ = trained
     options = ["vocoder=hifigan"]
     key = "model.max_steps" if stage == "vae" else "vocoder.max_steps"
-    train(tiny(tmp_path, recordings, *options, f"{key}=3", f"stages=[{', '.join(['vae', stage][: 1 + (stage != 'vae')])}]"))
+    train(
+        tiny(
+            tmp_path, recordings, *options, f"{key}=3", f"stages=[{', '.join(['vae', stage][: 1 + (stage != 'vae')])}]"
+        )
+    )
     train(tiny(tmp_path, recordings, *options))
     unbroken, resumed = weights(home, stage), weights(tmp_path, stage)
     assert unbroken.keys() == resumed.keys()

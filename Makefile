@@ -1,0 +1,34 @@
+# Each target sets up what it needs, in .venv/. Another Python than python3: make test PYTHON=python3.12
+PYTHON ?= python3
+# Where the runs, models and sound go, as in conf/paths.
+MADE := $(abspath $(or $(DISTILLGAN_HOME),experiments))
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint clean
+
+demo: $(INSTALLED)
+	.venv/bin/python -m distillgan.train name=demo vocoder=hifigan trainer.max_time=00:00:01:30
+	.venv/bin/python -m distillgan.generate model=demo duration=10 count=2
+	@echo
+	@echo "the sound (.wav) and its pictures (.png) are in  $(MADE)/audio"
+	@echo "the model is                                     $(MADE)/models/demo.distillgan"
+	@echo "how the training went, in a browser:             .venv/bin/tensorboard --logdir $(MADE)/runs/demo"
+
+test: $(INSTALLED)
+	.venv/bin/python -m pytest
+
+lint: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+# Takes away the environment, caches and built packages; experiments/ with its runs, models and sound stays.
+clean:
+	rm -rf .venv build dist distillgan.egg-info .pytest_cache .ruff_cache .hypothesis
+	find distillgan vendor tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is not a Python of version \
+	3.11 or newer: name one, for example make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,71 @@
+"""Every file of conf/ composes, and what it describes is built and run tiny."""
+
+import subprocess
+import sys
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+from support import composed, tiny
+
+from distillgan.audio.mel import MelSpec
+from distillgan.paths import conf_dir
+from distillgan.train import train
+
+GROUPS = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()}
+OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (conf_dir() / group).glob("*.yaml"))
+TRAIN_GROUPS = {"data", "mel", "model", "vocoder", "trainer", "device", "callbacks", "logger", "experiment"}
+
+
+def test_every_group_is_known_to_these_tests():
+    assert TRAIN_GROUPS | {"export", "paths", "hydra"} == GROUPS
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in conf_dir().glob("*.yaml")))
+def test_each_entry_composes(name, tmp_path):
+    assert OmegaConf.to_container(composed(name, tmp_path), resolve=True)
+
+
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in TRAIN_GROUPS - {"device"}])
+def test_each_option_of_a_training_runs_tiny(group, option, tmp_path, recordings):
+    overrides = [f"{group}={option}"]
+    if group == "vocoder":
+        overrides.append("vocoder.max_steps=2")
+    train(tiny(tmp_path, recordings, "model.max_steps=2", *overrides))
+    assert (tmp_path / "models" / "tiny.distillgan").exists()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "device").glob("*.yaml")))
+def test_each_device_is_one_that_the_code_knows(name, tmp_path):
+    assert composed("train", tmp_path, f"device={name}").device.name == name
+    assert name in ("auto", "cpu", "cuda", "mps")
+
+
+def test_mel_defaults_are_those_of_the_configuration(tmp_path):
+    assert MelSpec(**composed("train", tmp_path).mel) == MelSpec()
+
+
+def test_default_networks_have_the_sizes_promised(tmp_path):
+    config = composed("train", tmp_path, "vocoder=hifigan", "model.max_steps=1", "data.batch_size=1")
+    config.vocoder.max_steps = 1
+    vae = hydra.utils.instantiate(config.model.module, spec=MelSpec().to_dict(), _convert_="all")
+    assert 5.5e6 < sum(p.numel() for p in vae.network.parameters()) < 6.6e6
+    generator = hydra.utils.instantiate(config.vocoder.generator, _convert_="all")
+    assert 0.95e6 < sum(p.numel() for p in generator.parameters()) < 0.99e6
+
+
+def test_misspelt_key_is_refused(tmp_path):
+    with pytest.raises(hydra.errors.ConfigCompositionException):
+        composed("train", tmp_path, "model.latent_dims=3")
+
+
+def test_sweep_makes_a_model_a_job(tmp_path, recordings):
+    command = [
+        *(sys.executable, "-m", "distillgan.train", "-m", "experiment=tiny", "model.latent_dim=4,6", "name=grid"),
+        *("--device", "cpu", f"--data.dir={recordings}", "--paths.home", str(tmp_path), "model.max_steps=2"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    models = sorted(path.stem for path in (tmp_path / "models").glob("*.distillgan"))
+    assert len(models) == 2 and all(name.startswith("grid_") for name in models)
+    assert any("latent_dim-4" in name for name in models) and any("latent_dim-6" in name for name in models)

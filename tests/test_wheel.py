@@ -1,0 +1,93 @@
+"""The wheel, built by way of the sdist and installed in an environment of its own, works away from the checkout."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import distillgan
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def call(command: list[str | Path], folder: Path, **environment: str) -> str:
+    """What the command printed; it must end well, and find nothing of the checkout in its environment."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DISTILLGAN_HOME")}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=inherited | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    call([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, CHECKOUT], folder)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The commands' folder of a new environment that holds the wheel alone and borrows all that it depends on."""
+    folder = tmp_path_factory.mktemp("environment")
+    call([sys.executable, "-m", "venv", "--without-pip", folder], folder)
+    scheme = {"base": str(folder), "platbase": str(folder)}
+    commands, packages = (Path(sysconfig.get_path(kind, "venv", scheme)) for kind in ("scripts", "purelib"))
+    pip = [sys.executable, "-m", "pip", "--python", commands / "python"]
+    call([*pip, "install", "--no-deps", "--no-index", wheel], folder)
+    # A folder named in a .pth file is searched last, and its own .pth files (an editable install's) are not read.
+    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return commands
+
+
+def test_the_wheel_holds_the_package_with_conf_and_vendor_and_nothing_else(wheel):
+    expected = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "distillgan").rglob("*.py")}
+    for beside in ("conf", "vendor"):
+        files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        expected |= {Path("distillgan") / path.relative_to(CHECKOUT) for path in files}
+    held = {Path(name) for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    missing, foreign = (sorted(map(str, names)) for names in (expected - held, held - expected))
+    assert not missing and not foreign, f"[tool.setuptools] of pyproject.toml: missing {missing}, foreign {foreign}"
+
+
+def test_the_installed_package_is_used_with_its_own_conf(installed, tmp_path):
+    code = "import distillgan.paths as p; print(p.__file__, p.conf_dir(), sep='\\n')"
+    module, conf = map(Path, call([installed / "python", "-c", code], tmp_path).splitlines())
+    assert module.is_relative_to(installed.parent) and not module.is_relative_to(CHECKOUT)
+    assert conf == module.parent / "conf" and (conf / "train.yaml").is_file()
+
+
+def test_the_console_command(installed, tmp_path):
+    command = installed / "distillgan"
+    assert call([command, "--version"], tmp_path) == f"distillgan {distillgan.__version__}\n"
+    assert "vocoder: hifigan, none" in call([command, "train", "--help"], tmp_path)
+
+
+def test_training_and_generating_away_from_the_checkout(installed, tmp_path):
+    home, here = tmp_path / "home", tmp_path / "here"
+    here.mkdir()
+    python = [installed / "python", "-m"]
+    call(
+        [*python, "distillgan.train", "experiment=tiny", "vocoder=hifigan", "name=small"],
+        here,
+        DISTILLGAN_HOME=str(home),
+    )
+    assert (home / "models" / "small.distillgan").is_file()
+    call([*python, "distillgan.generate", "model=small", "duration=1"], here, DISTILLGAN_HOME=str(home))
+    (wav,) = (home / "audio").glob("*.wav")
+    assert soundfile.info(wav).duration == pytest.approx(1, abs=0.01)
+    assert not any(here.iterdir()), "all that is made belongs in paths.home"
