@@ -18,6 +18,7 @@ from distillgan.audio.mel import MelSpectrogram, from_log1p, to_log1p
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
 from distillgan.errors import UserError
+from distillgan.latent.levels import drawn_levels
 from distillgan.library.catalog import find_model
 from distillgan.paths import Home
 from distillgan.render.engine import Model
@@ -71,9 +72,16 @@ def evaluate(config: DictConfig) -> dict:
         "kl_nats_per_frame": float(per_dimension.sum()),
         "active_dimensions": active_dimensions(per_dimension),
         "latent_dim": model.network.latent_dim,
+        "drawn_levels": asdict(drawn_levels(model.network, model.corpus, model.spec)),
         "files": [asdict(score) for score in scores],
     }
     console.print(_table(result, scores))
+    levels = result["drawn_levels"]
+    console.print(
+        f"drawn latents within the corpus's range of levels ({levels['low_db']:.0f} to {levels['high_db']:.0f} dB): "
+        f"{levels['walked']:.0%} of those that generate draws, {levels['normal']:.0%} of independent normal ones",
+        highlight=False,
+    )
     report = home.root / "evaluations" / f"{path.stem}.json"
     with replace_file(report) as temporary:
         temporary.write_text(json.dumps(result, indent=1))

@@ -29,7 +29,7 @@ class StepCheckpoint(Checkpoint):
         self.best: float | None = None
         self._saved_at = 0
 
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         # The file itself says how good it is: so it and what is known of it can never part, whatever is killed when.
         self.best = best_error(self.folder)
 
@@ -57,8 +57,6 @@ class StepCheckpoint(Checkpoint):
     def _save(self, trainer: L.Trainer, module: L.LightningModule, name: str) -> None:
         if name == LAST:
             self._saved_at = module.steps_done
-        if trainer.world_size > 1:
-            trainer.strategy.barrier()
         target = self.folder / name
         if not trainer.is_global_zero:
             trainer.save_checkpoint(target)  # takes part in what the strategy gathers; only rank 0 writes

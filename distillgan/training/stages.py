@@ -64,16 +64,18 @@ def fit(
     last = stage.folder / LAST
     if last.exists():
         _restore_counts(last, module, budget)
-    if not budget.spent(module):
+    best = stage.folder / BEST
+    if not budget.spent(module) or not best.exists():
         trainer = _trainer(stage, config, device, [guard, budget, *_callbacks(stage, config, budget, vocoder)])
         with warnings.catch_warnings():
             # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
             warnings.filterwarnings("ignore", module="lightning.*")
-            trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+            if not budget.spent(module):
+                trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
             # The last steps may have made the best model yet.
-            trainer.validate(module, data, verbose=False)
-    best = load_checkpoint(stage.folder / BEST)
-    return Fitted(module.steps_done, budget.seconds, best["best_error"], best, guard.signum is None)
+            trainer.validate(module, data, ckpt_path=last, weights_only=True, verbose=False)
+    packed = load_checkpoint(best)
+    return Fitted(module.steps_done, budget.seconds, packed["best_error"], packed, guard.signum is None)
 
 
 def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:
