@@ -1,4 +1,4 @@
-"""Is what is drawn as loud as the corpus? Levels of decoded latents, to tell a usable latent space from a broken one."""
+"""Is what is drawn as loud as the corpus? Levels of decoded draws, to tell a usable latent space from a broken one."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _SEEDS = range(4)
 
 @dataclass(frozen=True)
 class Levels:
-    """Levels in dB of decoded latent frames: the corpus's 1st and 99th percentile, and the shares of drawn frames within.
+    """Levels in dB of decoded latent frames: the corpus's 1st and 99th percentile, and shares of drawn frames within.
 
     `walked` are draws around the corpus as `generate` makes them, `normal` independent frames from a normal
     distribution with the corpus's mean and covariance.
