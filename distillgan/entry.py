@@ -77,6 +77,11 @@ def to_overrides(arguments: list[str]) -> list[str]:
     return overrides
 
 
+def model_by_name(arguments: list[str]) -> list[str]:
+    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it."""
+    return [re.sub(r"^(--)?model(=|$)", r"\1model.name\2", argument) for argument in arguments]
+
+
 def _quoted(value: str) -> str:
     path = Path(os.path.expanduser(value))
     special = re.search(r"[^\w./~:+-]", value)

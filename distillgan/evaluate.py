@@ -53,7 +53,7 @@ def evaluate(config: DictConfig) -> dict:
         raise UserError(f"floor_db={config.floor_db} must be positive")
     console = Console(soft_wrap=True)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
-    path = find_model(home, config.model)
+    path = find_model(home, config.model.name)
     model = Model.load(path, device)
     manifest = prepare_corpus(config.data.dir, home, model.spec, console)
     known = set(model.header.corpus["train"])
@@ -151,7 +151,7 @@ def _table(result: dict, scores: list[Score]) -> Table:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    entry.run(evaluate, "evaluate", sys.argv[1:] if arguments is None else arguments)
+    entry.run(evaluate, "evaluate", entry.model_by_name(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def generate(config: DictConfig) -> None:
         raise UserError(f"seed={config.seed} must not be negative")
     console = Console(soft_wrap=True)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
-    model = Model.load(find_model(home, config.model), device)
+    model = Model.load(find_model(home, config.model.name), device)
     vocoder = _vocoder(config, model)
     console.print(f"model {model.header.name}, vocoder {config.vocoder.name}, {config.duration:g} s, on {device.type}")
     for seed in range(config.seed, config.seed + config.count):
@@ -67,7 +67,7 @@ def _under_peak(wave: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    entry.run(generate, "generate", sys.argv[1:] if arguments is None else arguments)
+    entry.run(generate, "generate", entry.model_by_name(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":
