@@ -4,9 +4,10 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import NoReturn
 
 import hydra
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
@@ -19,7 +20,15 @@ _HYDRA_FLAGS = {
     "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
     "config-path", "config-name", "config-dir", "experimental-rerun", "info",
 }  # fmt: skip
-_HYDRA_FLAGS_WITH_VALUE = {"cfg", "package", "config-path", "config-name", "config-dir", "experimental-rerun"}
+_HYDRA_FLAGS_WITH_VALUE = {
+    "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+    "--experimental-rerun",
+}  # fmt: skip
+_HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
+# Not a path: a key may have slashes inside (hydra/launcher=joblib), but starts with none.
+_OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
+_SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
+_PATH_START = ("/", "./", "../", "~")
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
@@ -32,11 +41,23 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
         try:
             return task(config)
         except UserError as error:
-            report(error)
-            sys.exit(EXIT_USER_ERROR)
+            _leave(error)
+        except InstantiationException as error:
+            # Hydra's wrapping of what a constructor raised
+            if not isinstance(error.__cause__, UserError):
+                raise
+            _leave(error.__cause__)
 
-    sys.argv = [sys.argv[0], *to_overrides(arguments)]
+    try:
+        sys.argv = [sys.argv[0], *to_overrides(arguments)]
+    except UserError as error:
+        _leave(error)
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+
+
+def _leave(error: UserError) -> NoReturn:
+    report(error)
+    sys.exit(EXIT_USER_ERROR)
 
 
 def report(error: UserError) -> None:
@@ -48,7 +69,8 @@ def to_overrides(arguments: list[str]) -> list[str]:
     """Flags as Hydra overrides: `--vocoder bigvgan` and `--vocoder=bigvgan` are `vocoder=bigvgan`.
 
     Dashes inside a flag's name are underscores. A flag followed by no value is true. Hydra's own flags pass through.
-    A value that is an existing path is quoted, so that its spaces, commas and brackets are taken as they are.
+    A value that is a path is quoted, so that its spaces, commas, brackets and letters beyond ASCII are taken as they
+    are; so is text with such letters.
 
     Raises:
         UserError: an argument is neither a flag nor an override.
@@ -60,15 +82,14 @@ def to_overrides(arguments: list[str]) -> list[str]:
             name, equals, value = argument[2:].partition("=")
             if name in _HYDRA_FLAGS:
                 overrides.append(argument)
-                if name in _HYDRA_FLAGS_WITH_VALUE and not equals and waiting:
+                if waiting and (argument in _HYDRA_FLAGS_WITH_VALUE or (name == "info" and waiting[0] in _HYDRA_INFO)):
                     overrides.append(waiting.pop(0))
                 continue
             if not equals:
-                follows = (
-                    bool(waiting) and not waiting[0].startswith("--") and not re.match(r"[\w.@/+~-]+=", waiting[0])
-                )
-                value = waiting.pop(0) if follows else "true"
+                value = waiting.pop(0) if _value_follows(waiting) else "true"
             overrides.append(f"{name.replace('-', '_')}={_quoted(value)}")
+        elif argument in _HYDRA_FLAGS_WITH_VALUE and waiting:
+            overrides += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
             name, equals, value = argument.partition("=")
             overrides.append(f"{name}={_quoted(value)}" if equals else argument)
@@ -82,9 +103,30 @@ def model_by_name(arguments: list[str]) -> list[str]:
     return [re.sub(r"^(--)?model(=|$)", r"\1model.name\2", argument) for argument in arguments]
 
 
+def _value_follows(waiting: list[str]) -> bool:
+    """Is the next argument a flag's value: no flag (a negative number is none), and no override?"""
+    return bool(waiting) and not re.match(rf"--|-[A-Za-z]|{_OVERRIDE}", waiting[0])
+
+
 def _quoted(value: str) -> str:
-    path = Path(os.path.expanduser(value))
-    special = re.search(r"[^\w./~:+-]", value)
-    if special and os.sep in value and not value.startswith(("'", '"', "[", "{")) and path.exists():
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return value
+    """The value as Hydra's grammar takes it for what it is; what the user quoted stays."""
+    if _is_path(value):
+        return _quote(value)
+    if value.startswith(("'", '"')):
+        return value
+    # With commas it is a sweep: each value for itself.
+    return ",".join(_quote(part) if _is_text(part) else part for part in value.split(","))
+
+
+def _is_path(value: str) -> bool:
+    return bool(_SPECIAL.search(value)) and os.path.exists(os.path.expanduser(value))
+
+
+def _is_text(value: str) -> bool:
+    """Can it be nothing but text, yet Hydra's grammar refuses it without quotes?"""
+    return not value.isascii() or _is_path(value) or bool(_SPECIAL.search(value) and value.startswith(_PATH_START))
+
+
+def _quote(value: str) -> str:
+    # Within Hydra's quotes a backslash is a backslash, except before a quote.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value) + "'"

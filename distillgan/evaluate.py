@@ -25,12 +25,13 @@ from distillgan.render.engine import Model
 from distillgan.vae.losses import KLDivergence, active_dimensions, mel_error_db
 
 TRAINING, HELD_OUT = "training", "held out"
-_PIECE_FRAMES = 4096  # 48 s of mel at once; longer files are reconstructed in pieces
+_PIECE_FRAMES = 4096  # 48 s of mel at once
+_LEAST_FRAMES = 4  # so that a mel's padding has something to reflect
 
 
 @dataclass(frozen=True)
 class Score:
-    """One file: its error and that of the best constant spectrum, in dB, and how many mel frames it has."""
+    """One file: its error and that of the corpus's constant spectrum, in dB, and how many mel frames it has."""
 
     path: str
     part: str
@@ -43,8 +44,9 @@ def evaluate(config: DictConfig) -> dict:
     """Reconstruct every file; print a table, write it as JSON, and return it.
 
     The error is the mean absolute difference of the mels in dB, both floored `floor_db` under the clip's peak. Beside
-    it stands the error of that clip's own best constant spectrum (its median), the best that a model without time
-    could do. Files that the model was trained on are told from others by the content hashes in its header.
+    it stands the error of one constant spectrum for all (the mean of the files' medians): what a model that has learnt
+    nothing but the average would do. Files that the model was trained on are told from others by the content hashes
+    in its header.
 
     Raises:
         UserError: something the user can mend.
@@ -58,9 +60,11 @@ def evaluate(config: DictConfig) -> dict:
     manifest = prepare_corpus(config.data.dir, home, model.spec, console)
     known = set(model.header.corpus["train"])
     mel = MelSpectrogram(model.spec).to(device)
+    clips = manifest.clips(home.decoded)
+    constant = torch.stack([_decibels(_mel_of(mel, clip)).median(-1).values for clip in clips]).mean(0)
     scores, nats = [], []
-    for file, clip in zip(manifest.used, manifest.clips(home.decoded), strict=True):
-        score, per_dimension = _score(model, mel, clip, config.floor_db, file.audio_hash in known)
+    for file, clip in zip(manifest.used, clips, strict=True):
+        score, per_dimension = _score(model, mel, clip, config.floor_db, file.audio_hash in known, constant)
         scores.append(score)
         nats.append(per_dimension)
     per_dimension = torch.stack(nats).mean(0)
@@ -90,27 +94,37 @@ def evaluate(config: DictConfig) -> dict:
 
 
 @torch.inference_mode()
-def _score(
-    model: Model, mel: MelSpectrogram, clip: AudioClip, floor_db: float, known: bool
-) -> tuple[Score, torch.Tensor]:
-    hop, device = model.spec.hop_length, mel.window.device
-    frames = max(4, -(-clip.length // hop))
-    mels, decoded, nats = [], [], []
+def _mel_of(mel: MelSpectrogram, clip: AudioClip) -> torch.Tensor:
+    """The whole clip's linear mel [n_mels, T], made in pieces so that a long file needs little memory."""
+    hop, frames = mel.spec.hop_length, max(_LEAST_FRAMES, -(-clip.length // mel.spec.hop_length))
+    pieces = []
     for start in range(0, frames, _PIECE_FRAMES):
         count = min(_PIECE_FRAMES, frames - start)
-        wave = torch.from_numpy(clip.read(start * hop, max(4, count) * hop))[None].to(device)
-        mels.append(mel(wave)[..., :count])
-        mean, log_variance = model.network.encode(to_log1p(mels[-1], model.spec))
-        decoded.append(from_log1p(model.network.decode(mean, count), model.spec))
+        wave = torch.from_numpy(clip.read(start * hop, max(_LEAST_FRAMES, count) * hop))
+        pieces.append(mel(wave[None].to(mel.window.device))[0, :, :count])
+    return torch.cat(pieces, -1)
+
+
+def _decibels(mel: torch.Tensor) -> torch.Tensor:
+    return 20 * torch.log10(mel)
+
+
+@torch.inference_mode()
+def _score(
+    model: Model, mel: MelSpectrogram, clip: AudioClip, floor_db: float, known: bool, constant: torch.Tensor
+) -> tuple[Score, torch.Tensor]:
+    true = _mel_of(mel, clip)
+    decoded, nats = [], []
+    for piece in true.split(_PIECE_FRAMES, dim=-1):
+        mean, log_variance = model.network.encode(to_log1p(piece[None], model.spec))
+        decoded.append(from_log1p(model.network.decode(mean, piece.shape[-1]), model.spec)[0])
         nats.append(KLDivergence.per_dimension(mean, log_variance))
-    true, made = torch.cat(mels, -1)[0], torch.cat(decoded, -1)[0]
-    constant = true.median(dim=-1, keepdim=True).values.expand_as(true)
     score = Score(
         clip.name,
         TRAINING if known else HELD_OUT,
-        mel_error_db(true, made, floor_db),
-        mel_error_db(true, constant, floor_db),
-        frames,
+        mel_error_db(true, torch.cat(decoded, -1), floor_db),
+        mel_error_db(true, (10 ** (constant / 20))[:, None].expand_as(true), floor_db),
+        true.shape[-1],
     )
     return score, torch.stack(nats).mean(0).cpu()
 

@@ -72,7 +72,7 @@ class Augment:
         """The most source mel frames that a made frame can need: segments are cut this much longer."""
         if self.shift_probability == 0:
             return 1.0
-        return 2 ** (self.pitch_semitones / 12) / self.time_stretch[0]
+        return max(1.0, 2 ** (self.pitch_semitones / 12) / self.time_stretch[0])
 
     def draw(self, rng: np.random.Generator) -> Change:
         if rng.random() >= self.shift_probability:

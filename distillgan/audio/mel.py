@@ -41,6 +41,15 @@ class MelSpec:
             object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
         if not 0 < self.hop_length <= self.n_fft:
             raise UserError(f"mel.hop_length={self.hop_length} must be between 1 and mel.n_fft={self.n_fft}")
+        if (self.n_fft - self.hop_length) % 2:
+            raise UserError(
+                f"mel.hop_length={self.hop_length} and mel.n_fft={self.n_fft} must both be even or both be odd: half "
+                "of their difference is padded on each side"
+            )
+        if self.n_mels < 1:
+            raise UserError(f"mel.n_mels={self.n_mels} must be at least 1")
+        if not 0 < self.log1p_gain < float("inf"):
+            raise UserError(f"mel.log1p_gain={self.log1p_gain:g} must be a positive number")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise UserError(
                 f"mel.f_min={self.f_min:g} and mel.f_max={self.f_max:g} Hz must be ordered and at most half of "

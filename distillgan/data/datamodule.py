@@ -120,6 +120,7 @@ class AudioDataModule(LightningDataModule):
             ("segment_frames", segment_frames, 8),
             ("epoch_steps", epoch_steps, 1),
             ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
         ):
             if value < least:
                 raise UserError(f"{key}={value} must be at least {least}")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpectrogram, to_log1p
 from distillgan.data.manifest import AudioClip
+from distillgan.errors import UserError
 from distillgan.vae.network import VAENetwork
 
 MAX_FRAMES = 20_000  # about half an hour; more would make the model file, not the sound, larger
@@ -30,8 +31,17 @@ class CorpusLatents:
         return {"latent.z": self.z.half(), "latent.starts": self.starts}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> "CorpusLatents":
-        return cls(tensors["latent.z"].float(), tensors["latent.starts"])
+    def from_tensors(cls, tensors: dict[str, Tensor], latent_dim: int, origin: str) -> "CorpusLatents":
+        """Raises UserError, naming `origin`, unless they are the latents of a corpus in `latent_dim` dimensions."""
+        z, starts = (tensors.get(name, torch.empty(0)) for name in ("latent.z", "latent.starts"))
+        if z.dim() != 2 or z.shape[1] != latent_dim or starts.dim() != 1 or starts.dtype != torch.int64:
+            raise UserError(
+                f"{origin}: its latents {list(z.shape)} and their starts {list(starts.shape)} are not those of a "
+                f"corpus in {latent_dim} dimensions: retrain"
+            )
+        if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(z) or not (starts.diff() > 0).all():
+            raise UserError(f"{origin}: the starts of its latents do not divide their {len(z)} frames: retrain")
+        return cls(z.float(), starts)
 
     @property
     def pieces(self) -> int:
@@ -71,8 +81,13 @@ def _choose_pieces(lengths: list[int], latent_samples: int, piece_samples: int) 
         for number, length in enumerate(lengths)
         for start in range(0, length, piece_samples)
     ]
-    total = sum(-(-count // latent_samples) for _, _, count in pieces)
-    if total <= MAX_FRAMES:
-        return pieces
-    kept = np.unique(np.linspace(0, len(pieces) - 1, max(1, int(len(pieces) * MAX_FRAMES / total))).round().astype(int))
-    return [pieces[i] for i in kept]
+    frames = [-(-count // latent_samples) for _, _, count in pieces]
+    share = min(1.0, MAX_FRAMES / sum(frames))
+    kept, passed, taken = [], 0, 0
+    for piece, count in zip(pieces, frames, strict=True):
+        passed += count
+        # Never ahead of the share of what was passed, so never over the limit, and spread evenly below it.
+        if taken + count <= passed * share + 1e-6:
+            kept.append(piece)
+            taken += count
+    return kept

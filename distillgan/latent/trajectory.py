@@ -23,7 +23,7 @@ def draw_trajectory(corpus: CorpusLatents, frames: int, seed: int) -> Tensor:
     rng = np.random.default_rng(seed)
     first, second = (_walk(corpus, frames, rng) for _ in range(2))
     share = _LARGEST_SHARE * 0.5 * (1 + np.tanh(_slow_noise(1, frames, rng)))
-    deviation = _WANDER * corpus.z.std(0).numpy()[:, None] * _slow_noise(first.shape[0], frames, rng)
+    deviation = _WANDER * corpus.z.std(0, correction=0).numpy()[:, None] * _slow_noise(first.shape[0], frames, rng)
     return torch.from_numpy((first * (1 - share) + second * share + deviation).astype(np.float32))
 
 

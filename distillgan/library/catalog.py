@@ -23,8 +23,9 @@ def find_model(home: Home, model: str | None) -> Path:
         if not there:
             raise UserError(f"no model in {home.models} yet: train one with `python -m distillgan.train`")
         return there[0]
+    model = str(model)  # a name of digits comes from the command line as a number
     path = Path(model).expanduser()
-    if (path.suffix or "/" in model) and path.exists():
+    if (path.suffix or "/" in model) and path.is_file():
         return path
     named = home.models / f"{model}{MODEL_SUFFIX}"
     if named.exists():

@@ -13,12 +13,11 @@ from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.trajectory import draw_trajectory
 from distillgan.modelfile import Header, read_model
 from distillgan.vae.network import VAENetwork
-from distillgan.vocoder.base import Vocoder
+from distillgan.vocoder.base import Vocoder, check_tensors
 from distillgan.vocoder.hifigan import HiFiGANVocoder
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
 _BLOCK = 256  # latent frames decoded at once, 24 s
-_CONTEXT = 16  # latent frames each side that reach into a block: 9 by the decoder's convolutions
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,23 @@ class Model:
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "Model":
-        """Raises UserError if the file is not a whole, untampered model."""
+        """Raises UserError, naming the file, if it is not a whole, untampered model whose parts fit together."""
         header, tensors = read_model(path)
-        network = VAENetwork(**header.vae)
-        network.load_state_dict(_part(tensors, "vae."))
+        try:
+            network = VAENetwork(**header.vae)
+        except (UserError, TypeError, ValueError, RuntimeError) as error:  # torch's own words for impossible sizes
+            raise UserError(f"{path}: its header describes no VAE that this version knows: {error}") from error
+        state = _part(tensors, "vae.")
+        check_tensors(state, network.state_dict(), f"{path}: the VAE")
+        network.load_state_dict(state)
         vocoder = None
         if header.vocoder is not None:
-            vocoder = HiFiGANVocoder.from_state(header.vocoder["generator"], _part(tensors, "vocoder."), header.mel)
-            vocoder = vocoder.to(device).eval()
-        corpus = CorpusLatents.from_tensors(tensors)
+            arguments, state = header.vocoder["generator"], _part(tensors, "vocoder.")
+            try:
+                vocoder = HiFiGANVocoder.from_state(arguments, state, header.mel).to(device)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from error
+        corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
         return cls(header, network.to(device).eval().requires_grad_(False), corpus, vocoder)
 
 
@@ -71,11 +78,11 @@ def render(model: Model, vocoder: Vocoder, seconds: float, seed: int) -> np.ndar
 
 def decode(network: VAENetwork, z: Tensor, frames: int) -> Tensor:
     """Latent sequence z [D, L] → log1p mel [1, n_mels, frames], in blocks that equal the whole."""
-    device = next(network.parameters()).device
+    device, context = next(network.parameters()).device, network.context_frames
     parts = []
     for start in range(0, z.shape[-1], _BLOCK):
-        left = max(0, start - _CONTEXT)
-        block = z[None, :, left : start + _BLOCK + _CONTEXT].to(device)
+        left = max(0, start - context)
+        block = z[None, :, left : start + _BLOCK + context].to(device)
         mel = network.decode(block, block.shape[-1] * network.stride)
         parts.append(mel[..., (start - left) * network.stride :][..., : _BLOCK * network.stride].cpu())
     return torch.cat(parts, -1)[..., :frames]

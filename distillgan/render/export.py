@@ -31,8 +31,8 @@ def export_wav(wave: np.ndarray, spec: MelSpec, folder: Path, name: str, sample_
 
 
 def _free(folder: Path, name: str) -> Path:
-    """`name`.wav in `folder`, or the first `name`-N.wav that is not there yet."""
+    """`name`.wav in `folder`, or the first `name`-N.wav, where neither it nor its picture is there yet."""
     path, number = folder / f"{name}.wav", 2
-    while path.exists():
+    while path.exists() or path.with_suffix(".png").exists():
         path, number = folder / f"{name}-{number}.wav", number + 1
     return path

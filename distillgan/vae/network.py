@@ -73,6 +73,7 @@ class VAENetwork(nn.Module):
             raise UserError(f"model.network.kernel_size={kernel_size} must be odd")
         self.latent_dim = latent_dim
         self.stride = stride
+        self._reach = (blocks * (kernel_size // 2) + 1, fine_blocks * (kernel_size // 2) + 1)
         resample = {"kernel_size": 2 * stride, "stride": stride, "padding": stride // 2}
         self.encoder = nn.Sequential(
             nn.Conv1d(n_mels, fine_channels, 3, padding=1),
@@ -90,6 +91,19 @@ class VAENetwork(nn.Module):
             _blocks(fine_blocks, fine_channels, kernel_size, 2),
             nn.Conv1d(fine_channels, n_mels, 3, padding=1),
         )
+
+    @property
+    def context_frames(self) -> int:
+        """Latent frames before or after latent frame l that its mel frames depend on, whichever is more.
+
+        The stride frames of l, widened by the convolutions at the mel rate, are followed back through the transposed
+        one: with kernel 2s, stride s and padding s/2, mel frame n reads latent frames ceil((n - 3s/2 + 1) / s) to
+        floor((n + s/2) / s).
+        """
+        coarse, fine = self._reach
+        before = (fine + 3 * self.stride // 2 - 1) // self.stride
+        after = (self.stride - 1 + fine + self.stride // 2) // self.stride
+        return max(before, after) + coarse
 
     def latent_frames(self, frames: int) -> int:
         """Latent frames of a mel of `frames` frames."""

@@ -32,6 +32,7 @@ class VocoderModule(LightningModule):
         segment_size: samples of the window trained on, a multiple of the hop.
         own_mels: share of items whose mel has passed through `reconstruct` (see `set_reconstruct`), 0…1.
         adversarial_from_step: before this step the mel losses alone train the generator.
+        warm_learning_rate: of the generator before that step: the mel losses alone bear more.
         learning_rate, discriminator_learning_rate, betas: of the two AdamW.
         lr_decay: factor on the learning rates after every `decay_steps` steps.
         gradient_clip: largest gradient norm of either network; None for no limit.
@@ -51,6 +52,7 @@ class VocoderModule(LightningModule):
         segment_size: int,
         own_mels: float,
         adversarial_from_step: int,
+        warm_learning_rate: float,
         learning_rate: float,
         discriminator_learning_rate: float,
         betas: tuple[float, float],
@@ -131,7 +133,9 @@ class VocoderModule(LightningModule):
         random = self._random()
         generator_optimizer, discriminator_optimizer = self.optimizers()
         decay = self.hparams.lr_decay ** (self.steps_done // self.hparams.decay_steps)
-        rates = (self.hparams.learning_rate * decay, self.hparams.discriminator_learning_rate * decay)
+        adversarial = self.steps_done >= self.hparams.adversarial_from_step
+        rate = self.hparams.learning_rate if adversarial else self.hparams.warm_learning_rate
+        rates = (rate * decay, self.hparams.discriminator_learning_rate * decay)
         for optimizer, rate in zip((generator_optimizer, discriminator_optimizer), rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -141,7 +145,7 @@ class VocoderModule(LightningModule):
         losses = {"loss_mel": self.mel_l1(fake, real), "loss_mel_multi": self.mel_multi(fake, real)}
         logged = {"learning_rate": rates[0]}
         sound = True
-        if self.steps_done >= self.hparams.adversarial_from_step:
+        if adversarial:
             disguise = self.augment.draw(real, random)
             sound, judged = self._discriminator_step(disguise(real), disguise(fake.detach()), discriminator_optimizer)
             logged |= judged

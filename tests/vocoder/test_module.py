@@ -35,6 +35,7 @@ TINY = {
     "mel_multi.n_ffts": [128, 512],
     "mel_multi.n_mels": [16, 64],
     "module.segment_size": 2048,
+    "module.warm_learning_rate": 4e-3,
     "module.learning_rate": 2e-3,
     "adversarial_from_step": 0,
     "data.batch_size": 4,
@@ -192,9 +193,10 @@ def test_a_short_training_lowers_the_mel_loss_on_fixed_tones():
 
 
 def test_the_learning_rate_decays_with_our_own_steps():
-    module = build(module__decay_steps=2, module__lr_decay=0.5)
+    module = build(module__decay_steps=2, module__lr_decay=0.5, adversarial_from_step=1)
     record = fit(module, 5)
-    assert [v["train/learning_rate"] / 2e-3 for v in record.values] == pytest.approx([1, 1, 0.5, 0.5, 0.25])
+    # The first step has the warm rate, twice the later one.
+    assert [v["train/learning_rate"] / 2e-3 for v in record.values] == pytest.approx([2, 1, 0.5, 0.5, 0.25])
     rates = [optimizer.param_groups[0]["lr"] for optimizer in module.trainer.optimizers]
     assert rates == pytest.approx([5e-4, 5e-5])
 
