@@ -121,7 +121,7 @@ def _train_vocoder(config, run: Run, clips, spec, device, guard, console) -> flo
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
     description = {"name": config.vocoder.name, "generator": module.generator.args}
-    weights = {f"vocoder.{name}": tensor.cpu() for name, tensor in module.generator.export_state().items()}
+    weights = {f"vocoder.{name}": tensor for name, tensor in module.averaged.module.export_state().items()}
     pack_vocoder(run, fitted, description, weights)
     console.print(
         f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out mel error {fitted.error:.3f} "

@@ -33,6 +33,7 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
     if config.vocoder.name is not None:
         choices += [
             Choice("vocoder.max_steps", 100_000 if on_gpu else 2000, device),
+            Choice("vocoder.adversarial_from_step", 5000 if on_gpu else 1000, device),
             Choice("vocoder.data.num_workers", 4 if on_gpu else 0, device),
         ]
     made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]

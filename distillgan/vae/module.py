@@ -3,10 +3,10 @@
 import lightning as L
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from distillgan.audio.augment import stretch_mel
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.averaging import averaged
 from distillgan.vae.losses import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
 from distillgan.vae.network import VAENetwork
 
@@ -48,7 +48,7 @@ class VAEModule(L.LightningModule):
         self.spec = MelSpec.from_dict(spec)
         self.mel = MelSpectrogram(self.spec)
         self.network = VAENetwork(**network)
-        self.averaged = AveragedModel(self.network, multi_avg_fn=_ramped_average(ema_decay)).requires_grad_(False)
+        self.averaged = averaged(self.network, ema_decay)
         self.reconstruction_loss = ReconstructionLoss()
         self.kl = KLDivergence(**kl)
         self.max_steps = max_steps
@@ -138,14 +138,3 @@ class VAEModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.steps_done = checkpoint["steps_done"]
-
-
-def _ramped_average(decay: float):
-    """Exponential moving average whose decay rises from 0.1: early weights do not linger in short runs."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count) -> None:
-        ramp = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - ramp)
-
-    return update

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
+from distillgan.averaging import averaged
 from distillgan.errors import UserError
 from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
 from distillgan.vocoder.hifigan import HiFiGANGenerator, check_generator
@@ -35,6 +36,7 @@ class VocoderModule(LightningModule):
         warm_learning_rate: of the generator before that step: the mel losses alone bear more.
         learning_rate, discriminator_learning_rate, betas: of the two AdamW.
         lr_decay: factor on the learning rates after every `decay_steps` steps.
+        ema_decay: of the averaged generator, which is what is judged, previewed and packed.
         gradient_clip: largest gradient norm of either network; None for no limit.
         max_steps: where the run ends; read by a callback.
 
@@ -59,6 +61,7 @@ class VocoderModule(LightningModule):
         lr_decay: float,
         decay_steps: int,
         gradient_clip: float | None,
+        ema_decay: float,
         max_steps: int,
         seed: int,
     ):
@@ -70,6 +73,7 @@ class VocoderModule(LightningModule):
         self._check(loss_weights, segment_size, own_mels)
         generator.add_weight_norm()
         self.generator = generator
+        self.averaged = averaged(generator, ema_decay)
         self.discriminators = discriminators
         self.mel = MelSpectrogram(self.spec)
         self.mel_l1 = MelL1(self.spec)
@@ -152,7 +156,9 @@ class VocoderModule(LightningModule):
             losses["loss_adv"], losses["loss_fm"] = self._adversarial_losses(disguise(real), disguise(fake))
         loss = sum(self.hparams.loss_weights[name] * value for name, value in losses.items())
         sound = sound and self._step(loss, generator_optimizer)
-        self.steps_done += sound
+        if sound:
+            self.averaged.update_parameters(self.generator)
+            self.steps_done += 1
         self._log_step(losses | logged, batch["wave"].shape[0])
         return {"loss": loss.detach() if sound else torch.full_like(loss, torch.nan)}
 
@@ -230,11 +236,11 @@ class VocoderModule(LightningModule):
         wave = batch["wave"]
         wave = wave[..., : wave.shape[-1] // hop * hop]
         mel = self.mel(wave)
-        fake = self.generator(to_log_clamp(mel))
+        fake = self.averaged(to_log_clamp(mel))
         errors = {"val/mel_error": self.mel_multi(fake, wave), "val/mel_l1": self.mel_l1(fake, wave)}
         if self._reconstruct is not None:
             own = self._reconstruct(to_log1p(mel, self.spec))
-            errors["val/mel_error_own"] = self.mel_multi(self.generator(log1p_to_log_clamp(own, self.spec)), wave)
+            errors["val/mel_error_own"] = self.mel_multi(self.averaged(log1p_to_log_clamp(own, self.spec)), wave)
         self.log_dict(errors, on_step=False, on_epoch=True, batch_size=wave.shape[0], sync_dist=True)
 
     @torch.no_grad()
@@ -246,7 +252,7 @@ class VocoderModule(LightningModule):
         hop = self.spec.hop_length
         wave = wave[..., : wave.shape[-1] // hop * hop].to(self.device)
         mel = self.mel(wave)
-        generated = self.generator(to_log_clamp(mel))
+        generated = self.averaged(to_log_clamp(mel))
         return {
             "target": wave,
             "generated": generated,
