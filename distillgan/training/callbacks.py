@@ -51,23 +51,16 @@ class Budget(L.Callback):
 
 
 class StopOnNaN(L.Callback):
-    """Ends the training at the first loss or gradient that is no number, before weights or checkpoints take it in."""
-
-    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer) -> None:
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients)).sum())):
-            self._stop(module)
+    """Ends the training at the first loss or weight that is no finite number, before a checkpoint takes it in."""
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if not bool(torch.isfinite(outputs["loss"])):
-            self._stop(module)
-
-    def _stop(self, module: L.LightningModule) -> None:
-        raise UserError(
-            f"the loss became NaN or infinite at step {module.steps_done}. The last checkpoint and the model are kept "
-            "as they were before. Run the same command again with a lower learning rate (half of it), or with "
-            "trainer.precision=32-true if it was lower"
-        )
+        sizes = torch._foreach_norm([outputs["loss"], *(p.detach() for p in module.parameters())])
+        if not bool(torch.isfinite(torch.stack(sizes)).all()):
+            raise UserError(
+                f"the loss or the weights became NaN or infinite at step {module.steps_done}. The last checkpoint and "
+                "the model are kept as they were before. Run the same command again with a lower learning rate (half "
+                "of it), or with trainer.precision=32-true if it was lower"
+            )
 
 
 class Progress(L.Callback):
