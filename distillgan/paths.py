@@ -9,6 +9,7 @@ from distillgan.errors import UserError
 _PACKAGE = Path(__file__).resolve().parent
 
 MODEL_SUFFIX = ".distillgan"
+MAX_NAME = 80
 
 
 def conf_dir() -> Path:

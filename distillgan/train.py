@@ -1,5 +1,7 @@
 """`python -m distillgan.train`: recordings in, a model file out. Reads like a table of contents."""
 
+import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.errors import UserError
 from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
-from distillgan.paths import Home, check_name, name_from_folder
+from distillgan.paths import MAX_NAME, Home, check_name, name_from_folder
 from distillgan.training import sizing, stages
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.pack import pack_vae, pack_vocoder
@@ -28,6 +30,7 @@ from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.hifigan import HiFiGANVocoder
 
 STAGES = ("vae", "vocoder")
+_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device"}
 
 
 def train(config: DictConfig) -> float:
@@ -173,10 +176,19 @@ def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
     name = config.name or ("demo" if config.data.dir is None else name_from_folder(Path(config.data.dir).expanduser()))
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
-        job = HydraConfig.get().job
-        varied = job.override_dirname.replace("=", "-")
-        name = f"{name}_{''.join(c if c.isalnum() or c in '._-' else '_' for c in varied)}"[:80]
+        name = _job_name(str(name), list(HydraConfig.get().overrides.task))
     return check_name(str(name))
+
+
+def _job_name(name: str, overrides: list[str]) -> str:
+    """`rain` and [model.latent_dim=16, seed=2] → rain_latent_dim-16_seed-2; shortened where too long, still its own."""
+    kept = [item.partition("=") for item in overrides]
+    kept = [(key.rpartition(".")[2], value) for key, _, value in kept if key not in _NOT_IN_JOB_NAMES]
+    full = "_".join([name, *(f"{key}-{value}" for key, value in kept)])
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", full)
+    return (
+        plain if len(plain) <= MAX_NAME else f"{plain[: MAX_NAME - 9]}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

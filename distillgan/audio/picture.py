@@ -17,7 +17,9 @@ def draw_mels(rows: list[dict[str, Tensor]], title: str, frame_rate: float) -> F
         top = max(1e-6, max(float(mel.max()) for mel in row.values()))
         for axis, (name, mel) in zip(line, row.items(), strict=True):
             extent = (0, mel.shape[-1] / frame_rate, 0, mel.shape[0])
-            axis.imshow(mel, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=top, extent=extent)
+            axis.imshow(
+                mel.detach().cpu().numpy(), origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=top, extent=extent
+            )
             axis.set_title(name, fontsize=9)
             axis.set_ylabel("mel band")
     for axis in axes[-1]:

@@ -45,7 +45,7 @@ class Preview(L.Callback):
             shown = module.preview(judged[number]["wave"][None].to(module.device))
             if self.vocoder is not None:
                 mel = log1p_to_log_clamp(shown["reconstruction"], module.spec)
-                shown["reconstruction_heard"] = self.vocoder.render(mel[None])
+                shown["reconstruction_heard"] = self.vocoder.render(mel[None].cpu())
             rows.append({name: value.float().cpu() for name, value in shown.items()})
         mels = [{name: v for name, v in row.items() if v.dim() == 2} for row in rows]
         figure = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec.frame_rate)

@@ -1,0 +1,190 @@
+"""Flags and overrides: every form reaches the configuration as what was meant, or is refused in words."""
+
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from distillgan.entry import model_by_name, to_overrides
+from distillgan.errors import UserError
+from distillgan.paths import conf_dir
+
+
+def composed(name: str, *arguments: str) -> DictConfig:
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return compose(name, to_overrides(list(arguments)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "overrides"),
+    [
+        ([], []),
+        (["--vocoder", "bigvgan"], ["vocoder=bigvgan"]),
+        (["--vocoder=bigvgan"], ["vocoder=bigvgan"]),
+        (["vocoder=bigvgan"], ["vocoder=bigvgan"]),
+        (["--count", "3", "duration=5"], ["count=3", "duration=5"]),
+        (["duration=5", "--count", "3"], ["duration=5", "count=3"]),
+        (["--count", "3", "--seed", "7"], ["count=3", "seed=7"]),
+        (["--flag"], ["flag=true"]),
+        (["--flag", "--count", "3"], ["flag=true", "count=3"]),
+        (["--flag", "duration=5"], ["flag=true", "duration=5"]),
+        (["--flag", "data.augment.gain_db=5"], ["flag=true", "data.augment.gain_db=5"]),
+        (["--flag", "+new=5", "--flag", "++new=5"], ["flag=true", "+new=5", "flag=true", "++new=5"]),
+        (["--flag", "hydra/launcher=joblib"], ["flag=true", "hydra/launcher=joblib"]),
+        (["--flag", "-m", "seed=1,2"], ["flag=true", "-m", "seed=1,2"]),
+        (["--seed", "-1"], ["seed=-1"]),
+        (["--gain", "-.5"], ["gain=-.5"]),
+        (["--data.num-workers", "2"], ["data.num_workers=2"]),
+        (["--train-vocoder=a-b"], ["train_vocoder=a-b"]),
+        (["--licence="], ["licence="]),
+        (["stages=[vae]"], ["stages=[vae]"]),
+        (["--stages", "[vae,vocoder]"], ["stages=[vae,vocoder]"]),
+        (["model.latent_dim=16,32"], ["model.latent_dim=16,32"]),
+        (["seed=range(1,4)"], ["seed=range(1,4)"]),
+        (["note='Regen, Grüße'"], ["note='Regen, Grüße'"]),
+        (["~logger", "~data.augment=x"], ["~logger", "~data.augment=x"]),
+    ],
+)
+def test_forms(arguments, overrides):
+    assert to_overrides(arguments) == overrides
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m"], ["--multirun"], ["--help"], ["-h"], ["--hydra-help"], ["--version"], ["--resolve"],
+        ["--cfg", "job"], ["--cfg=job"], ["-c", "job"], ["--package", "mel"], ["-p", "mel"],
+        ["--config-name", "x"], ["-cn", "x"], ["--config-dir", "some dir"], ["-cd", "some dir"], ["-cp", "x"],
+        ["--info"], ["--info", "defaults"], ["--info", "seed=1"], ["--experimental-rerun", "job.pickle"],
+        ["--cfg", "job", "seed=1", "-m"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_hydras_own_flags_pass(arguments):
+    assert to_overrides(arguments) == arguments
+
+
+@pytest.mark.parametrize("junk", [["junk"], ["seed=1", "junk"], ["--count", "3", "4"], ["--cfg", "job", "junk"]])
+def test_junk_is_named_with_the_remedy(junk):
+    with pytest.raises(UserError) as caught:
+        to_overrides(junk)
+    assert str(caught.value) == f"{junk[-1]!r} is neither a flag (--duration 5) nor an override (duration=5)"
+
+
+def test_the_callers_list_is_left_alone():
+    arguments = ["--count", "3", "--flag"]
+    to_overrides(arguments)
+    assert arguments == ["--count", "3", "--flag"]
+
+
+FOLDERS = [
+    "plain",
+    "my rain",
+    "rain (1)",
+    "[a], {b}",
+    "[whole]",
+    "a,b",
+    "a=b",
+    "Glöckchen",
+    "雨",
+    "it's",
+    '"quoted"',
+    "'quoted'",
+    "back\\slash here",
+    "double \\\\ back",
+    "trailing \\",
+    "a\\'b",
+    "#1; x&y! 100% $5",
+    "a~b",
+    "co:lon",
+    "-dash-",
+    "1e3",
+]
+
+
+@pytest.mark.parametrize("form", ["data.dir={}", "--data.dir={}", "--data.dir {}"])
+@pytest.mark.parametrize("place", ["absolute", "relative", "dotted"])
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folders_name_survives(tmp_path, monkeypatch, name, place, form):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = {"absolute": str(tmp_path / name), "relative": name, "dotted": f"./{name}"}[place]
+    if place == "relative" and (name in ("a=b", "1e3") or (name == "-dash-" and " " in form)):
+        pytest.skip("a name that cannot be told from an override, a number or a flag: written ./name")
+    arguments = form.split(" ") if " " in form else [form]
+    (override,) = to_overrides([argument.replace("{}", path) for argument in arguments])
+    parsed = OverridesParser.create().parse_override(override)
+    assert parsed.key_or_group == "data.dir" and parsed.value() == path
+
+
+@pytest.mark.parametrize("value", ["~/rain", "~", "~/my rain (2)", "/not/there (yet)", "../not/thére", "/x[1]"])
+def test_a_path_that_is_not_there_survives(value):
+    for arguments in ([f"data.dir={value}"], ["--data.dir", value]):
+        assert composed("train", *arguments).data.dir == value
+
+
+def test_a_folder_reaches_the_composed_configuration(tmp_path):
+    folder = tmp_path / "my [rain], (ö) 'n' more"
+    folder.mkdir()
+    config = composed("train", "--data.dir", str(folder), "--seed", "7", "model.latent_dim=16", "--resume=never")
+    assert config.data.dir == str(folder)
+    assert (config.seed, config.model.latent_dim, config.resume) == (7, 16, "never")
+
+
+def test_a_sweep_over_folders_stays_one(tmp_path):
+    folders = [str(tmp_path / name) for name in ("rain (1)", "Glöckchen", "plain")]
+    (override,) = to_overrides([f"data.dir={','.join(folders)}"])
+    swept = OverridesParser.create().parse_override(override)
+    assert swept.is_sweep_override() and [str(one) for one in swept.sweep_string_iterator()] != []
+    assert [choice.text if hasattr(choice, "text") else choice for choice in swept.value().list] == folders
+
+
+def test_text_beyond_ascii():
+    assert composed("train", "note=Grüße vom Regen", "licence=©").note == "Grüße vom Regen"
+
+
+def test_a_group_is_chosen_by_flag_and_a_node_deleted():
+    config = composed("train", "--vocoder", "hifigan", "--device=cpu", "~data.augment.gain_db")
+    assert config.vocoder.name == "hifigan" and config.device.name == "cpu"
+    assert "gain_db" not in config.data.augment and "pitch_semitones" in config.data.augment
+
+
+@pytest.mark.parametrize("form", [["model=rain"], ["--model", "rain"], ["--model=rain"]])
+def test_a_model_by_name(form):
+    assert composed("generate", *model_by_name(form)).model.name == "rain"
+    assert composed("evaluate", *model_by_name(form)).model.name == "rain"
+
+
+def call(module: str, *arguments: str, home) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", f"distillgan.{module}", f"paths.home={home}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("module", "argument", "words"),
+    [
+        ("generate", "junk", "error: 'junk' is neither a flag (--duration 5) nor an override (duration=5)"),
+        ("generate", "model=snow", "error: model=snow: no such model or file. Models in"),
+        (
+            "train",
+            "data.augment.pitch_semitones=99",
+            "error: augment.pitch_semitones=99 must be between 0 and 12",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, recordings, module, argument, words):
+    data = [f"data.dir={recordings}", "experiment=tiny"] if module == "train" else []
+    result = call(module, *data, argument, home=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith(words) and result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_a_fault_of_ours_is_not_dressed_as_the_users(tmp_path, recordings):
+    """Only a UserError inside Hydra's wrapping becomes a message; anything else keeps its own words."""
+    result = call("train", f"data.dir={recordings}", "+data.augment.colour=blue", home=tmp_path)
+    assert result.returncode == 1
+    assert "unexpected keyword argument 'colour'" in result.stderr

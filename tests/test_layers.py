@@ -1,0 +1,133 @@
+"""The order of the rooms: imports run one way, so that every part can be read, tested and shipped without the next."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "distillgan"
+# A room imports those to its left, and itself.
+ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "library", "ui"]
+# Rooms that stay clear of each other although the road would let them.
+APART = {("vocoder", "vae"), ("vocoder", "latent"), ("vocoder", "data"), ("render", "training"), ("vae", "data")}
+APART |= {("library", "training"), ("library", "render"), ("ui", "training")}
+BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device"}
+ENTRIES = {"train", "generate", "evaluate", "cli", "entry"}
+LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name inside the package ("audio.mel", "" for the package itself) → file."""
+    names = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+def imports(name: str) -> set[str]:
+    """Full dotted names of all that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(name: str) -> set[str]:
+    """Modules of the package that a module imports, by their names inside it."""
+    found = set()
+    for full in imports(name):
+        if full == "distillgan" or full.startswith("distillgan."):
+            inner = full.removeprefix("distillgan").removeprefix(".")
+            # `from distillgan.audio.mel import MelSpec` names something inside the module.
+            found.add(inner if inner in MODULES else inner.rpartition(".")[0])
+    return found
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+EDGES = [(name, other) for name in MODULES for other in own_imports(name)]
+
+
+def test_the_modules_are_found():
+    """Otherwise everything below would hold for want of anything to look at."""
+    assert {"audio.mel", "data.datamodule", "render.engine", "train", "modelfile", ""} <= MODULES.keys()
+    assert ("render.engine", "latent.trajectory") in EDGES and ("train", "training.stages") in EDGES
+    assert ("generate", "device") in EDGES and ("modelheader", "audio.mel") in EDGES
+    assert len(EDGES) > 100
+
+
+def test_every_module_has_its_place():
+    assert {room(name) for name in MODULES} <= {"", *ROAD, *BASE, *ENTRIES}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) in ROAD])
+def test_a_room_imports_what_is_left_of_it(name):
+    place = ROAD.index(room(name))
+    allowed = {"", *BASE, *ROAD[: place + 1]}
+    wrong = {other for other in own_imports(name) if room(other) not in allowed}
+    assert not wrong, f"{name} imports {wrong}"
+    assert not {other for other in own_imports(name) if (room(name), room(other)) in APART}
+
+
+@pytest.mark.parametrize("name", sorted(BASE))
+def test_what_all_stand_on_stands_on_nothing_but_the_mel(name):
+    assert own_imports(name) <= {"", "audio.mel", *BASE}
+
+
+def test_nothing_imports_an_entry():
+    reached = {(name, other) for name, other in EDGES if room(other) in ENTRIES and room(name) not in ENTRIES}
+    assert not reached
+    # Among the entries all share `entry`, and cli finds the others by name.
+    assert {other for name, other in EDGES if room(other) in ENTRIES} == {"entry"}
+
+
+def test_no_circles():
+    graph = {name: own_imports(name) - {""} for name in MODULES}
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert order.index("audio.mel") < order.index("render.engine") < order.index("generate")
+
+
+def test_lightning_stays_with_the_training():
+    wrong = {
+        name
+        for name in MODULES
+        if any(full.split(".")[0] == "lightning" for full in imports(name))
+        and room(name) != "training"
+        and name not in LIGHTNING
+    }
+    assert not wrong
+
+
+def test_torchaudio_is_imported_in_one_place():
+    """By no import statement at all: that one place does it by name."""
+    assert not {name for name in MODULES if any(full.split(".")[0] == "torchaudio" for full in imports(name))}
+    named = {name for name, path in MODULES.items() if re.search(r"import_module\(.torchaudio", path.read_text("utf-8"))}
+    assert named == {"audio.torchaudio_compat"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_file_holds_one_concept(name):
+    assert len(MODULES[name].read_text("utf-8").splitlines()) <= 300
+
+
+def test_generating_needs_no_training():
+    code = "import sys, distillgan.generate; print(*sorted({m.split('.')[0] for m in sys.modules}), *sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    assert {"torch", "distillgan.render.engine"} <= loaded
+    assert not loaded & {"lightning", "pytorch_lightning", "gradio", "tensorboard", "distillgan.training"}
