@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import hydra
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
@@ -42,11 +41,6 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
             return task(config)
         except UserError as error:
             _leave(error)
-        except InstantiationException as error:
-            # Hydra's wrapping of what a constructor raised
-            if not isinstance(error.__cause__, UserError):
-                raise
-            _leave(error.__cause__)
 
     try:
         sys.argv = [sys.argv[0], *to_overrides(arguments)]

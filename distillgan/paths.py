@@ -29,9 +29,9 @@ def check_name(name: str) -> str:
     Raises:
         UserError: empty, longer than 80 characters, or with characters other than letters, digits, `_`, `-`, `.`.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", name):
+    if len(name) > MAX_NAME or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise UserError(
-            f"name={name!r} cannot name a model: use 1 to 80 letters, digits, '_', '-' or '.', "
+            f"name={name!r} cannot name a model: use 1 to {MAX_NAME} letters, digits, '_', '-' or '.', "
             "starting with a letter, a digit or '_'"
         )
     return name
@@ -39,7 +39,7 @@ def check_name(name: str) -> str:
 
 def name_from_folder(folder: Path) -> str:
     """A valid run name made from a folder's own name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).strip("._-")[:80] or "model"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).strip("._-")[:MAX_NAME] or "model"
 
 
 class Home:

@@ -15,7 +15,7 @@ ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "libr
 # Rooms that stay clear of each other although the road would let them.
 APART = {("vocoder", "vae"), ("vocoder", "latent"), ("vocoder", "data"), ("render", "training"), ("vae", "data")}
 APART |= {("library", "training"), ("library", "render"), ("ui", "training")}
-BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device"}
+BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device", "averaging"}
 ENTRIES = {"train", "generate", "evaluate", "cli", "entry"}
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 
@@ -116,7 +116,9 @@ def test_lightning_stays_with_the_training():
 def test_torchaudio_is_imported_in_one_place():
     """By no import statement at all: that one place does it by name."""
     assert not {name for name in MODULES if any(full.split(".")[0] == "torchaudio" for full in imports(name))}
-    named = {name for name, path in MODULES.items() if re.search(r"import_module\(.torchaudio", path.read_text("utf-8"))}
+    named = {
+        name for name, path in MODULES.items() if re.search(r"import_module\(.torchaudio", path.read_text("utf-8"))
+    }
     assert named == {"audio.torchaudio_compat"}
 
 

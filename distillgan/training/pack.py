@@ -7,8 +7,8 @@ from distillgan.data.manifest import HELD_OUT, Manifest
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.modelfile import read_model, replace_vocoder, write_model
 from distillgan.modelheader import Header, utc_now
+from distillgan.training.fit import Fitted
 from distillgan.training.run import Run
-from distillgan.training.stages import Fitted
 from distillgan.vae.network import VAENetwork
 
 

@@ -1,136 +1,118 @@
-"""The stages of a training: fit the VAE and pack the model, fit the vocoder and add it."""
+"""The two stages of a training: fit the VAE, encode the corpus and pack; fit the vocoder and add it."""
 
-import logging
-import warnings
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-
-import lightning as L
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from rich.console import Console
 
+from distillgan.audio.mel import MelSpec, MelSpectrogram
+from distillgan.data.cache import AudioClip
 from distillgan.data.datamodule import AudioDataModule
+from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.errors import UserError
-from distillgan.training.callbacks import Budget, Progress
-from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
+from distillgan.latent.corpus import encode_corpus
+from distillgan.modelfile import read_model
+from distillgan.training.fit import Stage, build, fit, plain
 from distillgan.training.interrupt import InterruptGuard
-from distillgan.training.preview import Preview
-
-# What it would say is said better by the run itself; its errors still come through.
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What differs between the two trainings; `monitor` is the held-out error by which the best is kept."""
-
-    name: str
-    title: str
-    monitor: str
-    folder: Path
+from distillgan.training.pack import pack_vae, pack_vocoder
+from distillgan.training.run import Run
+from distillgan.vae.network import VAENetwork
+from distillgan.vocoder.hifigan import HiFiGANVocoder
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """Where a stage stands: steps and seconds so far, the best held-out error, and the checkpoint to pack."""
-
-    steps: int
-    seconds: float
-    error: float
-    checkpoint: dict
-    finished: bool
-
-
-def fit(
-    stage: Stage,
-    module: L.LightningModule,
-    data: AudioDataModule,
+def train_vae(
     config: DictConfig,
+    run: Run,
+    manifest: Manifest,
+    clips: dict[str, list[AudioClip]],
+    spec: MelSpec,
     device: torch.device,
     guard: InterruptGuard,
-    vocoder: torch.nn.Module | None = None,
-) -> Fitted:
-    """Train a stage to the end of its budget, from its last checkpoint if there is one.
+    console: Console,
+) -> float:
+    """Fit the VAE, encode the corpus with it, pack both; returns the held-out error in dB. Raises UserError."""
+    torch.manual_seed(config.seed)
+    module = build(config.model.module, spec=spec.to_dict())
+    size = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
+    console.print(f"VAE: {size:.1f} M parameters, {config.model.max_steps} steps at most")
+    data = _data_module(config.data, clips, spec, config.seed)
+    stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"))
+    fitted = fit(stage, module, data, config, device, guard, _own_vocoder(run))
 
-    `vocoder` makes mel previews audible where the model has one already.
+    module.load_state_dict(fitted.checkpoint["state_dict"])
+    network = module.averaged.module.to(device).eval()
+    latents = encode_corpus(network, MelSpectrogram(spec).to(device), [*clips[TRAIN], *clips[HELD_OUT]])
+    measured = {key: float(value) for key, value in fitted.checkpoint["measured"].items()}
+    arguments = plain(config.model.module.network)
+    pack_vae(run, fitted, network, arguments, latents, spec, manifest, measured, config.licence, config.note)
+    console.print(
+        f"VAE: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out error {fitted.error:.2f} dB, "
+        f"{measured['active_dimensions']:.0f} of {config.model.latent_dim} dimensions active, "
+        f"{measured['kl_nats']:.1f} nats a frame → {run.model_path}"
+    )
+    return fitted.error
+
+
+def train_vocoder(
+    config: DictConfig,
+    run: Run,
+    clips: dict[str, list[AudioClip]],
+    spec: MelSpec,
+    device: torch.device,
+    guard: InterruptGuard,
+    console: Console,
+) -> float:
+    """Fit a vocoder to the packed model and its recordings, and add it; returns the held-out mel error.
 
     Raises:
-        UserError: a checkpoint is damaged, the loss is no number, or a signal came before the first step was done.
+        UserError: there is no model of the run's name, its mel is another, or as `fit`.
     """
-    stage.folder.mkdir(parents=True, exist_ok=True)
-    budget = Budget(_duration(config.trainer.max_time))
-    last = stage.folder / LAST
-    if last.exists():
-        _restore_counts(last, module, budget)
-    best = stage.folder / BEST
-    if not budget.spent(module) or not best.exists():
-        trainer = _trainer(stage, config, device, [guard, budget, *_callbacks(stage, config, budget, vocoder)])
-        with warnings.catch_warnings():
-            # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
-            warnings.filterwarnings("ignore", module="lightning.*")
-            if not budget.spent(module):
-                trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
-            # The last steps may have made the best model yet.
-            trainer.validate(module, data, ckpt_path=last, weights_only=True, verbose=False)
-    packed = load_checkpoint(best)
-    return Fitted(module.steps_done, budget.seconds, packed["best_error"], packed, guard.signum is None)
+    if not run.model_path.exists():
+        raise UserError(f"{run.model_path}: a vocoder is trained for a finished model, and there is none of this name")
+    torch.manual_seed(config.seed)
+    header, tensors = read_model(run.model_path, "vae.")
+    spec.require(header.mel, "the configuration", str(run.model_path))
+    vae = VAENetwork(**header.vae)
+    vae.load_state_dict({name.removeprefix("vae."): tensor for name, tensor in tensors.items()})
+    vae.to(device).eval().requires_grad_(False)
+    module = build(config.vocoder.module)
+    module.set_reconstruct(lambda x: vae.decode(vae.encode(x)[0], x.shape[-1]))
+    console.print(f"vocoder {config.vocoder.name}: {config.vocoder.max_steps} steps at most")
+    data = _data_module(config.vocoder.data, clips, spec, config.seed)
+    stage = Stage("vocoder", "vocoder", "val/mel_error", run.stage("vocoder"))
+    fitted = fit(stage, module, data, config, device, guard)
+
+    module.load_state_dict(fitted.checkpoint["state_dict"])
+    description = {"name": config.vocoder.name, "generator": module.generator.args}
+    weights = {f"vocoder.{name}": tensor for name, tensor in module.averaged.module.export_state().items()}
+    pack_vocoder(run, fitted, description, weights)
+    console.print(
+        f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out mel error {fitted.error:.3f} "
+        f"→ {run.model_path}"
+    )
+    return fitted.error
 
 
-def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:
-    callbacks = [instantiate(entry) for entry in config.callbacks.values()]
-    for callback in callbacks:
-        if isinstance(callback, StepCheckpoint):
-            callback.folder, callback.monitor = stage.folder, stage.monitor
-        elif isinstance(callback, Preview):
-            callback.folder, callback.title, callback.vocoder = stage.folder, stage.title, vocoder
-        elif isinstance(callback, Progress):
-            callback.budget, callback.title = budget, stage.title
-    if not any(isinstance(callback, StepCheckpoint) for callback in callbacks):
-        raise UserError("callbacks has no checkpoint: a training that keeps nothing is not started")
-    return callbacks
-
-
-def _trainer(stage: Stage, config: DictConfig, device: torch.device, callbacks: list[L.Callback]) -> L.Trainer:
-    logger = instantiate(config.logger, save_dir=stage.folder.parent, name="tensorboard", version=stage.name)
-    return L.Trainer(
-        default_root_dir=stage.folder,
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
-        precision=config.trainer.precision,
-        accumulate_grad_batches=config.trainer.accumulate_grad_batches if stage.name == "vae" else 1,
-        max_epochs=-1,
-        check_val_every_n_epoch=None,
-        val_check_interval=config.trainer.validate_every,
-        num_sanity_val_steps=0,
-        log_every_n_steps=config.trainer.log_every,
-        logger=logger,
-        callbacks=callbacks,
-        enable_checkpointing=True,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
+def _data_module(config: DictConfig, clips: dict, spec: MelSpec, seed: int) -> AudioDataModule:
+    return AudioDataModule(
+        clips[TRAIN],
+        clips[HELD_OUT],
+        spec,
+        build(config.augment),
+        config.batch_size,
+        config.segment_frames,
+        config.epoch_steps,
+        config.validation_seconds,
+        config.num_workers,
+        seed,
     )
 
 
-def _restore_counts(last: Path, module: L.LightningModule, budget: Budget) -> None:
-    """Steps and seconds of a checkpoint, known before deciding whether there is anything left to train."""
-    checkpoint = load_checkpoint(last)
-    module.steps_done = checkpoint["steps_done"]
-    budget.load_state_dict(checkpoint["callbacks"][budget.state_key])
-
-
-def _duration(text: str | None) -> timedelta | None:
-    if text is None:
+def _own_vocoder(run: Run) -> HiFiGANVocoder | None:
+    """The vocoder that the model has already: lets the VAE's previews be heard."""
+    if not run.model_path.exists():
         return None
-    try:
-        days, hours, minutes, seconds = (int(part) for part in str(text).split(":"))
-    except ValueError:
-        raise UserError(f"trainer.max_time={text} must be DD:HH:MM:SS, such as 00:00:10:00 for ten minutes") from None
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-
-
-def plain(config: DictConfig) -> dict:
-    """A node of the configuration as plain Python, every interpolation resolved."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    header, tensors = read_model(run.model_path, "vocoder.")
+    if header.vocoder is None:
+        return None
+    state = {name.removeprefix("vocoder."): tensor for name, tensor in tensors.items()}
+    return HiFiGANVocoder.from_state(header.vocoder["generator"], state, header.mel)

@@ -192,9 +192,7 @@ def test_ranks_share_the_stream(corpus):
     """Three ranks with batches of 2 hear, step by step, what one process with batches of 6 hears."""
     whole = at_step(module(corpus[TRAIN], augment=ALL, batch_size=6), 4)
     ranks = [at_step(module(corpus[TRAIN], augment=ALL, batch_size=2), 4, world=3, rank=rank) for rank in range(3)]
-    for batch, *parts in zip(
-        whole.train_dataloader(), *(data.train_dataloader() for data in ranks), strict=True
-    ):
+    for batch, *parts in zip(whole.train_dataloader(), *(data.train_dataloader() for data in ranks), strict=True):
         alone = sorted(wave.numpy().tobytes() for wave in batch["wave"])
         shared = sorted(wave.numpy().tobytes() for part in parts for wave in part["wave"])
         assert alone == shared and len(set(alone)) == 6

@@ -77,5 +77,5 @@ def test_none_at_all(tmp_path):
     home = Home(tmp_path / "new")
     with pytest.raises(UserError, match=r"no model in .*new/models yet: train one with `python -m distillgan.train`"):
         find_model(home, None)
-    with pytest.raises(UserError, match="model=rain: no such model or file. Models in .*: none yet"):
+    with pytest.raises(UserError, match=r"model=rain: no such model or file\. Models in .*: none yet"):
         find_model(home, "rain")

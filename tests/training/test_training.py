@@ -1,6 +1,7 @@
 """Training manners, in one process: what a run leaves behind, how it goes on, and what it refuses."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -175,3 +176,11 @@ def test_few_files_are_judged_on_themselves(tmp_path, recordings):
     train(composed("train", tmp_path, "experiment=tiny", f"data.dir={folder}"))
     header = read_header(tmp_path / "models" / "few.distillgan")
     assert header.corpus["held_out"] == [] and header.corpus["files"] == 2
+
+
+def test_a_model_without_its_run_is_kept_when_its_name_is_trained_anew(tmp_path, recordings):
+    train(tiny(tmp_path, recordings))
+    shutil.rmtree(tmp_path / "runs")
+    old = (tmp_path / "models" / "tiny.distillgan").read_bytes()
+    train(tiny(tmp_path, recordings, "seed=2"))
+    assert (tmp_path / "models" / "tiny.old-1.distillgan").read_bytes() == old

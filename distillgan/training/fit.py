@@ -1,0 +1,147 @@
+"""One stage of a training with Lightning: from its last checkpoint to the end of its budget."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import lightning as L
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from distillgan.data.datamodule import AudioDataModule
+from distillgan.errors import UserError
+from distillgan.training.callbacks import Budget, Progress
+from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
+from distillgan.training.interrupt import InterruptGuard
+from distillgan.training.preview import Preview
+
+# What it would say is said better by the run itself; its errors still come through.
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What differs between the two trainings; `monitor` is the held-out error by which the best is kept."""
+
+    name: str
+    title: str
+    monitor: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Where a stage stands: steps and seconds so far, the best held-out error, and the checkpoint to pack."""
+
+    steps: int
+    seconds: float
+    error: float
+    checkpoint: dict
+    finished: bool
+
+
+def fit(
+    stage: Stage,
+    module: L.LightningModule,
+    data: AudioDataModule,
+    config: DictConfig,
+    device: torch.device,
+    guard: InterruptGuard,
+    vocoder: torch.nn.Module | None = None,
+) -> Fitted:
+    """Train a stage to the end of its budget, from its last checkpoint if there is one.
+
+    `vocoder` makes mel previews audible where the model has one already.
+
+    Raises:
+        UserError: a checkpoint is damaged, the loss is no number, or a signal came before the first step was done.
+    """
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    budget = Budget(_duration(config.trainer.max_time))
+    last = stage.folder / LAST
+    if last.exists():
+        _restore_counts(last, module, budget)
+    best = stage.folder / BEST
+    if not budget.spent(module) or not best.exists():
+        trainer = _trainer(stage, config, device, [guard, budget, *_callbacks(stage, config, budget, vocoder)])
+        with warnings.catch_warnings():
+            # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
+            warnings.filterwarnings("ignore", module="lightning.*")
+            if not budget.spent(module):
+                trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+            # The last steps may have made the best model yet.
+            trainer.validate(module, data, ckpt_path=last, weights_only=True, verbose=False)
+    packed = load_checkpoint(best)
+    return Fitted(module.steps_done, budget.seconds, packed["best_error"], packed, guard.signum is None)
+
+
+def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:
+    callbacks = [build(entry) for entry in config.callbacks.values()]
+    for callback in callbacks:
+        if isinstance(callback, StepCheckpoint):
+            callback.folder, callback.monitor = stage.folder, stage.monitor
+        elif isinstance(callback, Preview):
+            callback.folder, callback.title, callback.vocoder = stage.folder, stage.title, vocoder
+        elif isinstance(callback, Progress):
+            callback.budget, callback.title = budget, stage.title
+    if not any(isinstance(callback, StepCheckpoint) for callback in callbacks):
+        raise UserError("callbacks has no checkpoint: a training that keeps nothing is not started")
+    return callbacks
+
+
+def _trainer(stage: Stage, config: DictConfig, device: torch.device, callbacks: list[L.Callback]) -> L.Trainer:
+    logger = build(config.logger, save_dir=stage.folder.parent, name="tensorboard", version=stage.name)
+    return L.Trainer(
+        default_root_dir=stage.folder,
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=1,
+        precision=config.trainer.precision,
+        accumulate_grad_batches=config.trainer.accumulate_grad_batches if stage.name == "vae" else 1,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=config.trainer.validate_every,
+        num_sanity_val_steps=0,
+        log_every_n_steps=config.trainer.log_every,
+        logger=logger,
+        callbacks=callbacks,
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _restore_counts(last: Path, module: L.LightningModule, budget: Budget) -> None:
+    """Steps and seconds of a checkpoint, known before deciding whether there is anything left to train."""
+    checkpoint = load_checkpoint(last)
+    module.steps_done = checkpoint["steps_done"]
+    budget.load_state_dict(checkpoint["callbacks"][budget.state_key])
+
+
+def _duration(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        days, hours, minutes, seconds = (int(part) for part in str(text).split(":"))
+    except ValueError:
+        raise UserError(f"trainer.max_time={text} must be DD:HH:MM:SS, such as 00:00:10:00 for ten minutes") from None
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def build(node: DictConfig, **arguments):
+    """The object that a configuration node describes, a UserError of its constructor unwrapped from Hydra's own."""
+    try:
+        return instantiate(node, **arguments, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
+
+
+def plain(config: DictConfig) -> dict:
+    """A node of the configuration as plain Python, every interpolation resolved."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
