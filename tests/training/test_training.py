@@ -13,14 +13,6 @@ from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, recordings):
-    """A home with a tiny model, both stages trained in one go."""
-    home = tmp_path_factory.mktemp("home")
-    error = train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))
-    return home, error
-
-
 def weights(home, stage, name="tiny"):
     return load_checkpoint(home / "runs" / name / stage / "last.ckpt")["state_dict"]
 
