@@ -98,12 +98,10 @@ class VAENetwork(nn.Module):
 
         The stride frames of l, widened by the convolutions at the mel rate, are followed back through the transposed
         one: with kernel 2s, stride s and padding s/2, mel frame n reads latent frames ceil((n - 3s/2 + 1) / s) to
-        floor((n + s/2) / s).
+        floor((n + s/2) / s), as many on either side.
         """
         coarse, fine = self._reach
-        before = (fine + 3 * self.stride // 2 - 1) // self.stride
-        after = (self.stride - 1 + fine + self.stride // 2) // self.stride
-        return max(before, after) + coarse
+        return (fine + 3 * self.stride // 2 - 1) // self.stride + coarse
 
     def latent_frames(self, frames: int) -> int:
         """Latent frames of a mel of `frames` frames."""

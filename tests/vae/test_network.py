@@ -131,6 +131,14 @@ def test_silence_and_extremes_stay_numbers(tiny):
         assert log_variance.min().item() >= -12 and log_variance.max().item() <= 6
 
 
+@pytest.mark.parametrize("bias", [1e4, -1e4])
+def test_the_posterior_can_neither_vanish_nor_explode(bias):
+    made = network()
+    made.encoder[-1].bias.fill_(bias)
+    _, log_variance = made.encode(torch.rand(1, 128, 16))
+    assert log_variance.exp().min() > 1e-6 and log_variance.exp().max() < 1000
+
+
 def test_items_of_a_batch_do_not_touch(tiny):
     x = torch.rand(3, 128, 50)
     mean, _ = tiny.encode(x)
