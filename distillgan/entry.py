@@ -27,6 +27,7 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 # Not a path: a key may have slashes inside (hydra/launcher=joblib), but starts with none.
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
+_FREE_TEXT = {"note", "licence"}
 _PATH_START = ("/", "./", "../", "~")
 
 
@@ -81,12 +82,13 @@ def to_overrides(arguments: list[str]) -> list[str]:
                 continue
             if not equals:
                 value = waiting.pop(0) if _value_follows(waiting) else "true"
-            overrides.append(f"{name.replace('-', '_')}={_quoted(value)}")
+            name = name.replace("-", "_")
+            overrides.append(f"{name}={_quoted(name, value)}")
         elif argument in _HYDRA_FLAGS_WITH_VALUE and waiting:
             overrides += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
             name, equals, value = argument.partition("=")
-            overrides.append(f"{name}={_quoted(value)}" if equals else argument)
+            overrides.append(f"{name}={_quoted(name, value)}" if equals else argument)
         else:
             raise UserError(f"{argument!r} is neither a flag (--duration 5) nor an override (duration=5)")
     return overrides
@@ -102,14 +104,16 @@ def _value_follows(waiting: list[str]) -> bool:
     return bool(waiting) and not re.match(rf"--|-[A-Za-z]|{_OVERRIDE}", waiting[0])
 
 
-def _quoted(value: str) -> str:
+def _quoted(name: str, value: str) -> str:
     """The value as Hydra's grammar takes it for what it is; what the user quoted stays."""
     if _is_path(value):
-        return _quote(value)
+        return quote(value)
     if value.startswith(("'", '"')):
         return value
+    if name in _FREE_TEXT and value:
+        return quote(value)
     # With commas it is a sweep: each value for itself.
-    return ",".join(_quote(part) if _is_text(part) else part for part in value.split(","))
+    return ",".join(quote(part) if _is_text(part) else part for part in value.split(","))
 
 
 def _is_path(value: str) -> bool:
@@ -121,6 +125,8 @@ def _is_text(value: str) -> bool:
     return not value.isascii() or _is_path(value) or bool(_SPECIAL.search(value) and value.startswith(_PATH_START))
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
+    """The value in Hydra's quotes, taken letter by letter."""
+    value = value.replace("${", "\\${")
     # Within Hydra's quotes a backslash is a backslash, except before a quote.
     return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value) + "'"

@@ -14,10 +14,10 @@ from distillgan import device as devices
 from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
-from distillgan.audio.mel import MelSpectrogram, from_log1p, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
-from distillgan.errors import UserError
 from distillgan.latent.levels import drawn_levels
 from distillgan.library.catalog import find_model
 from distillgan.paths import Home
@@ -51,12 +51,12 @@ def evaluate(config: DictConfig) -> dict:
     Raises:
         UserError: something the user can mend.
     """
-    if not config.floor_db > 0:
-        raise UserError(f"floor_db={config.floor_db} must be positive")
+    number("floor_db", config.floor_db, 1, 200)
     console = Console(soft_wrap=True)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
     path = find_model(home, config.model.name)
     model = Model.load(path, device)
+    MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
     manifest = prepare_corpus(config.data.dir, home, model.spec, console)
     known = set(model.header.corpus["train"])
     mel = MelSpectrogram(model.spec).to(device)

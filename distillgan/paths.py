@@ -10,6 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 MODEL_SUFFIX = ".distillgan"
 MAX_NAME = 80
+CONFIG = "config.yaml"  # of a run, in its folder
 
 
 def conf_dir() -> Path:

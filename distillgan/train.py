@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from distillgan import device as devices
@@ -48,12 +48,13 @@ def train(config: DictConfig) -> float:
 
 
 def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float:
-    wanted = _stages(config)
-    home, device, spec = Home(config.paths.home), devices.resolve(config.device.name), MelSpec(**config.mel)
-    manifest = prepare_corpus(config.data.dir, home, spec, console)
+    wanted, folder, run_name = _stages(config), _folder(config), _name(config)
+    home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    spec = MelSpec.from_config(config.mel)
+    manifest = prepare_corpus(folder, home, spec, console)
     clips = {split: manifest.clips(home.decoded, split) for split in (TRAIN, HELD_OUT)}
 
-    run = Run(home, _name(config))
+    run = Run(home, run_name)
     orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()
     if config.resume == "never" or orphan:
         old = run.set_aside()
@@ -89,6 +90,12 @@ def _stages(config: DictConfig) -> list[str]:
     if "vocoder" in wanted and config.vocoder.name is None:
         raise UserError("stages has vocoder, but no vocoder is configured: add vocoder=hifigan")
     return wanted
+
+
+def _folder(config: DictConfig) -> str | None:
+    if OmegaConf.is_missing(config.data, "dir"):
+        raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
+    return config.data.dir
 
 
 def _name(config: DictConfig) -> str:

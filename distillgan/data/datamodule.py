@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from distillgan.audio.augment import Augment
 from distillgan.audio.mel import MelSpec
+from distillgan.checks import whole
 from distillgan.data.manifest import AudioClip
-from distillgan.errors import UserError
 
 
 class Segments(Dataset):
@@ -122,8 +122,7 @@ class AudioDataModule(LightningDataModule):
             ("num_workers", num_workers, 0),
             ("seed", seed, 0),
         ):
-            if value < least:
-                raise UserError(f"{key}={value} must be at least {least}")
+            whole(key, value, least)
         self.batch_size = batch_size
         self.epoch_steps = epoch_steps
         self.num_workers = num_workers

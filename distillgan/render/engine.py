@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, log1p_to_log_clamp
+from distillgan.checks import number
 from distillgan.errors import UserError
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.trajectory import draw_trajectory
@@ -16,7 +17,7 @@ from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.base import Vocoder, check_tensors
 from distillgan.vocoder.hifigan import HiFiGANVocoder
 
-MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
+MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 _BLOCK = 256  # latent frames decoded at once, 24 s
 
 
@@ -66,8 +67,7 @@ def render(model: Model, vocoder: Vocoder, seconds: float, seed: int) -> np.ndar
     Raises:
         UserError: `seconds` is out of range, or the vocoder's mel is not the model's.
     """
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise UserError(f"duration={seconds:g} must be between {MIN_SECONDS:g} and {MAX_SECONDS:g} seconds")
+    number("duration", seconds, MIN_SECONDS, MAX_SECONDS)
     model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
     samples = round(seconds * model.spec.sample_rate)
     frames = -(-samples // model.spec.hop_length)

@@ -8,10 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from distillgan.atomic import replace_file
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
-from distillgan.paths import Home
+from distillgan.paths import CONFIG, Home
 
 MANIFEST = "manifest.json"
-CONFIG = "config.yaml"
 SIGNATURE = "signature.json"
 
 

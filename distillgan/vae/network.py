@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distillgan.checks import whole
 from distillgan.errors import UserError
 
 
@@ -67,9 +68,20 @@ class VAENetwork(nn.Module):
         kernel_size: int,
     ):
         super().__init__()
-        if stride < 2 or stride % 2:
+        for key, value, least in (
+            ("latent_dim", latent_dim, 1),
+            ("channels", channels, 1),
+            ("blocks", blocks, 0),
+            ("expansion", expansion, 1),
+            ("fine_channels", fine_channels, 1),
+            ("fine_blocks", fine_blocks, 0),
+            ("stride", stride, 2),
+            ("kernel_size", kernel_size, 1),
+        ):
+            whole(f"model.network.{key}", value, least)
+        if stride % 2:
             raise UserError(f"model.network.stride={stride} must be an even number, 2 or more")
-        if kernel_size < 1 or kernel_size % 2 == 0:
+        if kernel_size % 2 == 0:
             raise UserError(f"model.network.kernel_size={kernel_size} must be odd")
         self.latent_dim = latent_dim
         self.stride = stride

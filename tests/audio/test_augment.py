@@ -248,15 +248,15 @@ def test_the_same_generator_gives_the_same_samples():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"shift_probability": 1.1}, "augment.shift_probability=1.1 must be between 0 and 1"),
-        ({"noise_probability": -0.1}, "augment.noise_probability=-0.1 must be between 0 and 1"),
+        ({"shift_probability": 1.1}, "augment.shift_probability=1.1 must be a number from 0 to 1"),
+        ({"noise_probability": -0.1}, "augment.noise_probability=-0.1 must be a number from 0 to 1"),
         ({"polarity_probability": float("nan")}, "augment.polarity_probability=nan must be"),
-        ({"time_stretch": [0.4, 1]}, r"augment.time_stretch=\[0.4, 1\] must be \[least, greatest\] within 0.5 and 2"),
-        ({"time_stretch": [1, 2.1]}, "within 0.5 and 2"),
-        ({"time_stretch": [1.1, 0.9]}, r"\[least, greatest\]"),
-        ({"pitch_semitones": -1}, "augment.pitch_semitones=-1 must be between 0 and 12"),
-        ({"pitch_semitones": 13}, "augment.pitch_semitones=13 must be between 0 and 12"),
-        ({"noise_snr_db": [50, 20]}, r"augment.noise_snr_db=\[50, 20\] must be \[least, greatest\]"),
+        ({"time_stretch": [0.4, 1]}, r"augment.time_stretch=0.4 must be a number from 0.5 to 2"),
+        ({"time_stretch": [1, 2.1]}, "augment.time_stretch=2.1 must be a number"),
+        ({"time_stretch": [1.1, 0.9]}, r"\[low, high\]"),
+        ({"pitch_semitones": -1}, "augment.pitch_semitones=-1 must be a number from 0 to 12"),
+        ({"pitch_semitones": 13}, "augment.pitch_semitones=13 must be a number from 0 to 12"),
+        ({"noise_snr_db": [50, 20]}, r"augment.noise_snr_db=\[50, 20\] must be \[low, high\]"),
     ],
 )
 def test_impossible_values(values, words):

@@ -146,9 +146,9 @@ def test_the_memory_of_a_minute_is_that_of_its_blocks(path):
     assert grown < 100_000, f"a minute needs {grown / 1000:.0f} MB more than eight seconds"
 
 
-@pytest.mark.parametrize("seconds", [0.0999, 0, -1, 3601, float("nan"), float("inf")])
+@pytest.mark.parametrize("seconds", [0.0999, 0, -1, 601, float("nan"), float("inf")])
 def test_limits(model, seconds):
-    with pytest.raises(UserError, match=re.escape(f"duration={seconds:g} must be between 0.1 and 3600 seconds")):
+    with pytest.raises(UserError, match=re.escape(f"duration={seconds} must be a number from 0.1 to 600")):
         render(model, model.vocoder, seconds, 1)
 
 

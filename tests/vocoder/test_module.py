@@ -363,7 +363,7 @@ def test_what_was_trained_becomes_a_vocoder():
     ("changes", "said"),
     [
         ({"module__segment_size": 1000}, "segment_size=1000 must be a multiple of mel.hop_length=128"),
-        ({"own_mels": 1.5}, "own_mels=1.5 must be between 0 and 1"),
+        ({"own_mels": 1.5}, "own_mels=1.5 must be a number from 0 to 1"),
         ({"module__loss_weights": {"loss_mel": 1, "mell": 3}}, "loss_weights has"),
         ({"generator__num_mels": 80}, "num_mels=80, but the mel has n_mels=32"),
         ({"generator__upsample_rates": [8, 4, 8]}, "upsample_rates"),
