@@ -28,6 +28,7 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
 _FREE_TEXT = {"note", "licence"}
+_NAMES = {"name", "model.name"}
 _PATH_START = ("/", "./", "../", "~")
 
 
@@ -112,6 +113,9 @@ def _quoted(name: str, value: str) -> str:
         return value
     if name in _FREE_TEXT and value:
         return quote(value)
+    if name in _NAMES and value != "null":
+        # Names, though they may look like numbers or truth values.
+        return ",".join(quote(part) for part in value.split(","))
     # With commas it is a sweep: each value for itself.
     return ",".join(quote(part) if _is_text(part) else part for part in value.split(","))
 

@@ -57,7 +57,7 @@ def evaluate(config: DictConfig) -> dict:
     path = find_model(home, config.model.name)
     model = Model.load(path, device)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
-    manifest = prepare_corpus(config.data.dir, home, model.spec, console)
+    manifest = prepare_corpus(None if config.data.dir is None else str(config.data.dir), home, model.spec, console)
     known = set(model.header.corpus["train"])
     mel = MelSpectrogram(model.spec).to(device)
     clips = manifest.clips(home.decoded)

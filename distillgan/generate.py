@@ -29,7 +29,7 @@ def generate(config: DictConfig) -> None:
         UserError: something the user can mend.
     """
     whole("count", config.count, 1, MAX_COUNT)
-    whole("seed", config.seed, 0)
+    whole("seed", config.seed, 0, 2**32 - 1)
     number("duration", config.duration, MIN_SECONDS, MAX_SECONDS)
     check_rate(config.export.sample_rate)
     console = Console(soft_wrap=True)

@@ -18,7 +18,6 @@ from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_folder
 from distillgan.training import sizing
-from distillgan.training.fit import plain
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
@@ -62,20 +61,13 @@ def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float
     minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
     for choice in sizing.fill_in(config, minutes, device.type):
         console.print(f"chosen: {choice}")
-    corpus = {"mel": spec.to_dict(), "corpus": manifest.fingerprint, "seed": config.seed}
-    if "vae" in wanted:
-        network = plain(config.model.module.network)
-        run.check_signature("vae", corpus | {"model.module.network": network})
-    if "vocoder" in wanted:
-        run.check_signature("vocoder", corpus | {"vocoder.generator": plain(config.vocoder.generator)})
-    run.write(config, manifest)
     console.print(f"run {run.folder}, on {device.type}. Watch it: tensorboard --logdir {run.folder}")
 
     error = float("nan")
     if "vae" in wanted:
         error = train_vae(config, run, manifest, clips, spec, device, guard, console)
     if "vocoder" in wanted and guard.signum is None:
-        error = train_vocoder(config, run, clips, spec, device, guard, console)
+        error = train_vocoder(config, run, manifest, clips, spec, device, guard, console)
     return error
 
 
@@ -84,7 +76,7 @@ def _stages(config: DictConfig) -> list[str]:
         raise UserError(f"resume={config.resume} must be auto or never")
     if config.stages is None:
         return ["vae"] if config.vocoder.name is None else ["vae", "vocoder"]
-    wanted = list(config.stages)
+    wanted = [config.stages] if isinstance(config.stages, str) else list(config.stages)
     if not wanted or not set(wanted) <= set(STAGES):
         raise UserError(f"stages={wanted} must be one or both of {', '.join(STAGES)}")
     if "vocoder" in wanted and config.vocoder.name is None:
@@ -95,12 +87,17 @@ def _stages(config: DictConfig) -> list[str]:
 def _folder(config: DictConfig) -> str | None:
     if OmegaConf.is_missing(config.data, "dir"):
         raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
-    return config.data.dir
+    if config.data.dir is None:
+        return None
+    if OmegaConf.is_config(config.data.dir) or not str(config.data.dir).strip():
+        raise UserError(f"data.dir={config.data.dir} must be the path of one folder")
+    return str(config.data.dir)
 
 
 def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
-    name = config.name or ("demo" if config.data.dir is None else name_from_folder(Path(config.data.dir).expanduser()))
+    folder = _folder(config)
+    name = config.name or ("demo" if folder is None else name_from_folder(Path(folder).expanduser()))
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
         name = _job_name(str(name), list(HydraConfig.get().overrides.task))
     return check_name(str(name))

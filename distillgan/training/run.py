@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
+from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
 from distillgan.paths import CONFIG, Home
@@ -43,17 +44,23 @@ class Run:
             self.model_path.rename(self._home.model(old))
         return old
 
-    def write(self, config: DictConfig, manifest: Manifest) -> None:
+    def begin(self, stage: str, weights: dict, config: DictConfig, manifest: Manifest, spec: MelSpec) -> None:
+        """Note configuration and manifest, and what the stage's weights depend on: `weights`, mel, corpus and seed.
+
+        Call it when the stage's parts are built, so that a value they refuse is not noted.
+
+        Raises:
+            UserError: the stage was begun with something else, so that its checkpoints cannot be gone on from; lists
+                each difference. Or the disk refuses.
+        """
+        self._check_signature(
+            stage, weights | {"mel": spec.to_dict(), "corpus": manifest.fingerprint, "seed": config.seed}
+        )
         with replace_file(self.folder / CONFIG) as temporary:
             temporary.write_text(OmegaConf.to_yaml(config, resolve=True))
         manifest.save(self.folder / MANIFEST)
 
-    def check_signature(self, stage: str, signature: dict) -> None:
-        """Note what a stage's weights depend on, or compare it with what was noted when the stage began.
-
-        Raises:
-            UserError: something differs, so that its checkpoints cannot be gone on from; lists each difference.
-        """
+    def _check_signature(self, stage: str, signature: dict) -> None:
         path = self.stage(stage) / SIGNATURE
         if path.exists():
             try:

@@ -42,7 +42,7 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
             Choice("vocoder.data.num_workers", 4 if on_gpu else 0, device),
         ]
     for key in ("seed", "trainer.accumulate_grad_batches", "trainer.validate_every", "trainer.log_every"):
-        whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1)
+        whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1, 2**32 - 1)
     made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]
     with open_dict(config):
         for choice in made:
