@@ -29,6 +29,7 @@ _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
 _FREE_TEXT = {"note", "licence"}
 _NAMES = {"name", "model.name"}
+_FOLDERS = {"data.dir", "paths.home"}
 _PATH_START = ("/", "./", "../", "~")
 
 
@@ -43,12 +44,41 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
             return task(config)
         except UserError as error:
             _leave(error)
+        except OSError as error:
+            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
 
+    sys.stdout = _Reader(sys.stdout)
     try:
         sys.argv = [sys.argv[0], *to_overrides(arguments)]
     except UserError as error:
         _leave(error)
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+
+
+class _Reader:
+    """Standard output whose reader may leave (`| head`) or know few letters: no reason for a training to die."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        return self._guarded(lambda: self._stream.write(text)) or len(text)
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
+
+    def _guarded(self, act: Callable[[], object]) -> object:
+        try:
+            return act()
+        except BrokenPipeError:
+            # Python's own advice: whatever comes later, at exit too, goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            return None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
 
 
 def _leave(error: UserError) -> NoReturn:
@@ -82,6 +112,8 @@ def to_overrides(arguments: list[str]) -> list[str]:
                     overrides.append(waiting.pop(0))
                 continue
             if not equals:
+                if not _value_follows(waiting) and name.replace("-", "_") in _NAMES | _FREE_TEXT | _FOLDERS:
+                    raise UserError(f"{argument} wants a value: {argument} VALUE")
                 value = waiting.pop(0) if _value_follows(waiting) else "true"
             name = name.replace("-", "_")
             overrides.append(f"{name}={_quoted(name, value)}")

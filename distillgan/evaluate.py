@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,9 +18,10 @@ from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
 from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
+from distillgan.errors import UserError
 from distillgan.latent.levels import drawn_levels
 from distillgan.library.catalog import find_model
-from distillgan.paths import Home
+from distillgan.paths import CONFIG, Home
 from distillgan.render.engine import Model
 from distillgan.vae.losses import KLDivergence, active_dimensions, mel_error_db
 
@@ -57,7 +58,7 @@ def evaluate(config: DictConfig) -> dict:
     path = find_model(home, config.model.name)
     model = Model.load(path, device)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
-    manifest = prepare_corpus(None if config.data.dir is None else str(config.data.dir), home, model.spec, console)
+    manifest = prepare_corpus(_folder(config, home, model), home, model.spec, console)
     known = set(model.header.corpus["train"])
     mel = MelSpectrogram(model.spec).to(device)
     clips = manifest.clips(home.decoded)
@@ -91,6 +92,18 @@ def evaluate(config: DictConfig) -> dict:
         temporary.write_text(json.dumps(result, indent=1))
     console.print(f"written to {report}", highlight=False)
     return result
+
+
+def _folder(config: DictConfig, home: Home, model: Model) -> str | None:
+    """The recordings asked for, else those that the model's run was trained on (None: the demo corpus)."""
+    if config.data.dir is not None:
+        return str(config.data.dir)
+    noted = home.run(model.header.name) / CONFIG
+    if not noted.exists():
+        raise UserError(
+            f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
+        )
+    return OmegaConf.load(noted).data.dir
 
 
 @torch.inference_mode()

@@ -14,10 +14,12 @@ from distillgan import device as devices
 from distillgan import entry
 from distillgan.audio.mel import MelSpec
 from distillgan.data.corpus import prepare_corpus
-from distillgan.data.manifest import HELD_OUT, TRAIN
+from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.errors import UserError
+from distillgan.modelfile import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_folder
 from distillgan.training import sizing
+from distillgan.training.fit import build
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
@@ -54,6 +56,11 @@ def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float
     clips = {split: manifest.clips(home.decoded, split) for split in (TRAIN, HELD_OUT)}
 
     run = Run(home, run_name)
+    with run.lock():
+        return _train_run(config, wanted, run, manifest, clips, spec, device, console, guard)
+
+
+def _train_run(config, wanted, run: Run, manifest: Manifest, clips, spec, device, console, guard) -> float:
     orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()
     if config.resume == "never" or orphan:
         old = run.set_aside()
@@ -61,6 +68,8 @@ def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float
     minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
     for choice in sizing.fill_in(config, minutes, device.type):
         console.print(f"chosen: {choice}")
+    if "vocoder" in wanted:
+        build(config.vocoder.module)  # a value that it refuses is told now, not after hours of the VAE
     console.print(f"run {run.folder}, on {device.type}. Watch it: tensorboard --logdir {run.folder}")
 
     error = float("nan")
@@ -68,6 +77,8 @@ def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float
         error = train_vae(config, run, manifest, clips, spec, device, guard, console)
     if "vocoder" in wanted and guard.signum is None:
         error = train_vocoder(config, run, manifest, clips, spec, device, guard, console)
+    if not read_header(run.model_path).vocoder and guard.signum is None:
+        console.print(f"next, a vocoder of its own, so that it can be heard: distillgan train-vocoder {run.name}")
     return error
 
 

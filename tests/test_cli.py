@@ -32,6 +32,8 @@ def test_help_and_version():
         (["train-vocoder", "nosuch"], "no run nosuch"),
         (["generate", "--model", "nosuch"], "no such model"),
         (["generate", "junk"], "'junk' is neither a flag"),
+        (["train", "data=folder"], "add data.dir=PATH"),
+        (["train", "--name"], "--name wants a value"),
     ],
 )
 def test_mistakes_are_told_in_words_with_exit_code_2(tmp_path, arguments, words):
@@ -49,3 +51,12 @@ def test_train_vocoder_finds_the_recordings_of_its_model(trained, recordings, tm
     done = distillgan("generate", "--model", "own", "--duration", "0.3", DISTILLGAN_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "audio" / "own_seed1.wav").exists()
+
+
+def test_a_reader_that_leaves_does_not_stop_a_training(recordings, tmp_path):
+    command = [sys.executable, "-m", "distillgan.train", "experiment=tiny", f"data.dir={recordings}", "name=piped"]
+    process = subprocess.Popen([*command, f"paths.home={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(120) == 0, process.stderr.read()
+    assert (tmp_path / "models" / "piped.distillgan").exists()

@@ -67,3 +67,8 @@ def test_strange_recordings_are_all_held_out(trained, tmp_path):
 def test_bad_floor_is_refused(trained):
     with pytest.raises(UserError, match="floor_db=0"):
         evaluate(composed("evaluate", trained[0], "floor_db=0"))
+
+
+def test_without_a_folder_it_takes_the_one_of_the_models_run(trained):
+    result = evaluate(composed("evaluate", trained[0], "model.name=tiny"))
+    assert result["parts"]["training"]["files"] == 5

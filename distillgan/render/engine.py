@@ -39,18 +39,21 @@ class Model:
         """Raises UserError, naming the file, if it is not a whole, untampered model whose parts fit together."""
         header, tensors = read_model(path)
         try:
-            network = VAENetwork(**header.vae)
+            with torch.device("meta"):  # nothing is allocated before its sizes are known to be those of the tensors
+                network = VAENetwork(**header.vae)
         except (UserError, TypeError, ValueError, RuntimeError) as error:  # torch's own words for impossible sizes
             raise UserError(f"{path}: its header describes no VAE that this version knows: {error}") from error
         state = _part(tensors, "vae.")
         check_tensors(state, network.state_dict(), f"{path}: the VAE")
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
         vocoder = None
         if header.vocoder is not None:
+            if header.vocoder["name"] != "hifigan":
+                raise UserError(f"{path}: its vocoder {header.vocoder['name']!r} is none that this version knows")
             arguments, state = header.vocoder["generator"], _part(tensors, "vocoder.")
             try:
                 vocoder = HiFiGANVocoder.from_state(arguments, state, header.mel).to(device)
-            except UserError as error:
+            except (UserError, RuntimeError) as error:  # torch's own words for impossible sizes
                 raise UserError(f"{path}: {error}") from error
         corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
         return cls(header, network.to(device).eval().requires_grad_(False), corpus, vocoder)

@@ -29,7 +29,7 @@ def export_wav(wave: np.ndarray, spec: MelSpec, folder: Path, name: str, sample_
     with torch.inference_mode():
         mel = to_log1p(MelSpectrogram(spec)(torch.from_numpy(wave)), spec)[0]
     picture = path.with_suffix(".png")
-    save_figure(draw_mels([{path.stem: mel}], path.stem, spec.frame_rate), picture)
+    save_figure(draw_mels([{"": mel}], path.stem, spec.frame_rate), picture)
     return path, picture
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
@@ -23,6 +24,20 @@ class Run:
         self.folder = home.run(name)
         self.model_path = home.model(name)
         self._home = home
+
+    def lock(self) -> AcquireReturnProxy:
+        """A context manager: the name is this process's until it ends, by `kill -9` too.
+
+        Raises:
+            UserError: another process is training this name.
+        """
+        self._home.runs.mkdir(parents=True, exist_ok=True)
+        try:
+            return FileLock(self._home.runs / f".{self.name}.lock").acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{self.name} is being trained by another process: wait for it, or choose another name="
+            ) from None
 
     def stage(self, stage: str) -> Path:
         return self.folder / stage

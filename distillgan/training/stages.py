@@ -46,7 +46,7 @@ def train_vae(
     measured = {key: float(value) for key, value in fitted.checkpoint["measured"].items()}
     pack_vae(run, fitted, network, arguments, latents, spec, manifest, measured, config.licence, config.note)
     console.print(
-        f"VAE: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out error {fitted.error:.2f} dB, "
+        f"VAE: {fitted.steps} steps in {fitted.seconds:.0f} s, error {fitted.error:.2f} dB on {fitted.judged_on}, "
         f"{measured['active_dimensions']:.0f} of {config.model.latent_dim} dimensions active, "
         f"{measured['kl_nats']:.1f} nats a frame → {run.model_path}"
     )
@@ -89,8 +89,8 @@ def train_vocoder(
     weights = {f"vocoder.{name}": tensor for name, tensor in module.averaged.module.export_state().items()}
     pack_vocoder(run, fitted, description, weights)
     console.print(
-        f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out mel error {fitted.error:.3f} "
-        f"→ {run.model_path}"
+        f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, mel error {fitted.error:.3f} on "
+        f"{fitted.judged_on} → {run.model_path}"
     )
     return fitted.error
 

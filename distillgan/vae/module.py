@@ -113,7 +113,7 @@ class VAEModule(L.LightningModule):
         error = sum(e for e, _ in self._judged) / len(self._judged)
         per_dimension = torch.stack([d for _, d in self._judged]).mean(0)
         self.log("val/mel_error_db", error, sync_dist=True)
-        self.log("held_out_dB", error, prog_bar=True, logger=False, sync_dist=True)
+        self.log("error_dB", error, prog_bar=True, logger=False, sync_dist=True)
         self._measured = {
             "kl_nats": float(per_dimension.sum()),
             "active_dimensions": float(active_dimensions(per_dimension)),

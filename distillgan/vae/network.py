@@ -68,17 +68,17 @@ class VAENetwork(nn.Module):
         kernel_size: int,
     ):
         super().__init__()
-        for key, value, least in (
-            ("latent_dim", latent_dim, 1),
-            ("channels", channels, 1),
-            ("blocks", blocks, 0),
-            ("expansion", expansion, 1),
-            ("fine_channels", fine_channels, 1),
-            ("fine_blocks", fine_blocks, 0),
-            ("stride", stride, 2),
-            ("kernel_size", kernel_size, 1),
+        for key, value, least, most in (
+            ("latent_dim", latent_dim, 1, 1024),
+            ("channels", channels, 1, 4096),
+            ("blocks", blocks, 0, 64),
+            ("expansion", expansion, 1, 16),
+            ("fine_channels", fine_channels, 1, 4096),
+            ("fine_blocks", fine_blocks, 0, 64),
+            ("stride", stride, 2, 64),
+            ("kernel_size", kernel_size, 1, 129),
         ):
-            whole(f"model.network.{key}", value, least)
+            whole(f"model.network.{key}", value, least, most)
         if stride % 2:
             raise UserError(f"model.network.stride={stride} must be an even number, 2 or more")
         if kernel_size % 2 == 0:

@@ -278,7 +278,7 @@ class VocoderModule(LightningModule):
             self._steps_per_second = _SPEED_MEMORY * before + (1 - _SPEED_MEMORY) * speed
             values["steps_per_second"] = self._steps_per_second
         self._last_step_at = now
-        shown = {"loss_mel", "steps_per_second"}
+        shown = {"loss_mel", "loss_adv"}
         for name, value in values.items():
             value = value.detach() if isinstance(value, Tensor) else value
             self.log(
