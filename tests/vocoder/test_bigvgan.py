@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.vendor.bigvgan import activation
-from distillgan.vocoder.bigvgan import BigVGANVocoder
+from distillgan.vendor.bigvgan.generator import BigVGANGenerator
+from distillgan.vocoder.bigvgan import BigVGANVocoder, _read_args
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "bigvgan"
 FORMS = ("small_v2_44k", "small_v2_44k_no_weight_norm")
@@ -49,6 +50,14 @@ def test_agrees_with_the_authors_program(form, fused, monkeypatch):
     assert not any("weight_g" in key for key in vocoder.state_dict())
     assert (vocoder(pair["mel"]) - pair["waveform"]).abs().max() < 1e-5
     assert pair["waveform"].std() > 1e-3  # not two silences
+
+
+def test_the_filters_are_those_of_the_release():
+    stored = reference_state()
+    ours = BigVGANGenerator(**_read_args(REFERENCE / "small_v2_44k.json", MelSpec())).state_dict()
+    filters = [key for key in stored if key.endswith(".filter")]
+    assert len(filters) == 2 * 109
+    assert all((stored[key] - ours[key]).abs().max() < 1e-7 for key in filters)
 
 
 def test_context_is_the_measured_receptive_field(vocoder):

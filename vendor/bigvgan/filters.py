@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,8 +12,8 @@ _CUTOFF = 0.25  # cycles a sample at the doubled rate: half of the band, all tha
 _TRANSITION = 0.3
 
 
-def kaiser_sinc() -> Tensor:
-    """The filter [1, 1, 12]: a sinc under a Kaiser window, with a gain of 1 at 0 Hz.
+def kaiser_sinc() -> np.ndarray:
+    """The filter [12]: a sinc under a Kaiser window, with a gain of 1 at 0 Hz.
 
     The window's shape follows from the width of the transition (Kaiser 1974): an attenuation of
     A = 2.285 (L - 1) π Δf + 7.95 dB, and β from A. Karras et al. 2021, "Alias-free GAN", appendix C.1.
@@ -20,9 +21,16 @@ def kaiser_sinc() -> Tensor:
     half = TAPS // 2
     attenuation = 2.285 * (half - 1) * math.pi * 4 * _TRANSITION + 7.95
     beta = 0.1102 * (attenuation - 8.7)  # the branch of Kaiser's formula above 50 dB; here it is 51
-    time = torch.arange(TAPS) - half + 0.5
-    taps = torch.kaiser_window(TAPS, periodic=False, beta=beta) * torch.sinc(2 * _CUTOFF * time)
-    return (taps / taps.sum()).view(1, 1, TAPS)
+    taps = np.kaiser(TAPS, beta) * np.sinc(2 * _CUTOFF * (np.arange(TAPS) - half + 0.5))
+    return taps / taps.sum()
+
+
+_TAPS = kaiser_sinc().tolist()
+
+
+def _buffer() -> Tensor:
+    """The filter [1, 1, 12] as a buffer of its own: the release's weights hold one for each place it is used."""
+    return torch.tensor(_TAPS).view(1, 1, TAPS)
 
 
 class Upsample(nn.Module):
@@ -30,7 +38,7 @@ class Upsample(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("filter", kaiser_sinc())
+        self.register_buffer("filter", _buffer())
 
     def forward(self, x: Tensor) -> Tensor:
         channels, pad = x.shape[1], TAPS // 2 - 1
@@ -45,7 +53,7 @@ class LowPass(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("filter", kaiser_sinc())
+        self.register_buffer("filter", _buffer())
 
     def forward(self, x: Tensor) -> Tensor:
         channels, half = x.shape[1], TAPS // 2
