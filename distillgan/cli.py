@@ -1,15 +1,15 @@
 """The `distillgan` command: each verb calls the same entry as `python -m distillgan.<verb>`."""
 
-import json
 import sys
 from importlib import import_module
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from distillgan import __version__
-from distillgan.entry import EXIT_USER_ERROR, report, to_overrides
+from distillgan.entry import EXIT_USER_ERROR, quote, report, to_overrides
 from distillgan.errors import UserError
-from distillgan.paths import Home, default_home
+from distillgan.paths import CONFIG, Home, default_home
 
 _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
@@ -68,14 +68,15 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
 
 
 def _recordings_of(name: str, overrides: list[str]) -> list[str]:
-    home = next((item.partition("=")[2] for item in overrides if item.startswith("paths.home=")), default_home())
-    config = Home(home).run(name) / "config.yaml"
+    parsed = OverridesParser.create().parse_overrides([item for item in overrides if item.startswith("paths.home=")])
+    home = parsed[-1].value() if parsed else default_home()
+    config = Home(home).run(name) / CONFIG
     if not config.exists():
         raise UserError(
             f"there is no run {name} in {Home(home).runs}: give the recordings that it was trained on, data.dir=PATH"
         )
     folder = OmegaConf.load(config).data.dir
-    return [] if folder is None else [f"data.dir={json.dumps(folder)}"]
+    return [] if folder is None else [f"data.dir={quote(folder)}"]
 
 
 if __name__ == "__main__":

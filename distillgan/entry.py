@@ -27,6 +27,9 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 # Not a path: a key may have slashes inside (hydra/launcher=joblib), but starts with none.
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
+_FREE_TEXT = {"note", "licence"}
+_NAMES = {"name", "model.name"}
+_FOLDERS = {"data.dir", "paths.home"}
 _PATH_START = ("/", "./", "../", "~")
 
 
@@ -41,12 +44,41 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
             return task(config)
         except UserError as error:
             _leave(error)
+        except OSError as error:
+            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
 
+    sys.stdout = _Reader(sys.stdout)
     try:
         sys.argv = [sys.argv[0], *to_overrides(arguments)]
     except UserError as error:
         _leave(error)
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+
+
+class _Reader:
+    """Standard output whose reader may leave (`| head`) or know few letters: no reason for a training to die."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        return self._guarded(lambda: self._stream.write(text)) or len(text)
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
+
+    def _guarded(self, act: Callable[[], object]) -> object:
+        try:
+            return act()
+        except BrokenPipeError:
+            # Python's own advice: whatever comes later, at exit too, goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            return None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
 
 
 def _leave(error: UserError) -> NoReturn:
@@ -80,13 +112,16 @@ def to_overrides(arguments: list[str]) -> list[str]:
                     overrides.append(waiting.pop(0))
                 continue
             if not equals:
+                if not _value_follows(waiting) and name.replace("-", "_") in _NAMES | _FREE_TEXT | _FOLDERS:
+                    raise UserError(f"{argument} wants a value: {argument} VALUE")
                 value = waiting.pop(0) if _value_follows(waiting) else "true"
-            overrides.append(f"{name.replace('-', '_')}={_quoted(value)}")
+            name = name.replace("-", "_")
+            overrides.append(f"{name}={_quoted(name, value)}")
         elif argument in _HYDRA_FLAGS_WITH_VALUE and waiting:
             overrides += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
             name, equals, value = argument.partition("=")
-            overrides.append(f"{name}={_quoted(value)}" if equals else argument)
+            overrides.append(f"{name}={_quoted(name, value)}" if equals else argument)
         else:
             raise UserError(f"{argument!r} is neither a flag (--duration 5) nor an override (duration=5)")
     return overrides
@@ -102,14 +137,19 @@ def _value_follows(waiting: list[str]) -> bool:
     return bool(waiting) and not re.match(rf"--|-[A-Za-z]|{_OVERRIDE}", waiting[0])
 
 
-def _quoted(value: str) -> str:
+def _quoted(name: str, value: str) -> str:
     """The value as Hydra's grammar takes it for what it is; what the user quoted stays."""
     if _is_path(value):
-        return _quote(value)
+        return quote(value)
     if value.startswith(("'", '"')):
         return value
+    if name in _FREE_TEXT and value:
+        return quote(value)
+    if name in _NAMES and value != "null":
+        # Names, though they may look like numbers or truth values.
+        return ",".join(quote(part) for part in value.split(","))
     # With commas it is a sweep: each value for itself.
-    return ",".join(_quote(part) if _is_text(part) else part for part in value.split(","))
+    return ",".join(quote(part) if _is_text(part) else part for part in value.split(","))
 
 
 def _is_path(value: str) -> bool:
@@ -121,6 +161,8 @@ def _is_text(value: str) -> bool:
     return not value.isascii() or _is_path(value) or bool(_SPECIAL.search(value) and value.startswith(_PATH_START))
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
+    """The value in Hydra's quotes, taken letter by letter."""
+    value = value.replace("${", "\\${")
     # Within Hydra's quotes a backslash is a backslash, except before a quote.
     return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value) + "'"

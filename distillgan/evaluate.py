@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,13 +14,14 @@ from distillgan import device as devices
 from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
-from distillgan.audio.mel import MelSpectrogram, from_log1p, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
 from distillgan.errors import UserError
 from distillgan.latent.levels import drawn_levels
 from distillgan.library.catalog import find_model
-from distillgan.paths import Home
+from distillgan.paths import CONFIG, Home
 from distillgan.render.engine import Model
 from distillgan.vae.losses import KLDivergence, active_dimensions, mel_error_db
 
@@ -51,13 +52,13 @@ def evaluate(config: DictConfig) -> dict:
     Raises:
         UserError: something the user can mend.
     """
-    if not config.floor_db > 0:
-        raise UserError(f"floor_db={config.floor_db} must be positive")
+    number("floor_db", config.floor_db, 1, 200)
     console = Console(soft_wrap=True)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
     path = find_model(home, config.model.name)
     model = Model.load(path, device)
-    manifest = prepare_corpus(config.data.dir, home, model.spec, console)
+    MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
+    manifest = prepare_corpus(_folder(config, home, model), home, model.spec, console)
     known = set(model.header.corpus["train"])
     mel = MelSpectrogram(model.spec).to(device)
     clips = manifest.clips(home.decoded)
@@ -91,6 +92,18 @@ def evaluate(config: DictConfig) -> dict:
         temporary.write_text(json.dumps(result, indent=1))
     console.print(f"written to {report}", highlight=False)
     return result
+
+
+def _folder(config: DictConfig, home: Home, model: Model) -> str | None:
+    """The recordings asked for, else those that the model's run was trained on (None: the demo corpus)."""
+    if config.data.dir is not None:
+        return str(config.data.dir)
+    noted = home.run(model.header.name) / CONFIG
+    if not noted.exists():
+        raise UserError(
+            f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
+        )
+    return OmegaConf.load(noted).data.dir
 
 
 @torch.inference_mode()

@@ -9,11 +9,13 @@ from rich.console import Console
 
 from distillgan import device as devices
 from distillgan import entry
+from distillgan.audio.mel import MelSpec
+from distillgan.checks import number, whole
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
 from distillgan.paths import Home
-from distillgan.render.engine import Model, render
-from distillgan.render.export import export_wav
+from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, Model, render
+from distillgan.render.export import check_rate, export_wav
 from distillgan.vocoder.base import Vocoder
 
 MAX_COUNT = 1000
@@ -26,13 +28,14 @@ def generate(config: DictConfig) -> None:
     Raises:
         UserError: something the user can mend.
     """
-    if not 1 <= config.count <= MAX_COUNT:
-        raise UserError(f"count={config.count} must be between 1 and {MAX_COUNT}")
-    if config.seed < 0:
-        raise UserError(f"seed={config.seed} must not be negative")
+    whole("count", config.count, 1, MAX_COUNT)
+    whole("seed", config.seed, 0, 2**32 - 1)
+    number("duration", config.duration, MIN_SECONDS, MAX_SECONDS)
+    check_rate(config.export.sample_rate)
     console = Console(soft_wrap=True)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
     model = Model.load(find_model(home, config.model.name), device)
+    MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
     vocoder = _vocoder(config, model)
     console.print(f"model {model.header.name}, vocoder {config.vocoder.name}, {config.duration:g} s, on {device.type}")
     for seed in range(config.seed, config.seed + config.count):

@@ -10,6 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 MODEL_SUFFIX = ".distillgan"
 MAX_NAME = 80
+CONFIG = "config.yaml"  # of a run, in its folder
 
 
 def conf_dir() -> Path:
@@ -46,7 +47,14 @@ class Home:
     """The folder that holds all that is made: runs/, models/, audio/ and cache/."""
 
     def __init__(self, root: str | Path):
-        self.root = Path(root).expanduser().resolve()
+        """Makes the folder if it is missing. Raises UserError if that cannot be."""
+        if not str(root or "").strip():
+            raise UserError("paths.home is empty: name a folder, or leave it out for ./experiments")
+        try:
+            self.root = Path(str(root)).expanduser().resolve()
+            self.root.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"paths.home={root} cannot be used ({error}): name a folder that can be written") from error
         self.runs = self.root / "runs"
         self.models = self.root / "models"
         self.audio = self.root / "audio"

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from distillgan import device as devices
 from distillgan import entry
 from distillgan.audio.mel import MelSpec
 from distillgan.data.corpus import prepare_corpus
-from distillgan.data.manifest import HELD_OUT, TRAIN
+from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.errors import UserError
+from distillgan.modelfile import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_folder
 from distillgan.training import sizing
-from distillgan.training.fit import plain
+from distillgan.training.fit import build
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
@@ -48,12 +49,18 @@ def train(config: DictConfig) -> float:
 
 
 def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float:
-    wanted = _stages(config)
-    home, device, spec = Home(config.paths.home), devices.resolve(config.device.name), MelSpec(**config.mel)
-    manifest = prepare_corpus(config.data.dir, home, spec, console)
+    wanted, folder, run_name = _stages(config), _folder(config), _name(config)
+    home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    spec = MelSpec.from_config(config.mel)
+    manifest = prepare_corpus(folder, home, spec, console)
     clips = {split: manifest.clips(home.decoded, split) for split in (TRAIN, HELD_OUT)}
 
-    run = Run(home, _name(config))
+    run = Run(home, run_name)
+    with run.lock():
+        return _train_run(config, wanted, run, manifest, clips, spec, device, console, guard)
+
+
+def _train_run(config, wanted, run: Run, manifest: Manifest, clips, spec, device, console, guard) -> float:
     orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()
     if config.resume == "never" or orphan:
         old = run.set_aside()
@@ -61,20 +68,17 @@ def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float
     minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
     for choice in sizing.fill_in(config, minutes, device.type):
         console.print(f"chosen: {choice}")
-    corpus = {"mel": spec.to_dict(), "corpus": manifest.fingerprint, "seed": config.seed}
-    if "vae" in wanted:
-        network = plain(config.model.module.network)
-        run.check_signature("vae", corpus | {"model.module.network": network})
     if "vocoder" in wanted:
-        run.check_signature("vocoder", corpus | {"vocoder.generator": plain(config.vocoder.generator)})
-    run.write(config, manifest)
+        build(config.vocoder.module)  # a value that it refuses is told now, not after hours of the VAE
     console.print(f"run {run.folder}, on {device.type}. Watch it: tensorboard --logdir {run.folder}")
 
     error = float("nan")
     if "vae" in wanted:
         error = train_vae(config, run, manifest, clips, spec, device, guard, console)
     if "vocoder" in wanted and guard.signum is None:
-        error = train_vocoder(config, run, clips, spec, device, guard, console)
+        error = train_vocoder(config, run, manifest, clips, spec, device, guard, console)
+    if not read_header(run.model_path).vocoder and guard.signum is None:
+        console.print(f"next, a vocoder of its own, so that it can be heard: distillgan train-vocoder {run.name}")
     return error
 
 
@@ -83,7 +87,7 @@ def _stages(config: DictConfig) -> list[str]:
         raise UserError(f"resume={config.resume} must be auto or never")
     if config.stages is None:
         return ["vae"] if config.vocoder.name is None else ["vae", "vocoder"]
-    wanted = list(config.stages)
+    wanted = [config.stages] if isinstance(config.stages, str) else list(config.stages)
     if not wanted or not set(wanted) <= set(STAGES):
         raise UserError(f"stages={wanted} must be one or both of {', '.join(STAGES)}")
     if "vocoder" in wanted and config.vocoder.name is None:
@@ -91,9 +95,20 @@ def _stages(config: DictConfig) -> list[str]:
     return wanted
 
 
+def _folder(config: DictConfig) -> str | None:
+    if OmegaConf.is_missing(config.data, "dir"):
+        raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
+    if config.data.dir is None:
+        return None
+    if OmegaConf.is_config(config.data.dir) or not str(config.data.dir).strip():
+        raise UserError(f"data.dir={config.data.dir} must be the path of one folder")
+    return str(config.data.dir)
+
+
 def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
-    name = config.name or ("demo" if config.data.dir is None else name_from_folder(Path(config.data.dir).expanduser()))
+    folder = _folder(config)
+    name = config.name or ("demo" if folder is None else name_from_folder(Path(folder).expanduser()))
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
         name = _job_name(str(name), list(HydraConfig.get().overrides.task))
     return check_name(str(name))

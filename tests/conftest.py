@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from support import tiny
+
+from distillgan.train import train
 
 RATE = 44100
 
@@ -20,3 +23,10 @@ def recordings(tmp_path_factory) -> Path:
         wave += 0.02 * rng.standard_normal(len(time))
         soundfile.write(folder / f"take{number}.wav", wave, RATE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, recordings) -> tuple[Path, float]:
+    """A home with a tiny model called tiny, both stages trained in one go, and the error that train returned."""
+    home = tmp_path_factory.mktemp("home")
+    return home, train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))

@@ -13,7 +13,7 @@ from distillgan.paths import conf_dir
 from distillgan.train import train
 
 GROUPS = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()}
-OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (conf_dir() / group).glob("*.yaml"))
+OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (conf_dir() / group).glob("[!_]*.yaml"))
 TRAIN_GROUPS = {"data", "mel", "model", "vocoder", "trainer", "device", "callbacks", "logger", "experiment"}
 
 

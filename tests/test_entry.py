@@ -171,7 +171,7 @@ def instantiated(config: DictConfig) -> None:
     [
         ("seed=1", "the task's own"),
         ("junk", "'junk' is neither a flag (--duration 5) nor an override (duration=5)"),
-        ("data.augment.pitch_semitones=99", "augment.pitch_semitones=99 must be between 0 and 12"),
+        ("data.augment.pitch_semitones=99", "augment.pitch_semitones=99 must be a number from 0 to 12"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(monkeypatch, capsys, argument, words):

@@ -16,7 +16,7 @@ ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "libr
 # Rooms that stay clear of each other although the road would let them.
 APART = {("vocoder", "vae"), ("vocoder", "latent"), ("vocoder", "data"), ("render", "training"), ("vae", "data")}
 APART |= {("library", "training"), ("library", "render"), ("ui", "training")}
-BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device", "averaging"}
+BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device", "averaging", "checks"}
 ENTRIES = {"train", "generate", "evaluate", "cli", "entry"}
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 

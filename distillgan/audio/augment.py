@@ -12,7 +12,7 @@ import soxr
 import torch
 from torch import Tensor
 
-from distillgan.errors import UserError
+from distillgan.checks import number, pair
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,13 @@ class Augment:
         noise_snr_db: tuple[float, float],
         polarity_probability: float,
     ):
-        for key, value in (
-            ("shift_probability", shift_probability),
-            ("noise_probability", noise_probability),
-            ("polarity_probability", polarity_probability),
-        ):
-            if not 0 <= value <= 1:
-                raise UserError(f"augment.{key}={value} must be between 0 and 1")
-        if not 0.5 <= time_stretch[0] <= time_stretch[1] <= 2:
-            raise UserError(f"augment.time_stretch={list(time_stretch)} must be [least, greatest] within 0.5 and 2")
-        if not 0 <= pitch_semitones <= 12:
-            raise UserError(f"augment.pitch_semitones={pitch_semitones} must be between 0 and 12")
-        if noise_snr_db[0] > noise_snr_db[1]:
-            raise UserError(f"augment.noise_snr_db={list(noise_snr_db)} must be [least, greatest]")
-        self.shift_probability = shift_probability
-        self.pitch_semitones = pitch_semitones
-        self.time_stretch = tuple(time_stretch)
-        self.gain_db = abs(gain_db)
-        self.noise_probability = noise_probability
-        self.noise_snr_db = tuple(noise_snr_db)
-        self.polarity_probability = polarity_probability
+        self.shift_probability = number("augment.shift_probability", shift_probability, 0, 1)
+        self.pitch_semitones = number("augment.pitch_semitones", pitch_semitones, 0, 12)
+        self.time_stretch = pair("augment.time_stretch", time_stretch, 0.5, 2)
+        self.gain_db = number("augment.gain_db", gain_db, 0, 40)
+        self.noise_probability = number("augment.noise_probability", noise_probability, 0, 1)
+        self.noise_snr_db = pair("augment.noise_snr_db", noise_snr_db, -20, 120)
+        self.polarity_probability = number("augment.polarity_probability", polarity_probability, 0, 1)
 
     @property
     def widest_rate(self) -> float:

@@ -8,6 +8,7 @@ Two pointwise views of one linear magnitude mel:
 `log1p_to_log_clamp` is the exact map between them: no resampling, no phase, no round trip.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distillgan.audio.torchaudio_compat import torchaudio
+from distillgan.checks import number
 from distillgan.errors import UserError
 
 LOG_FLOOR = 1e-5
@@ -71,6 +73,11 @@ class MelSpec:
         if set(values) != known:
             raise UserError(f"mel spec has the fields {sorted(values)}, expected {sorted(known)}")
         return cls(**values)
+
+    @classmethod
+    def from_config(cls, values: Mapping) -> "MelSpec":
+        """From the `mel` node of a configuration. Raises UserError if a value is no number or out of range."""
+        return cls.from_dict({key: number(f"mel.{key}", value) for key, value in values.items()})
 
     def require(self, other: "MelSpec", mine: str, theirs: str) -> None:
         """Raises UserError, with both specs named, unless `other` equals this one."""

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from distillgan.audio.augment import Augment
 from distillgan.audio.mel import MelSpec
+from distillgan.checks import number, whole
 from distillgan.data.manifest import AudioClip
-from distillgan.errors import UserError
 
 
 class Segments(Dataset):
@@ -65,8 +65,8 @@ class StepSampler(Sampler[int]):
         world = trainer.world_size if trainer else 1
         rank = trainer.global_rank if trainer else 0
         first = (trainer.lightning_module.steps_done if trainer else 0) * self.data.batch_size
-        for number in range(first, first + len(self)):
-            yield number * world + rank
+        for index in range(first, first + len(self)):
+            yield index * world + rank
 
 
 class WholeClips(Dataset):
@@ -122,8 +122,8 @@ class AudioDataModule(LightningDataModule):
             ("num_workers", num_workers, 0),
             ("seed", seed, 0),
         ):
-            if value < least:
-                raise UserError(f"{key}={value} must be at least {least}")
+            whole(key, value, least)
+        number("validation_seconds", validation_seconds, 0.1)
         self.batch_size = batch_size
         self.epoch_steps = epoch_steps
         self.num_workers = num_workers
@@ -131,6 +131,7 @@ class AudioDataModule(LightningDataModule):
         if augment.widest_rate == 1.0:
             samples = segment_frames * spec.hop_length
         self.segments = Segments(train, samples, augment, seed)
+        self.judged_on = "held-out files" if held_out else "training files"
         self.judged = WholeClips(held_out or train, spec, validation_seconds)
 
     def train_dataloader(self) -> DataLoader:

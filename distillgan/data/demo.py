@@ -4,23 +4,20 @@ They differ in what a small model can learn to move along: pitched or noisy, dar
 rough, dry or in a room. Each clip is a function of its own random generator, so one can change without the others.
 """
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import time
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.random import Generator
 
+from distillgan.atomic import replace_file
 from distillgan.data import demo_instruments as play
 from distillgan.data.demo_instruments import SAMPLE_RATE, finish, lay, midi, room, swell, timeline
 
 _MARKER = ".demo-v1"  # name → SHA-256 of every clip; raise the number when a clip changes
-_STALE_SECONDS = 60.0
 
 
 def plucked_strings(rng: Generator) -> np.ndarray:
@@ -202,9 +199,8 @@ def write_demo_corpus(folder: Path) -> list[Path]:
     """Writes the twelve clips (24-bit FLAC, 44.1 kHz, 3-6 s) into `folder` and returns their paths, sorted.
 
     A clip that is there and whole stays untouched; a missing, torn or foreign one is written anew, in one rename.
-    Raises OSError if the folder cannot be made or written.
+    Raises UserError if the folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     marker = folder / _MARKER
     known = _read_marker(marker)
     digests = {}
@@ -215,11 +211,12 @@ def write_demo_corpus(folder: Path) -> list[Path]:
             continue
         data = io.BytesIO()
         soundfile.write(data, clip(np.random.default_rng(seed)).T, SAMPLE_RATE, subtype="PCM_24", format="FLAC")
-        _replace(path, data.getvalue())
+        with replace_file(path) as temporary:
+            temporary.write_bytes(data.getvalue())
         digests[name] = hashlib.sha256(data.getvalue()).hexdigest()
     if digests != known:
-        _replace(marker, json.dumps(digests, indent=1).encode())
-    _sweep(folder)
+        with replace_file(marker) as temporary:
+            temporary.write_text(json.dumps(digests, indent=1))
     return [folder / name for name in sorted(FILES)]
 
 
@@ -227,24 +224,5 @@ def _read_marker(marker: Path) -> dict[str, str]:
     """{} where there is none or it cannot be read as JSON: then every clip is written anew."""
     try:
         return dict(json.loads(marker.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return {}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """All of `data` or the old file. The temporary name carries the process: the jobs of a sweep may meet here."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what killed runs left behind; a young partial file may be another process's, about to be renamed."""
-    for name in (*FILES, _MARKER):
-        for partial in folder.glob(f".{name}.*.part"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
-                    partial.unlink()

@@ -8,7 +8,7 @@ from distillgan.paths import MODEL_SUFFIX, Home
 
 def models_in(home: Home) -> list[Path]:
     """The model files of the library, latest first."""
-    whole = (path for path in home.models.glob(f"*{MODEL_SUFFIX}") if not path.name.startswith("."))
+    whole = (path for path in home.models.glob(f"*{MODEL_SUFFIX}") if path.is_file() and not path.name.startswith("."))
     return sorted(whole, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, log1p_to_log_clamp
+from distillgan.checks import number
 from distillgan.errors import UserError
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.trajectory import draw_trajectory
@@ -17,7 +18,7 @@ from distillgan.vocoder.base import Vocoder
 from distillgan.vocoder.checkpoint import check_tensors
 from distillgan.vocoder.hifigan import HiFiGANVocoder
 
-MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
+MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 _BLOCK = 256  # latent frames decoded at once, 24 s
 
 
@@ -39,18 +40,21 @@ class Model:
         """Raises UserError, naming the file, if it is not a whole, untampered model whose parts fit together."""
         header, tensors = read_model(path)
         try:
-            network = VAENetwork(**header.vae)
+            with torch.device("meta"):  # nothing is allocated before its sizes are known to be those of the tensors
+                network = VAENetwork(**header.vae)
         except (UserError, TypeError, ValueError, RuntimeError) as error:  # torch's own words for impossible sizes
             raise UserError(f"{path}: its header describes no VAE that this version knows: {error}") from error
         state = _part(tensors, "vae.")
         check_tensors(state, network.state_dict(), f"{path}: the VAE")
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
         vocoder = None
         if header.vocoder is not None:
+            if header.vocoder["name"] != "hifigan":
+                raise UserError(f"{path}: its vocoder {header.vocoder['name']!r} is none that this version knows")
             arguments, state = header.vocoder["generator"], _part(tensors, "vocoder.")
             try:
                 vocoder = HiFiGANVocoder.from_state(arguments, state, header.mel).to(device)
-            except UserError as error:
+            except (UserError, RuntimeError) as error:  # torch's own words for impossible sizes
                 raise UserError(f"{path}: {error}") from error
         corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
         return cls(header, network.to(device).eval().requires_grad_(False), corpus, vocoder)
@@ -67,8 +71,7 @@ def render(model: Model, vocoder: Vocoder, seconds: float, seed: int) -> np.ndar
     Raises:
         UserError: `seconds` is out of range, or the vocoder's mel is not the model's.
     """
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise UserError(f"duration={seconds:g} must be between {MIN_SECONDS:g} and {MAX_SECONDS:g} seconds")
+    number("duration", seconds, MIN_SECONDS, MAX_SECONDS)
     model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
     samples = round(seconds * model.spec.sample_rate)
     frames = -(-samples // model.spec.hop_length)

@@ -115,6 +115,7 @@ class Progress(L.Callback):
         passed = max(1e-6, time.monotonic() - self._first_time)
         done = self.budget.share(module) - self._first_share
         left = timedelta(seconds=round(passed * (1 - self._first_share - done) / done)) if done > 0 else "?"
-        values = "  ".join(f"{k} {float(v):.3g}" for k, v in trainer.progress_bar_metrics.items() if k != "v_num")
+        shown = {key.rpartition("/")[2]: float(value) for key, value in trainer.progress_bar_metrics.items()}
+        values = "  ".join(f"{key} {value:.3g}" for key, value in shown.items() if key != "v_num")
         speed = (module.steps_done - self._first_step) / passed
         return f"step {module.steps_done}  {values}  {speed:.2f} steps/s  {left} left"

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from distillgan.atomic import replace_file
+from distillgan.checks import whole
 from distillgan.errors import UserError
 
 LAST = "last.ckpt"
@@ -21,9 +22,7 @@ class StepCheckpoint(Checkpoint):
     """
 
     def __init__(self, every: int):
-        if every < 1:
-            raise UserError(f"callbacks.checkpoint.every={every} must be at least 1 step")
-        self.every = every
+        self.every = whole("callbacks.checkpoint.every", every, 1)
         self.folder: Path
         self.monitor: str
         self.best: float | None = None

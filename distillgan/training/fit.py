@@ -1,6 +1,7 @@
 """One stage of a training with Lightning: from its last checkpoint to the end of its budget."""
 
 import logging
+import re
 import warnings
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,11 +36,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Where a stage stands: steps and seconds so far, the best held-out error, and the checkpoint to pack."""
+    """Where a stage stands: steps and seconds so far, the best error, on which files, and the checkpoint to pack."""
 
     steps: int
     seconds: float
     error: float
+    judged_on: str
     checkpoint: dict
     finished: bool
 
@@ -67,7 +69,11 @@ def fit(
         _restore_counts(last, module, budget)
     best = stage.folder / BEST
     if not budget.spent(module) or not best.exists():
-        trainer = _trainer(stage, config, device, [guard, budget, *_callbacks(stage, config, budget, vocoder)])
+        callbacks = [guard, budget, *_callbacks(stage, config, budget, vocoder)]
+        try:
+            trainer = _trainer(stage, config, device, callbacks)
+        except ValueError as error:  # Lightning's own check of what the group `trainer` says
+            raise UserError(f"the trainer cannot be set up: {error}") from error
         with warnings.catch_warnings():
             # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
             warnings.filterwarnings("ignore", module="lightning.*")
@@ -76,7 +82,7 @@ def fit(
             # The last steps may have made the best model yet.
             trainer.validate(module, data, ckpt_path=last, weights_only=True, verbose=False)
     packed = load_checkpoint(best)
-    return Fitted(module.steps_done, budget.seconds, packed["best_error"], packed, guard.signum is None)
+    return Fitted(module.steps_done, budget.seconds, packed["best_error"], data.judged_on, packed, guard.signum is None)
 
 
 def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:
@@ -125,21 +131,26 @@ def _restore_counts(last: Path, module: L.LightningModule, budget: Budget) -> No
 def _duration(text: str | None) -> timedelta | None:
     if text is None:
         return None
-    try:
-        days, hours, minutes, seconds = (int(part) for part in str(text).split(":"))
-    except ValueError:
-        raise UserError(f"trainer.max_time={text} must be DD:HH:MM:SS, such as 00:00:10:00 for ten minutes") from None
+    parts = re.fullmatch(r"(\d+):(\d+):(\d+):(\d+)", str(text))
+    if parts is None or not any(map(int, parts.groups())):
+        raise UserError(f"trainer.max_time={text} must be DD:HH:MM:SS, such as 00:00:10:00 for ten minutes")
+    days, hours, minutes, seconds = map(int, parts.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def build(node: DictConfig, **arguments):
-    """The object that a configuration node describes, a UserError of its constructor unwrapped from Hydra's own."""
+    """The object that a configuration node describes.
+
+    Raises:
+        UserError: a value of it is refused; in the constructor's own words.
+    """
     try:
         return instantiate(node, **arguments, _convert_="all")
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        raise
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise UserError(str(cause)) from error
 
 
 def plain(config: DictConfig) -> dict:

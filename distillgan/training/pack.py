@@ -28,7 +28,7 @@ def pack_vae(
 
     `measured` joins the training statistics of the header. Raises UserError if the disk refuses; the old file stays.
     """
-    statistics = {**_statistics(fitted), "held_out_error_db": fitted.error, **measured}
+    statistics = {**_statistics(fitted), "error_db": fitted.error, **measured}
     vocoder, vocoder_statistics, vocoder_tensors = None, None, {}
     if run.model_path.exists():
         old, vocoder_tensors = read_model(run.model_path, "vocoder.")
@@ -55,7 +55,7 @@ def pack_vae(
 
 def pack_vocoder(run: Run, fitted: Fitted, description: dict, tensors: dict[str, Tensor]) -> None:
     """Put a vocoder's folded weights into the model file: `description` is {"name", "generator": arguments}."""
-    statistics = {**_statistics(fitted), "held_out_mel_error": fitted.error}
+    statistics = {**_statistics(fitted), "mel_error": fitted.error}
     replace_vocoder(run.model_path, description, statistics, tensors)
 
 
@@ -65,5 +65,6 @@ def _statistics(fitted: Fitted) -> dict:
         "packed_step": int(fitted.checkpoint["steps_done"]),
         "seconds": round(fitted.seconds, 1),
         "date": utc_now(),
+        "judged_on": fitted.judged_on,
         "finished": fitted.finished,
     }

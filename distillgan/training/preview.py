@@ -6,7 +6,7 @@ import lightning as L
 
 from distillgan.audio.mel import log1p_to_log_clamp
 from distillgan.audio.picture import draw_mels, save_figure
-from distillgan.errors import UserError
+from distillgan.checks import whole
 
 
 class Preview(L.Callback):
@@ -18,10 +18,8 @@ class Preview(L.Callback):
     """
 
     def __init__(self, every: int, clips: int):
-        if every < 1 or clips < 1:
-            raise UserError(f"callbacks.preview: every={every} and clips={clips} must be at least 1")
-        self.every = every
-        self.clips = clips
+        self.every = whole("callbacks.preview.every", every, 1)
+        self.clips = whole("callbacks.preview.clips", clips, 1)
         self.folder: Path
         self.title = ""
         self.vocoder = None

@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
+from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
-from distillgan.paths import Home
+from distillgan.paths import CONFIG, Home
 
 MANIFEST = "manifest.json"
-CONFIG = "config.yaml"
 SIGNATURE = "signature.json"
 
 
@@ -23,6 +24,20 @@ class Run:
         self.folder = home.run(name)
         self.model_path = home.model(name)
         self._home = home
+
+    def lock(self) -> AcquireReturnProxy:
+        """A context manager: the name is this process's until it ends, by `kill -9` too.
+
+        Raises:
+            UserError: another process is training this name.
+        """
+        self._home.runs.mkdir(parents=True, exist_ok=True)
+        try:
+            return FileLock(self._home.runs / f".{self.name}.lock").acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{self.name} is being trained by another process: wait for it, or choose another name="
+            ) from None
 
     def stage(self, stage: str) -> Path:
         return self.folder / stage
@@ -44,17 +59,23 @@ class Run:
             self.model_path.rename(self._home.model(old))
         return old
 
-    def write(self, config: DictConfig, manifest: Manifest) -> None:
+    def begin(self, stage: str, weights: dict, config: DictConfig, manifest: Manifest, spec: MelSpec) -> None:
+        """Note configuration and manifest, and what the stage's weights depend on: `weights`, mel, corpus and seed.
+
+        Call it when the stage's parts are built, so that a value they refuse is not noted.
+
+        Raises:
+            UserError: the stage was begun with something else, so that its checkpoints cannot be gone on from; lists
+                each difference. Or the disk refuses.
+        """
+        self._check_signature(
+            stage, weights | {"mel": spec.to_dict(), "corpus": manifest.fingerprint, "seed": config.seed}
+        )
         with replace_file(self.folder / CONFIG) as temporary:
             temporary.write_text(OmegaConf.to_yaml(config, resolve=True))
         manifest.save(self.folder / MANIFEST)
 
-    def check_signature(self, stage: str, signature: dict) -> None:
-        """Note what a stage's weights depend on, or compare it with what was noted when the stage began.
-
-        Raises:
-            UserError: something differs, so that its checkpoints cannot be gone on from; lists each difference.
-        """
+    def _check_signature(self, stage: str, signature: dict) -> None:
         path = self.stage(stage) / SIGNATURE
         if path.exists():
             try:

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from distillgan.checks import whole
+
 _CPU_STEPS = ((2, 2000), (10, 4000), (60, 8000), (float("inf"), 16000))  # (minutes up to, VAE steps)
+
+
+_MAY_BE_ZERO = {"data.num_workers", "vocoder.data.num_workers", "vocoder.adversarial_from_step"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,12 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
             Choice("vocoder.adversarial_from_step", 5000 if on_gpu else 1000, device),
             Choice("vocoder.data.num_workers", 4 if on_gpu else 0, device),
         ]
+    for key in ("seed", "trainer.accumulate_grad_batches", "trainer.validate_every", "trainer.log_every"):
+        whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1, 2**32 - 1)
     made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]
     with open_dict(config):
         for choice in made:
             OmegaConf.update(config, choice.key, choice.value)
+    for choice in choices:
+        whole(choice.key, OmegaConf.select(config, choice.key), 0 if choice.key in _MAY_BE_ZERO else 1)
     return made

@@ -35,6 +35,8 @@ def train_vae(
     size = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
     console.print(f"VAE: {size:.1f} M parameters, {config.model.max_steps} steps at most")
     data = _data_module(config.data, clips, spec, config.seed)
+    arguments = plain(config.model.module.network)
+    run.begin("vae", {"model.module.network": arguments}, config, manifest, spec)
     stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"))
     fitted = fit(stage, module, data, config, device, guard, _own_vocoder(run))
 
@@ -42,10 +44,9 @@ def train_vae(
     network = module.averaged.module.to(device).eval()
     latents = encode_corpus(network, MelSpectrogram(spec).to(device), [*clips[TRAIN], *clips[HELD_OUT]])
     measured = {key: float(value) for key, value in fitted.checkpoint["measured"].items()}
-    arguments = plain(config.model.module.network)
     pack_vae(run, fitted, network, arguments, latents, spec, manifest, measured, config.licence, config.note)
     console.print(
-        f"VAE: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out error {fitted.error:.2f} dB, "
+        f"VAE: {fitted.steps} steps in {fitted.seconds:.0f} s, error {fitted.error:.2f} dB on {fitted.judged_on}, "
         f"{measured['active_dimensions']:.0f} of {config.model.latent_dim} dimensions active, "
         f"{measured['kl_nats']:.1f} nats a frame → {run.model_path}"
     )
@@ -55,6 +56,7 @@ def train_vae(
 def train_vocoder(
     config: DictConfig,
     run: Run,
+    manifest: Manifest,
     clips: dict[str, list[AudioClip]],
     spec: MelSpec,
     device: torch.device,
@@ -78,6 +80,7 @@ def train_vocoder(
     module.set_reconstruct(lambda x: vae.decode(vae.encode(x)[0], x.shape[-1]))
     console.print(f"vocoder {config.vocoder.name}: {config.vocoder.max_steps} steps at most")
     data = _data_module(config.vocoder.data, clips, spec, config.seed)
+    run.begin("vocoder", {"vocoder.generator": plain(config.vocoder.generator)}, config, manifest, spec)
     stage = Stage("vocoder", "vocoder", "val/mel_error", run.stage("vocoder"))
     fitted = fit(stage, module, data, config, device, guard)
 
@@ -86,8 +89,8 @@ def train_vocoder(
     weights = {f"vocoder.{name}": tensor for name, tensor in module.averaged.module.export_state().items()}
     pack_vocoder(run, fitted, description, weights)
     console.print(
-        f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, held-out mel error {fitted.error:.3f} "
-        f"→ {run.model_path}"
+        f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, mel error {fitted.error:.3f} on "
+        f"{fitted.judged_on} → {run.model_path}"
     )
     return fitted.error
 

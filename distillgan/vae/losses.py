@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from distillgan.checks import number, whole
+
 
 class ReconstructionLoss(nn.Module):
     """Mean absolute error of the log1p mels [B, n_mels, T], a scalar: proportional to dB above the silence knee."""
@@ -20,9 +22,9 @@ class KLDivergence(nn.Module):
 
     def __init__(self, weight: float, free_bits: float, warmup_steps: int):
         super().__init__()
-        self.weight = weight
-        self.free_bits = free_bits
-        self.warmup_steps = warmup_steps
+        self.weight = number("model.module.kl.weight", weight, 0)
+        self.free_bits = number("model.module.kl.free_bits", free_bits, 0)
+        self.warmup_steps = whole("model.module.kl.warmup_steps", warmup_steps, 0)
 
     def weight_at(self, step: int) -> float:
         return self.weight * min(1.0, (step + 1) / max(1, self.warmup_steps))

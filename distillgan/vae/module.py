@@ -7,6 +7,7 @@ from torch import Tensor
 from distillgan.audio.augment import stretch_mel
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
 from distillgan.averaging import averaged
+from distillgan.checks import number, pair, whole
 from distillgan.vae.losses import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
 from distillgan.vae.network import VAENetwork
 
@@ -45,6 +46,12 @@ class VAEModule(L.LightningModule):
     ):
         super().__init__()
         self.save_hyperparameters()
+        number("model.module.lr", lr, 0)
+        pair("model.module.betas", betas, 0, 0.999999)
+        number("model.module.weight_decay", weight_decay, 0)
+        number("model.module.ema_decay", ema_decay, 0, 1)
+        number("model.module.clip_norm", clip_norm, 0)
+        whole("model.module.lr_warmup_steps", lr_warmup_steps, 0)
         self.spec = MelSpec.from_dict(spec)
         self.mel = MelSpectrogram(self.spec)
         self.network = VAENetwork(**network)
@@ -106,7 +113,7 @@ class VAEModule(L.LightningModule):
         error = sum(e for e, _ in self._judged) / len(self._judged)
         per_dimension = torch.stack([d for _, d in self._judged]).mean(0)
         self.log("val/mel_error_db", error, sync_dist=True)
-        self.log("held_out_dB", error, prog_bar=True, logger=False, sync_dist=True)
+        self.log("error_dB", error, prog_bar=True, logger=False, sync_dist=True)
         self._measured = {
             "kl_nats": float(per_dimension.sum()),
             "active_dimensions": float(active_dimensions(per_dimension)),

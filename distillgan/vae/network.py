@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distillgan.checks import whole
 from distillgan.errors import UserError
 
 
@@ -67,9 +68,20 @@ class VAENetwork(nn.Module):
         kernel_size: int,
     ):
         super().__init__()
-        if stride < 2 or stride % 2:
+        for key, value, least, most in (
+            ("latent_dim", latent_dim, 1, 1024),
+            ("channels", channels, 1, 4096),
+            ("blocks", blocks, 0, 64),
+            ("expansion", expansion, 1, 16),
+            ("fine_channels", fine_channels, 1, 4096),
+            ("fine_blocks", fine_blocks, 0, 64),
+            ("stride", stride, 2, 64),
+            ("kernel_size", kernel_size, 1, 129),
+        ):
+            whole(f"model.network.{key}", value, least, most)
+        if stride % 2:
             raise UserError(f"model.network.stride={stride} must be an even number, 2 or more")
-        if kernel_size < 1 or kernel_size % 2 == 0:
+        if kernel_size % 2 == 0:
             raise UserError(f"model.network.kernel_size={kernel_size} must be odd")
         self.latent_dim = latent_dim
         self.stride = stride
@@ -98,12 +110,10 @@ class VAENetwork(nn.Module):
 
         The stride frames of l, widened by the convolutions at the mel rate, are followed back through the transposed
         one: with kernel 2s, stride s and padding s/2, mel frame n reads latent frames ceil((n - 3s/2 + 1) / s) to
-        floor((n + s/2) / s).
+        floor((n + s/2) / s), as many on either side.
         """
         coarse, fine = self._reach
-        before = (fine + 3 * self.stride // 2 - 1) // self.stride
-        after = (self.stride - 1 + fine + self.stride // 2) // self.stride
-        return max(before, after) + coarse
+        return (fine + 3 * self.stride // 2 - 1) // self.stride + coarse
 
     def latent_frames(self, frames: int) -> int:
         """Latent frames of a mel of `frames` frames."""

@@ -11,6 +11,7 @@ from torch.optim import AdamW, Optimizer
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.averaging import averaged
+from distillgan.checks import number, pair, whole
 from distillgan.errors import UserError
 from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
 from distillgan.vocoder.hifigan import HiFiGANGenerator
@@ -72,6 +73,13 @@ class VocoderModule(LightningModule):
         self.spec = MelSpec.from_dict(mel)
         check_fits(generator.args, self.spec)
         self._check(loss_weights, segment_size, own_mels)
+        number("vocoder.module.warm_learning_rate", warm_learning_rate, 0)
+        number("vocoder.module.learning_rate", learning_rate, 0)
+        number("vocoder.module.discriminator_learning_rate", discriminator_learning_rate, 0)
+        pair("vocoder.module.betas", betas, 0, 0.999999)
+        number("vocoder.module.lr_decay", lr_decay, 0, 1)
+        whole("vocoder.module.decay_steps", decay_steps, 1)
+        number("vocoder.module.ema_decay", ema_decay, 0, 1)
         generator.add_weight_norm()
         self.generator = generator
         self.averaged = averaged(generator, ema_decay)
@@ -91,12 +99,14 @@ class VocoderModule(LightningModule):
     def _check(self, loss_weights: Mapping, segment_size: int, own_mels: float) -> None:
         if set(loss_weights) != set(_LOSSES):
             raise UserError(f"vocoder loss_weights has {sorted(loss_weights)}, expected {list(_LOSSES)}")
-        if segment_size < 1 or segment_size % self.spec.hop_length:
+        for name, weight in loss_weights.items():
+            number(f"vocoder.module.loss_weights.{name}", weight, 0)
+        whole("vocoder.module.segment_size", segment_size, 1)
+        number("vocoder.own_mels", own_mels, 0, 1)
+        if segment_size % self.spec.hop_length:
             raise UserError(
                 f"vocoder segment_size={segment_size} must be a multiple of mel.hop_length={self.spec.hop_length}"
             )
-        if not 0 <= own_mels <= 1:
-            raise UserError(f"vocoder own_mels={own_mels} must be between 0 and 1")
 
     def set_reconstruct(self, reconstruct: Callable[[Tensor], Tensor] | None) -> None:
         """Give the model's own reconstruction, log1p mel [B, n_mels, T] → log1p mel [B, n_mels, T], on x's device.
@@ -269,7 +279,7 @@ class VocoderModule(LightningModule):
             self._steps_per_second = _SPEED_MEMORY * before + (1 - _SPEED_MEMORY) * speed
             values["steps_per_second"] = self._steps_per_second
         self._last_step_at = now
-        shown = {"loss_mel", "steps_per_second"}
+        shown = {"loss_mel", "loss_adv"}
         for name, value in values.items():
             value = value.detach() if isinstance(value, Tensor) else value
             self.log(

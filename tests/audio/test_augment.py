@@ -83,16 +83,16 @@ def mel():
     return MelSpectrogram(SPEC)
 
 
-@pytest.mark.parametrize("pitch", [2 ** (-2 / 12), 1.0, 2 ** (2 / 12)])
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("stretch", [0.9, 1.0, 1.1])
-def test_time_is_stretched_as_wanted_whatever_the_pitch(mel, pitch, stretch):
+def test_time_is_stretched_as_wanted_whatever_the_pitch(mel, seed, stretch):
     frames = 96
     which = augment(shift_probability=1.0, pitch_semitones=2.0, time_stretch=(stretch, stretch))
     first, second = 20, 60  # mel frames of two clicks on a quiet tone
     source = tone(1000, 200 * HOP, 0.003)
     for frame in (first, second):
         source[frame * HOP + HOP // 2] += 0.9
-    change = Change(pitch, 1 / (stretch * pitch))
+    change = which.draw(np.random.default_rng(seed))
     count = (int(np.ceil(frames * which.widest_rate)) + 1) * HOP
     wave = which.wave(source[: which.source_length(count, change)], count, change, np.random.default_rng(0))
     made = stretch_mel(mel(torch.from_numpy(wave)[None]), torch.tensor([change.rate]), frames)[0]
@@ -106,7 +106,7 @@ def test_time_is_stretched_as_wanted_whatever_the_pitch(mel, pitch, stretch):
     assert places[1] - places[0] == pytest.approx(stretch * (second - first), abs=0.3)
     # Between the clicks the tone stands at the pitch that was drawn.
     still = made[:, int(35 * stretch)]
-    wanted = mel(torch.from_numpy(tone(1000 * pitch, 20 * HOP, 0.003))[None])[0, :, 10]
+    wanted = mel(torch.from_numpy(tone(1000 * change.pitch, 20 * HOP, 0.003))[None])[0, :, 10]
     assert int(still.argmax()) == int(wanted.argmax())
     assert torch.allclose(still, wanted, rtol=0.1, atol=0.02 * float(wanted.max()))
 
@@ -125,10 +125,12 @@ def test_stretching_a_mel_by_one_leaves_it():
 
 
 def test_stretching_reads_between_frames_each_item_at_its_own_rate():
-    ramp = torch.arange(40.0).expand(2, 3, 40)
-    made = stretch_mel(ramp, torch.tensor([0.75, 1.25]), 25)
-    assert torch.allclose(made[0], (torch.arange(25) * 0.75).expand(3, 25), atol=1e-5)
-    assert torch.allclose(made[1], (torch.arange(25) * 1.25).expand(3, 25), atol=1e-5)
+    mel = torch.rand(2, 3, 40)
+    made = stretch_mel(mel, torch.tensor([0.75, 1.25]), 25)
+    for item, rate in enumerate((0.75, 1.25)):
+        for band in range(3):
+            read = np.interp(np.arange(25) * rate, np.arange(40), mel[item, band].numpy())
+            assert made[item, band].numpy() == pytest.approx(read, abs=1e-5)
 
 
 @given(
@@ -246,15 +248,15 @@ def test_the_same_generator_gives_the_same_samples():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"shift_probability": 1.1}, "augment.shift_probability=1.1 must be between 0 and 1"),
-        ({"noise_probability": -0.1}, "augment.noise_probability=-0.1 must be between 0 and 1"),
+        ({"shift_probability": 1.1}, "augment.shift_probability=1.1 must be a number from 0 to 1"),
+        ({"noise_probability": -0.1}, "augment.noise_probability=-0.1 must be a number from 0 to 1"),
         ({"polarity_probability": float("nan")}, "augment.polarity_probability=nan must be"),
-        ({"time_stretch": [0.4, 1]}, r"augment.time_stretch=\[0.4, 1\] must be \[least, greatest\] within 0.5 and 2"),
-        ({"time_stretch": [1, 2.1]}, "within 0.5 and 2"),
-        ({"time_stretch": [1.1, 0.9]}, r"\[least, greatest\]"),
-        ({"pitch_semitones": -1}, "augment.pitch_semitones=-1 must be between 0 and 12"),
-        ({"pitch_semitones": 13}, "augment.pitch_semitones=13 must be between 0 and 12"),
-        ({"noise_snr_db": [50, 20]}, r"augment.noise_snr_db=\[50, 20\] must be \[least, greatest\]"),
+        ({"time_stretch": [0.4, 1]}, r"augment.time_stretch=0.4 must be a number from 0.5 to 2"),
+        ({"time_stretch": [1, 2.1]}, "augment.time_stretch=2.1 must be a number"),
+        ({"time_stretch": [1.1, 0.9]}, r"\[low, high\]"),
+        ({"pitch_semitones": -1}, "augment.pitch_semitones=-1 must be a number from 0 to 12"),
+        ({"pitch_semitones": 13}, "augment.pitch_semitones=13 must be a number from 0 to 12"),
+        ({"noise_snr_db": [50, 20]}, r"augment.noise_snr_db=\[50, 20\] must be \[low, high\]"),
     ],
 )
 def test_impossible_values(values, words):

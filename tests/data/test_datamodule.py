@@ -296,11 +296,11 @@ def test_the_shortest_clip_is_long_enough_for_a_mel(tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
-        ({"segment_frames": 7}, "segment_frames=7 must be at least 8"),
-        ({"epoch_steps": 0}, "epoch_steps=0 must be at least 1"),
-        ({"num_workers": -1}, "num_workers=-1 must be at least 0"),
-        ({"seed": -1}, "seed=-1 must be at least 0"),
+        ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1"),
+        ({"segment_frames": 7}, "segment_frames=7 must be a whole number of at least 8"),
+        ({"epoch_steps": 0}, "epoch_steps=0 must be a whole number of at least 1"),
+        ({"num_workers": -1}, "num_workers=-1 must be a whole number of at least 0"),
+        ({"seed": -1}, "seed=-1 must be a whole number of at least 0"),
     ],
 )
 def test_impossible_values(corpus, values, words):

@@ -68,10 +68,21 @@ def model(path):
     return Model.load(path, CPU)
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.2345, 1, 1.5, 3.000001, 512 * 16 / RATE, 30.1])
-def test_as_long_as_asked_for(model, seconds):
+@pytest.mark.parametrize(
+    ("seconds", "samples"),
+    [
+        (0.1, 4410),
+        (0.35, 15435),
+        (0.2345, 10341),
+        (1, 44100),
+        (3.00002, 132301),
+        (512 * 16 / RATE, 8192),
+        (30.1, 1327410),
+    ],
+)
+def test_as_long_as_asked_for(model, seconds, samples):
     wave = render(model, model.vocoder, seconds, 1)
-    assert wave.shape == (1, round(seconds * RATE)) and wave.dtype == np.float32
+    assert wave.shape == (1, samples) and wave.dtype == np.float32
     assert np.isfinite(wave).all() and np.abs(wave).max() <= 1
     ends = (wave[0, :2000], wave[0, -2000:])
     assert all(end.std() > 1e-3 for end in ends)  # sound to the very end
@@ -135,9 +146,9 @@ def test_the_memory_of_a_minute_is_that_of_its_blocks(path):
     assert grown < 100_000, f"a minute needs {grown / 1000:.0f} MB more than eight seconds"
 
 
-@pytest.mark.parametrize("seconds", [0.0999, 0, -1, 3601, float("nan"), float("inf")])
+@pytest.mark.parametrize("seconds", [0.0999, 0, -1, 601, float("nan"), float("inf")])
 def test_limits(model, seconds):
-    with pytest.raises(UserError, match=re.escape(f"duration={seconds:g} must be between 0.1 and 3600 seconds")):
+    with pytest.raises(UserError, match=re.escape(f"duration={seconds} must be a number from 0.1 to 600")):
         render(model, model.vocoder, seconds, 1)
 
 

@@ -9,16 +9,10 @@ from support import composed, tiny
 
 from distillgan.errors import UserError
 from distillgan.modelfile import read_header, read_model
+from distillgan.paths import Home
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, recordings):
-    """A home with a tiny model, both stages trained in one go."""
-    home = tmp_path_factory.mktemp("home")
-    error = train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))
-    return home, error
+from distillgan.training.run import Run
 
 
 def weights(home, stage, name="tiny"):
@@ -38,7 +32,7 @@ def test_run_leaves_model_configuration_manifest_and_board(trained):
     assert header.training["vae"]["steps"] == 4 and header.training["vocoder"]["steps"] == 4
     assert header.licence == "CC0" and header.note == "hello"
     assert header.corpus["files"] == 6 and len(header.corpus["held_out"]) == 1
-    assert header.training["vocoder"]["held_out_mel_error"] == error
+    assert header.training["vocoder"]["mel_error"] == error
 
 
 def test_board_holds_curves_pictures_and_sound(trained):
@@ -145,6 +139,14 @@ def test_damaged_checkpoint_is_named(tmp_path, recordings):
         (["stages=[vocoder]", "vocoder=hifigan"], "no.* of this name|finished model"),
         (["resume=maybe"], "resume=maybe"),
         (["trainer.max_time=ten"], "DD:HH:MM:SS"),
+        (["trainer.max_time=00:00:00:00"], "DD:HH:MM:SS"),
+        (["trainer.precision=banana"], "banana"),
+        (["model.max_steps=0"], "max_steps=0"),
+        (["model.max_steps=nan"], "max_steps=nan"),
+        (["data.validation_seconds=-1"], "validation_seconds=-1"),
+        (["model.module.lr=nan"], "lr=nan"),
+        (["mel.n_mels=abc"], "n_mels=abc"),
+        (["seed=-1"], "seed=-1"),
         (["name=../x"], "cannot name a model"),
         (["data.batch_size=0"], "batch_size=0"),
         (["data.augment.time_stretch=[3,4]"], "time_stretch"),
@@ -184,3 +186,28 @@ def test_a_model_without_its_run_is_kept_when_its_name_is_trained_anew(tmp_path,
     old = (tmp_path / "models" / "tiny.distillgan").read_bytes()
     train(tiny(tmp_path, recordings, "seed=2"))
     assert (tmp_path / "models" / "tiny.old-1.distillgan").read_bytes() == old
+
+
+def test_a_name_is_trained_by_one_process_at_a_time(tmp_path, recordings):
+    with Run(Home(tmp_path), "tiny").lock(), pytest.raises(UserError, match="being trained by another process"):
+        train(tiny(tmp_path, recordings))
+    train(tiny(tmp_path, recordings))
+
+
+def test_a_refused_value_is_not_held_against_the_next_try(tmp_path, recordings):
+    with pytest.raises(UserError, match="latent_dim=0"):
+        train(tiny(tmp_path, recordings, "model.latent_dim=0"))
+    with pytest.raises(UserError, match="width=0"):
+        train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.discriminators.width=0"))
+    assert not (tmp_path / "models").exists(), "the vocoder's values are checked before the VAE is trained"
+    train(tiny(tmp_path, recordings))
+
+
+def test_what_is_judged_is_named(tmp_path, recordings, capsys):
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(recordings / "take0.wav", few)
+    train(composed("train", tmp_path, "experiment=tiny", f"data.dir={few}"))
+    train(tiny(tmp_path, recordings))
+    printed = capsys.readouterr().out
+    assert "dB on training files" in printed and "dB on held-out files" in printed

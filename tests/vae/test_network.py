@@ -131,6 +131,14 @@ def test_silence_and_extremes_stay_numbers(tiny):
         assert log_variance.min().item() >= -12 and log_variance.max().item() <= 6
 
 
+@pytest.mark.parametrize("bias", [1e4, -1e4])
+def test_the_posterior_can_neither_vanish_nor_explode(bias):
+    made = network()
+    made.encoder[-1].bias.fill_(bias)
+    _, log_variance = made.encode(torch.rand(1, 128, 16))
+    assert log_variance.exp().min() > 1e-6 and log_variance.exp().max() < 1000
+
+
 def test_items_of_a_batch_do_not_touch(tiny):
     x = torch.rand(3, 128, 50)
     mean, _ = tiny.encode(x)
@@ -157,7 +165,7 @@ def test_it_can_learn_a_clip_by_heart():
         ({"stride": 7}, "model.network.stride=7 must be an even number, 2 or more"),
         ({"stride": 0}, "model.network.stride=0 must be"),
         ({"kernel_size": 4}, "model.network.kernel_size=4 must be odd"),
-        ({"kernel_size": -1}, "model.network.kernel_size=-1 must be odd"),
+        ({"kernel_size": -1}, "model.network.kernel_size=-1 must be a whole number of at least 1"),
     ],
 )
 def test_impossible_values(values, words):

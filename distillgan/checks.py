@@ -1,0 +1,38 @@
+"""Values of the configuration that must be numbers within limits: what is wrong is said with key, value and limit."""
+
+import math
+
+from distillgan.errors import UserError
+
+
+def whole(key: str, value: object, least: int, most: int | None = None) -> int:
+    """`value` if it is a whole number from `least` to `most`. Raises UserError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        raise UserError(f"{key}={value} must be a whole number{_limits(least, most)}")
+    return value
+
+
+def number(key: str, value: object, least: float = -math.inf, most: float = math.inf) -> float:
+    """`value` if it is a finite number from `least` to `most`. Raises UserError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{key}={value} must be a number{_limits(least, most)}")
+    if not least <= value <= most:
+        raise UserError(f"{key}={value} must be a number{_limits(least, most)}")
+    return float(value)
+
+
+def pair(key: str, value: object, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+    """`value` if it is [low, high] with least ≤ low ≤ high ≤ most. Raises UserError."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise UserError(f"{key}={value} must be [low, high]{_limits(least, most)}")
+    low, high = (number(key, item, least, most) for item in value)
+    if low > high:
+        raise UserError(f"{key}={list(value)} must be [low, high], the lower number first")
+    return low, high
+
+
+def _limits(least: float | None, most: float | None) -> str:
+    low, high = least not in (None, -math.inf), most not in (None, math.inf)
+    if low and high:
+        return f" from {least:g} to {most:g}" if most < 1e6 else f" from {least} to {most}"
+    return f" of at least {least:g}" if low else f" of at most {most:g}" if high else ""

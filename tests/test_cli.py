@@ -1,0 +1,62 @@
+"""The `distillgan` command in processes of its own: verbs, flags, exit codes, and messages instead of tracebacks."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def distillgan(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "distillgan.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def test_help_and_version():
+    for arguments in ((), ("--help",), ("help",)):
+        done = distillgan(*arguments)
+        assert done.returncode == 0 and "train-vocoder" in done.stdout
+    assert distillgan("--version").stdout.startswith("distillgan ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "no verb 'frobnicate'"),
+        (["train-vocoder"], "wants the model's name"),
+        (["train-vocoder", "nosuch"], "no run nosuch"),
+        (["generate", "--model", "nosuch"], "no such model"),
+        (["generate", "junk"], "'junk' is neither a flag"),
+        (["train", "data=folder"], "add data.dir=PATH"),
+        (["train", "--name"], "--name wants a value"),
+    ],
+)
+def test_mistakes_are_told_in_words_with_exit_code_2(tmp_path, arguments, words):
+    done = distillgan(*arguments, DISTILLGAN_HOME=str(tmp_path))
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_train_vocoder_finds_the_recordings_of_its_model(trained, recordings, tmp_path):
+    done = distillgan(
+        *("train", "--experiment", "tiny", "--data.dir", recordings, "--name", "own"), DISTILLGAN_HOME=str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    done = distillgan("train-vocoder", "own", "--experiment", "tiny", DISTILLGAN_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    done = distillgan("generate", "--model", "own", "--duration", "0.3", DISTILLGAN_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "audio" / "own_seed1.wav").exists()
+
+
+def test_a_reader_that_leaves_does_not_stop_a_training(recordings, tmp_path):
+    command = [sys.executable, "-m", "distillgan.train", "experiment=tiny", f"data.dir={recordings}", "name=piped"]
+    process = subprocess.Popen([*command, f"paths.home={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(120) == 0, process.stderr.read()
+    assert (tmp_path / "models" / "piped.distillgan").exists()
