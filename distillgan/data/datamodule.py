@@ -123,7 +123,7 @@ class AudioDataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             whole(key, value, least)
-        number("validation_seconds", validation_seconds, 0.1)
+        number("validation_seconds", validation_seconds, 0.001)
         self.batch_size = batch_size
         self.epoch_steps = epoch_steps
         self.num_workers = num_workers
