@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "distillgan"
+VENDOR = ROOT.parent / "vendor"
 # A room imports those to its left, and itself.
 ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "library", "ui"]
 # Rooms that stay clear of each other although the road would let them.
@@ -23,8 +24,8 @@ LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 def modules() -> dict[str, Path]:
     """Dotted name inside the package ("audio.mel", "" for the package itself) → file."""
     names = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    for path in sorted([*ROOT.rglob("*.py"), *VENDOR.rglob("*.py")]):
+        parts = path.relative_to(ROOT if path.is_relative_to(ROOT) else VENDOR.parent).with_suffix("").parts
         names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return names
 
@@ -72,13 +73,13 @@ def test_the_modules_are_found():
 
 
 def test_every_module_has_its_place():
-    assert {room(name) for name in MODULES} <= {"", *ROAD, *BASE, *ENTRIES}
+    assert {room(name) for name in MODULES} <= {"", "vendor", *ROAD, *BASE, *ENTRIES}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if room(name) in ROAD])
 def test_a_room_imports_what_is_left_of_it(name):
     place = ROAD.index(room(name))
-    allowed = {"", *BASE, *ROAD[: place + 1]}
+    allowed = {"", *BASE, *ROAD[: place + 1]} | ({"vendor"} if room(name) == "vocoder" else set())
     wrong = {other for other in own_imports(name) if room(other) not in allowed}
     assert not wrong, f"{name} imports {wrong}"
     assert not {other for other in own_imports(name) if (room(name), room(other)) in APART}
@@ -87,6 +88,12 @@ def test_a_room_imports_what_is_left_of_it(name):
 @pytest.mark.parametrize("name", sorted(BASE))
 def test_what_all_stand_on_stands_on_nothing_but_the_mel(name):
     assert own_imports(name) <= {"", "audio.mel", *BASE}
+
+
+def test_vendor_knows_nothing_of_the_package():
+    inside = [name for name in MODULES if room(name) == "vendor"]
+    assert {"vendor.bigvgan.generator", "vendor.bigvgan.fused"} <= set(inside)
+    assert not {(name, other) for name in inside for other in own_imports(name) if room(other) != "vendor"}
 
 
 def test_nothing_imports_an_entry():

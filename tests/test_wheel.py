@@ -57,7 +57,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_package_with_conf_and_vendor_and_nothing_else(wheel):
     expected = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "distillgan").rglob("*.py")}
     for beside in ("conf", "vendor"):
-        files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         expected |= {Path("distillgan") / path.relative_to(CHECKOUT) for path in files}
     held = {Path(name) for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     missing, foreign = (sorted(map(str, names)) for names in (expected - held, held - expected))
@@ -69,6 +69,15 @@ def test_the_installed_package_is_used_with_its_own_conf(installed, tmp_path):
     module, conf = map(Path, call([installed / "python", "-c", code], tmp_path).splitlines())
     assert module.is_relative_to(installed.parent) and not module.is_relative_to(CHECKOUT)
     assert conf == module.parent / "conf" and (conf / "train.yaml").is_file()
+
+
+def test_the_installed_vendor_is_used_with_its_fused_activation(installed, tmp_path):
+    code = (
+        "import distillgan.vendor.bigvgan.activation as a; print(a.__file__, a.alias_free_snake is not None, sep='\\n')"
+    )
+    module, fused = call([installed / "python", "-c", code], tmp_path).splitlines()
+    assert Path(module).is_relative_to(installed.parent)
+    assert fused == "True"
 
 
 def test_the_console_command(installed, tmp_path):

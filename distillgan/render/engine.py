@@ -14,7 +14,8 @@ from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.trajectory import draw_trajectory
 from distillgan.modelfile import Header, read_model
 from distillgan.vae.network import VAENetwork
-from distillgan.vocoder.base import Vocoder, check_tensors
+from distillgan.vocoder.base import Vocoder
+from distillgan.vocoder.checkpoint import check_tensors
 from distillgan.vocoder.hifigan import HiFiGANVocoder
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0

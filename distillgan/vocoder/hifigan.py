@@ -4,7 +4,6 @@ Parameters are named as the authors name them (conv_pre, ups.i, resblocks.i.conv
 checkpoints load, with weight norm or with plain weights. Weight norm exists only while training.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,29 +15,12 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.vocoder.base import Vocoder, check_tensors, fold_weight_norm, read_checkpoint
+from distillgan.vocoder.base import Vocoder
+from distillgan.vocoder.checkpoint import check_tensors, fold_weight_norm, read_checkpoint
+from distillgan.vocoder.topology import TOPOLOGY, check_fits, checked_topology, context_frames, read_config
 
 _SLOPE = 0.1
 _FINAL_SLOPE = 0.01
-_TOPOLOGY = (
-    "resblock",
-    "upsample_rates",
-    "upsample_kernel_sizes",
-    "upsample_initial_channel",
-    "resblock_kernel_sizes",
-    "resblock_dilation_sizes",
-    "num_mels",
-)
-# Names in the authors' config.json → names in MelSpec. Their window is as long as their FFT.
-_MEL_NAMES = {
-    "sampling_rate": "sample_rate",
-    "n_fft": "n_fft",
-    "win_size": "n_fft",
-    "hop_size": "hop_length",
-    "num_mels": "n_mels",
-    "fmin": "f_min",
-    "fmax": "f_max",
-}
 
 
 def _same_conv(channels: int, kernel: int, dilation: int) -> nn.Conv1d:
@@ -95,18 +77,17 @@ class HiFiGANGenerator(nn.Module):
         num_mels: int = 128,
     ):
         super().__init__()
-        if not isinstance(resblock_dilation_sizes, Sequence):
-            raise UserError(f"resblock_dilation_sizes={resblock_dilation_sizes!r} must be a list of lists")
-        self.args = {
-            "resblock": str(resblock),
-            "upsample_rates": _integers("upsample_rates", upsample_rates),
-            "upsample_kernel_sizes": _integers("upsample_kernel_sizes", upsample_kernel_sizes),
-            "upsample_initial_channel": _integers("upsample_initial_channel", [upsample_initial_channel])[0],
-            "resblock_kernel_sizes": _integers("resblock_kernel_sizes", resblock_kernel_sizes),
-            "resblock_dilation_sizes": [_integers("resblock_dilation_sizes", d) for d in resblock_dilation_sizes],
-            "num_mels": _integers("num_mels", [num_mels])[0],
-        }
-        _check_topology(self.args)
+        self.args = checked_topology(
+            {
+                "resblock": resblock,
+                "upsample_rates": upsample_rates,
+                "upsample_kernel_sizes": upsample_kernel_sizes,
+                "upsample_initial_channel": upsample_initial_channel,
+                "resblock_kernel_sizes": resblock_kernel_sizes,
+                "resblock_dilation_sizes": resblock_dilation_sizes,
+                "num_mels": num_mels,
+            }
+        )
         rates, kernels = self.args["upsample_rates"], self.args["upsample_kernel_sizes"]
         channels = [upsample_initial_channel >> stage for stage in range(len(rates) + 1)]
         block = _RESBLOCKS[self.args["resblock"]]
@@ -133,20 +114,10 @@ class HiFiGANGenerator(nn.Module):
 
     @property
     def context_frames(self) -> int:
-        """Frames before or after frame t that its samples depend on, whichever is more.
-
-        The samples of one frame are followed back to the mel: a convolution widens the interval by its reach; a
-        transposed one (kernel k, stride s, padding p) reads, for output n, inputs ceil((n+p-k+1)/s) … floor((n+p)/s).
-        """
-        first, last = -3, self.hop_length - 1 + 3
+        """Frames before or after frame t that its samples depend on, whichever is more."""
         parallel = len(self.resblocks) // len(self.ups)
-        for stage in reversed(range(len(self.ups))):
-            reach = max(block.reach for block in self.resblocks[stage * parallel : (stage + 1) * parallel])
-            up = self.ups[stage]
-            (kernel,), (stride,), (padding,) = up.kernel_size, up.stride, up.padding
-            first = -((kernel - 1 - padding - first + reach) // stride)
-            last = (last + reach + padding) // stride
-        return max(3 - first, last + 3)
+        stages = [self.resblocks[start : start + parallel] for start in range(0, len(self.resblocks), parallel)]
+        return context_frames(self.args, 3, [max(block.reach for block in blocks) for blocks in stages], 3)
 
     def add_weight_norm(self) -> None:
         """Reparametrise every convolution for training, in place; the function computed stays the same."""
@@ -185,7 +156,7 @@ class HiFiGANVocoder(Vocoder):
         spec = spec or MelSpec()
         config = Path(config_json)
         try:
-            generator = _blank(_read_args(config, spec), spec)
+            generator = _blank(checked_topology(read_config(config, TOPOLOGY, spec)), spec)
         except UserError as error:
             raise UserError(f"{config}: {error}") from error
         return cls._filled(generator, read_checkpoint(Path(checkpoint)), spec, str(checkpoint))
@@ -197,9 +168,9 @@ class HiFiGANVocoder(Vocoder):
         Raises UserError if they do not belong together or to `spec`.
         """
         origin = "the model's vocoder"
-        wrong = sorted(set(args) ^ set(_TOPOLOGY))
+        wrong = sorted(set(args) ^ set(TOPOLOGY))
         if wrong:
-            raise UserError(f"{origin}: the arguments {wrong} are missing or unknown; expected {list(_TOPOLOGY)}")
+            raise UserError(f"{origin}: the arguments {wrong} are missing or unknown; expected {list(TOPOLOGY)}")
         try:
             generator = _blank(args, spec)
         except UserError as error:
@@ -216,78 +187,9 @@ class HiFiGANVocoder(Vocoder):
         return cls(generator, spec)
 
 
-def check_generator(generator: HiFiGANGenerator, spec: MelSpec) -> None:
-    """Raises UserError unless the generator's bands and samples a frame are those of the mel."""
-    if generator.args["num_mels"] != spec.n_mels:
-        raise UserError(f"num_mels={generator.args['num_mels']}, but the mel has n_mels={spec.n_mels}")
-    if generator.hop_length != spec.hop_length:
-        raise UserError(
-            f"upsample_rates={generator.args['upsample_rates']} multiply to {generator.hop_length} samples a frame, "
-            f"but the mel has hop_length={spec.hop_length}"
-        )
-
-
 def _blank(args: dict, spec: MelSpec) -> HiFiGANGenerator:
     # On the meta device nothing is allocated or drawn at random before the weights are known to fit.
     with torch.device("meta"):
         generator = HiFiGANGenerator(**args)
-    check_generator(generator, spec)
+    check_fits(generator.args, spec)
     return generator
-
-
-def _read_args(path: Path, spec: MelSpec) -> dict:
-    """The generator's arguments out of the authors' config.json, whose mel must be `spec`."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"is not a JSON object of hyper-parameters but a {type(config).__name__}")
-    missing = [key for key in _TOPOLOGY if key not in config]
-    if missing:
-        raise UserError(f"lacks {', '.join(missing)}")
-    expected = spec.to_dict()
-    differences = []
-    for theirs, ours in _MEL_NAMES.items():
-        # Theirs may leave fmax null: half the sample rate.
-        value = config.get(theirs, expected[ours])
-        value = spec.sample_rate / 2 if theirs == "fmax" and value is None else value
-        if value != expected[ours]:
-            differences.append(f"{theirs}={value} there, {ours}={expected[ours]} here")
-    if differences:
-        raise UserError(f"was made for another mel: {'; '.join(differences)}")
-    return {key: config[key] for key in _TOPOLOGY}
-
-
-def _integers(name: str, values: Sequence[int]) -> list[int]:
-    """`values` as a list of positive ints; raises UserError otherwise."""
-    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        raise UserError(f"{name}={values!r} must be a list of positive whole numbers")
-    if not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values):
-        raise UserError(f"{name}={list(values)} must hold positive whole numbers only")
-    return list(values)
-
-
-def _check_topology(args: dict) -> None:
-    """Raises UserError if the parts do not fit together."""
-    rates, kernels = args["upsample_rates"], args["upsample_kernel_sizes"]
-    sizes, dilations = args["resblock_kernel_sizes"], args["resblock_dilation_sizes"]
-    if args["resblock"] not in _RESBLOCKS:
-        raise UserError(f"resblock={args['resblock']!r} must be one of {sorted(_RESBLOCKS)}")
-    if len(rates) != len(kernels):
-        raise UserError(f"upsample_rates={rates} and upsample_kernel_sizes={kernels} must be equally many")
-    if len(sizes) != len(dilations):
-        raise UserError(f"resblock_kernel_sizes={sizes} and resblock_dilation_sizes={dilations} must be equally many")
-    if any(kernel < rate or (kernel - rate) % 2 for rate, kernel in zip(rates, kernels, strict=True)):
-        raise UserError(
-            f"upsample_kernel_sizes={kernels} must equal upsample_rates={rates} or be each larger by an even number"
-        )
-    if any(size % 2 == 0 for size in sizes):
-        raise UserError(f"resblock_kernel_sizes={sizes} must be odd")
-    if args["upsample_initial_channel"] % 2 ** len(rates):
-        raise UserError(
-            f"upsample_initial_channel={args['upsample_initial_channel']} must be a multiple of {2 ** len(rates)} "
-            f"to be halved {len(rates)} times"
-        )

@@ -14,8 +14,9 @@ from distillgan.averaging import averaged
 from distillgan.checks import number, pair, whole
 from distillgan.errors import UserError
 from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
-from distillgan.vocoder.hifigan import HiFiGANGenerator, check_generator
+from distillgan.vocoder.hifigan import HiFiGANGenerator
 from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss
+from distillgan.vocoder.topology import check_fits
 
 _LOSSES = ("loss_mel", "loss_mel_multi", "loss_adv", "loss_fm")
 _SPEED_MEMORY = 0.9
@@ -70,7 +71,7 @@ class VocoderModule(LightningModule):
         self.save_hyperparameters(ignore=["generator", "discriminators", "mel_multi", "augment"])
         self.automatic_optimization = False
         self.spec = MelSpec.from_dict(mel)
-        check_generator(generator, self.spec)
+        check_fits(generator.args, self.spec)
         self._check(loss_weights, segment_size, own_mels)
         number("vocoder.module.warm_learning_rate", warm_learning_rate, 0)
         number("vocoder.module.learning_rate", learning_rate, 0)

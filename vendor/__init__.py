@@ -1,0 +1,1 @@
+"""Published networks, written here anew, whose released weights load; they know nothing of the rest of distillgan."""
