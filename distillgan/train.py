@@ -29,7 +29,8 @@ _NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device"}
 
 
 def train(config: DictConfig) -> float:
-    """Run the configured stages; returns the last stage's held-out error, the objective of a sweep.
+    """Run the configured stages; returns the last stage's error, the objective of a sweep (on the
+    held-out files, where there are any).
 
     Raises:
         UserError: something the user can mend.

@@ -40,8 +40,6 @@ class StepCheckpoint(Checkpoint):
             self._save(trainer, module, LAST)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
         value = float(trainer.callback_metrics[self.monitor])
         if self.best is None or value < self.best:
             self.best = value

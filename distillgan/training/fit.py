@@ -60,7 +60,7 @@ def fit(
     `vocoder` makes mel previews audible where the model has one already.
 
     Raises:
-        UserError: a checkpoint is damaged, the loss is no number, or a signal came before the first step was done.
+        UserError: a checkpoint is damaged, the trainer's values are refused, or the loss is no number.
     """
     stage.folder.mkdir(parents=True, exist_ok=True)
     budget = Budget(_duration(config.trainer.max_time))
