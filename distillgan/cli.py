@@ -15,6 +15,7 @@ _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
     "generate": "new sound from a model: distillgan generate --model rain --duration 20",
     "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
+    "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
 }
 _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
 

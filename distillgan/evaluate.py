@@ -27,7 +27,6 @@ from distillgan.vae.losses import KLDivergence, active_dimensions, mel_error_db
 
 TRAINING, HELD_OUT = "training", "held out"
 _PIECE_FRAMES = 4096  # 48 s of mel at once
-_LEAST_FRAMES = 4  # so that a mel's padding has something to reflect
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,8 @@ def _folder(config: DictConfig, home: Home, model: Model) -> str | None:
 
 @torch.inference_mode()
 def _mel_of(mel: MelSpectrogram, clip: AudioClip) -> torch.Tensor:
-    """The whole clip's linear mel [n_mels, T], made in pieces so that a long file needs little memory."""
-    hop, frames = mel.spec.hop_length, max(_LEAST_FRAMES, -(-clip.length // mel.spec.hop_length))
-    pieces = []
-    for start in range(0, frames, _PIECE_FRAMES):
-        count = min(_PIECE_FRAMES, frames - start)
-        wave = torch.from_numpy(clip.read(start * hop, max(_LEAST_FRAMES, count) * hop))
-        pieces.append(mel(wave[None].to(mel.window.device))[0, :, :count])
-    return torch.cat(pieces, -1)
+    """The whole clip's linear mel [n_mels, T]."""
+    return mel.of_long(clip.read, clip.length, _PIECE_FRAMES)
 
 
 def _decibels(mel: torch.Tensor) -> torch.Tensor:

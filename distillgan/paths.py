@@ -19,6 +19,12 @@ def conf_dir() -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parent / "conf"
 
 
+def vendor_dir() -> Path:
+    """vendor/ with the pins: inside an installed wheel, else ../vendor of a checkout."""
+    packaged = _PACKAGE / "vendor"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "vendor"
+
+
 def default_home() -> Path:
     """`paths.home` when no override is given: $DISTILLGAN_HOME, else ./experiments."""
     return Path(os.environ.get("DISTILLGAN_HOME") or "experiments")
@@ -38,9 +44,9 @@ def check_name(name: str) -> str:
     return name
 
 
-def name_from_folder(folder: Path) -> str:
-    """A valid run name made from a folder's own name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).strip("._-")[:MAX_NAME] or "model"
+def name_from_path(path: Path) -> str:
+    """A valid name made from that of a folder or file."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.resolve().name).strip("._-")[:MAX_NAME] or "model"
 
 
 class Home:

@@ -17,7 +17,7 @@ from distillgan.data.corpus import prepare_corpus
 from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.errors import UserError
 from distillgan.modelfile import read_header
-from distillgan.paths import MAX_NAME, Home, check_name, name_from_folder
+from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
 from distillgan.training.fit import build
 from distillgan.training.interrupt import Interrupted, InterruptGuard
@@ -79,7 +79,10 @@ def _train_run(config, wanted, run: Run, manifest: Manifest, clips, spec, device
     if "vocoder" in wanted and guard.signum is None:
         error = train_vocoder(config, run, manifest, clips, spec, device, guard, console)
     if not read_header(run.model_path).vocoder and guard.signum is None:
-        console.print(f"next, a vocoder of its own, so that it can be heard: distillgan train-vocoder {run.name}")
+        console.print(
+            f"next: distillgan train-vocoder {run.name} for a vocoder of its own, "
+            f"or distillgan generate model={run.name} vocoder=bigvgan"
+        )
     return error
 
 
@@ -87,12 +90,13 @@ def _stages(config: DictConfig) -> list[str]:
     if config.resume not in ("auto", "never"):
         raise UserError(f"resume={config.resume} must be auto or never")
     if config.stages is None:
-        return ["vae"] if config.vocoder.name is None else ["vae", "vocoder"]
+        return ["vae", "vocoder"] if "module" in config.vocoder else ["vae"]
     wanted = [config.stages] if isinstance(config.stages, str) else list(config.stages)
     if not wanted or not set(wanted) <= set(STAGES):
         raise UserError(f"stages={wanted} must be one or both of {', '.join(STAGES)}")
-    if "vocoder" in wanted and config.vocoder.name is None:
-        raise UserError("stages has vocoder, but no vocoder is configured: add vocoder=hifigan")
+    if "vocoder" in wanted and "module" not in config.vocoder:
+        given = config.vocoder.name or "none"
+        raise UserError(f"stages has vocoder, but with vocoder={given} there is none to train: use vocoder=hifigan")
     return wanted
 
 
@@ -109,7 +113,7 @@ def _folder(config: DictConfig) -> str | None:
 def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
     folder = _folder(config)
-    name = config.name or ("demo" if folder is None else name_from_folder(Path(folder).expanduser()))
+    name = config.name or ("demo" if folder is None else name_from_path(Path(folder).expanduser()))
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
         name = _job_name(str(name), list(HydraConfig.get().overrides.task))
     return check_name(str(name))

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hub import Hub, serve, small_release
+from huggingface_hub import constants
 from support import tiny
 
 from distillgan.train import train
@@ -30,3 +32,20 @@ def trained(tmp_path_factory, recordings) -> tuple[Path, float]:
     """A home with a tiny model called tiny, both stages trained in one go, and the error that train returned."""
     home = tmp_path_factory.mktemp("home")
     return home, train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub with a small generator; this process's client talks to it, with an empty cache of its own."""
+    hub = Hub(small_release())
+    server = serve(hub)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + template[template.index("/{repo_id}") :])
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    # Of these small files, too, several pieces arrive; the client keeps whole pieces when a connection breaks.
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    yield hub
+    hub.done.set()
+    server.shutdown()
+    server.server_close()

@@ -8,9 +8,10 @@ Two pointwise views of one linear magnitude mel:
 `log1p_to_log_clamp` is the exact map between them: no resampling, no phase, no round trip.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -114,7 +115,28 @@ class MelSpectrogram(nn.Module):
             wave = wave.squeeze(1)
         if wave.shape[-1] <= self.pad:
             raise ValueError(f"{wave.shape[-1]} samples are too few for a mel: more than {self.pad} are needed")
-        wave = F.pad(wave.unsqueeze(1), (self.pad, self.pad), mode="reflect").squeeze(1)
+        return self._of_padded(F.pad(wave.unsqueeze(1), (self.pad, self.pad), mode="reflect").squeeze(1))
+
+    def of_long(self, read: Callable[[int, int], np.ndarray], samples: int, block_frames: int = 4096) -> Tensor:
+        """The mel [n_mels, ceil(samples / hop_length)] of a long wave, in blocks that equal the whole.
+
+        `read(start, count)` gives float32 [count], zeros past the end.
+        Raises ValueError if the wave, filled up to whole frames, is not longer than the padding.
+        """
+        hop, pad, device = self.spec.hop_length, self.pad, self.window.device
+        frames = -(-samples // hop)
+        if frames * hop <= pad:
+            raise ValueError(f"{samples} samples are too few for a mel: more than {pad} are needed")
+        blocks = []
+        for first in range(0, frames, block_frames):
+            last = min(first + block_frames, frames)
+            begin, end = max(0, first * hop - pad), min(frames * hop, last * hop + pad)
+            wave = torch.from_numpy(read(begin, end - begin)).to(device)
+            beyond = (begin - (first * hop - pad), last * hop + pad - end)
+            blocks.append(self._of_padded(F.pad(wave[None, None], beyond, mode="reflect")[0])[0])
+        return torch.cat(blocks, -1)
+
+    def _of_padded(self, wave: Tensor) -> Tensor:
         spectrum = torch.stft(
             wave,
             self.spec.n_fft,

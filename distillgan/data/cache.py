@@ -19,6 +19,7 @@ import soundfile as sf
 from distillgan.atomic import replace_file
 from distillgan.audio.io import AudioFileError, printable
 from distillgan.data.decode import DECODER_VERSION, Sound, Unusable, decode
+from distillgan.data.loudness import gain_db
 from distillgan.errors import UserError
 
 _NPY_HEADER_BYTES = 128
@@ -97,6 +98,18 @@ class AudioCache:
             raise AudioFileError.from_os(path, error) from error
         self._index[os.path.abspath(path)] = [*before, key]
         return key, sound
+
+    def clip(self, path: str | os.PathLike) -> AudioClip:
+        """One file as a clip, with the gain that a corpus would give it.
+
+        Raises:
+            UserError: as `sound`, or the file holds no usable sound; names it and the reason.
+        """
+        key, sound = self.sound(path)
+        if sound.reason:
+            raise UserError(f"{printable(path)}: {sound.reason}")
+        gain = 10 ** (gain_db(sound.peak_dbfs, sound.loudest_dbfs) / 20)
+        return AudioClip(self.audio_path(key), Path(path).name, sound.frames, self.rate, gain)
 
     def _decode(self, path: str | os.PathLike, key: str) -> Sound:
         try:

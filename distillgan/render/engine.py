@@ -1,5 +1,6 @@
 """A model in memory and what it plays: (model, seed, duration) → wave, a pure function; knows nothing of Lightning."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillgan.audio.mel import MelSpec, log1p_to_log_clamp
+from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p
 from distillgan.checks import number
+from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.trajectory import draw_trajectory
@@ -17,6 +19,8 @@ from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.base import Vocoder
 from distillgan.vocoder.checkpoint import check_tensors
 from distillgan.vocoder.hifigan import HiFiGANVocoder
+
+Progress = Callable[[int, int], None]
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 _BLOCK = 256  # latent frames decoded at once, 24 s
@@ -65,19 +69,61 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def render(model: Model, vocoder: Vocoder, seconds: float, seed: int) -> np.ndarray:
+def render(model: Model, vocoder: Vocoder, seconds: float, seed: int, progress: Progress | None = None) -> np.ndarray:
     """New sound from the model: float32 [1, N] at the model's rate, N = seconds · rate, in -1…1.
 
     Raises:
         UserError: `seconds` is out of range, or the vocoder's mel is not the model's.
     """
     number("duration", seconds, MIN_SECONDS, MAX_SECONDS)
-    model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
     samples = round(seconds * model.spec.sample_rate)
     frames = -(-samples // model.spec.hop_length)
     z = draw_trajectory(model.corpus, model.network.latent_frames(frames), seed)
-    wave = vocoder.render(log1p_to_log_clamp(decode(model.network, z, frames), model.spec))
-    return wave.cpu().numpy().reshape(1, -1)[:, :samples]
+    return _play(model, vocoder, z, samples, progress)
+
+
+@torch.inference_mode()
+def reconstruct(model: Model, vocoder: Vocoder, clip: AudioClip, progress: Progress | None = None) -> np.ndarray:
+    """A recording through the VAE (its posterior's mean) and the vocoder: float32 [1, N], as long and loud as it is.
+
+    Raises:
+        UserError: the recording is too long or at another rate, or the vocoder's mel is not the model's.
+    """
+    spec = model.spec
+    if clip.sample_rate != spec.sample_rate:
+        raise UserError(f"{clip.name} has {clip.sample_rate} Hz, model {model.header.name} {spec.sample_rate} Hz")
+    seconds = clip.length / spec.sample_rate
+    if seconds > MAX_SECONDS:
+        raise UserError(f"source={clip.name} lasts {seconds:.0f} s: at most {MAX_SECONDS:.0f} s can be reconstructed")
+    mel = MelSpectrogram(spec).to(next(model.network.parameters()).device)
+    z = encode(model.network, to_log1p(mel.of_long(clip.read, clip.length), spec))
+    return _play(model, vocoder, z, clip.length, progress) / np.float32(clip.gain)
+
+
+def _play(model: Model, vocoder: Vocoder, z: Tensor, samples: int, progress: Progress | None) -> np.ndarray:
+    """Latent sequence z [D, L] → wave [1, samples]; `progress` is told of samples done and in all."""
+    model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
+    frames = -(-samples // model.spec.hop_length)
+    mel = log1p_to_log_clamp(decode(model.network, z, frames), model.spec)
+    wave, done = np.empty((1, frames * model.spec.hop_length), np.float32), 0
+    for block in vocoder.iterate(mel):
+        count = block.shape[-1]
+        wave[:, done : done + count] = block.cpu().numpy()[0]
+        done += count
+        if progress is not None:
+            progress(min(done, samples), samples)
+    return wave[:, :samples]
+
+
+def encode(network: VAENetwork, x: Tensor) -> Tensor:
+    """log1p mel x [n_mels, T] → the posterior's mean [D, ceil(T / stride)], in blocks that equal the whole."""
+    context, stride, frames = network.context_frames, network.stride, x.shape[-1]
+    parts = []
+    for start in range(0, network.latent_frames(frames), _BLOCK):
+        left = max(0, start - context)
+        mean, _ = network.encode(x[None, :, left * stride : (start + _BLOCK + context) * stride])
+        parts.append(mean[0, :, start - left :][:, :_BLOCK].cpu())
+    return torch.cat(parts, -1)
 
 
 def decode(network: VAENetwork, z: Tensor, frames: int) -> Tensor:

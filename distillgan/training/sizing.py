@@ -35,7 +35,7 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
         Choice("data.batch_size", 32 if on_gpu else 16, device),
         Choice("data.num_workers", 4 if on_gpu else 0, device),
     ]
-    if config.vocoder.name is not None:
+    if "module" in config.vocoder:
         choices += [
             Choice("vocoder.max_steps", 100_000 if on_gpu else 2000, device),
             Choice("vocoder.adversarial_from_step", 5000 if on_gpu else 1000, device),

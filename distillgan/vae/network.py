@@ -108,6 +108,8 @@ class VAENetwork(nn.Module):
     def context_frames(self) -> int:
         """Latent frames before or after latent frame l that its mel frames depend on, whichever is more.
 
+        What is enough to decode in blocks is enough to encode, where l reads the mel frames of no more latent frames.
+
         The stride frames of l, widened by the convolutions at the mel rate, are followed back through the transposed
         one: with kernel 2s, stride s and padding s/2, mel frame n reads latent frames ceil((n - 3s/2 + 1) / s) to
         floor((n + s/2) / s), as many on either side.

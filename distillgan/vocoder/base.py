@@ -28,6 +28,7 @@ class Vocoder(nn.Module):
     def iterate(self, mel: Tensor, block_frames: int = 512) -> Iterator[Tensor]:
         """The wave of mel [B, n_mels, T], in order, in blocks [B, 1, block_frames * hop_length] (the last shorter).
 
+        The mel may lie on another device than the vocoder; the wave is on the vocoder's.
         Each block is rendered with `context_frames` more frames on each side, so the blocks joined equal
         `self(mel)`; memory depends on the block, not on T.
 
@@ -36,12 +37,13 @@ class Vocoder(nn.Module):
         if block_frames < 1:
             raise ValueError(f"block_frames={block_frames} must be at least 1")
         frames, hop = mel.shape[-1], self.spec.hop_length
+        device = next(self.parameters()).device
         for start in range(0, frames, block_frames):
             end = min(start + block_frames, frames)
             # At the true ends no context is made up: the network pads there exactly as it does for the whole.
             left = max(start - self.context_frames, 0)
             right = min(end + self.context_frames, frames)
-            wave = self(mel[..., left:right])
+            wave = self(mel[..., left:right].to(device))
             yield wave[..., (start - left) * hop : (end - left) * hop].clone()
 
     def render(self, mel: Tensor, block_frames: int = 512) -> Tensor:
