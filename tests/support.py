@@ -12,7 +12,8 @@ from distillgan.paths import conf_dir
 def composed(name: str, home: Path, *overrides: str) -> DictConfig:
     """conf/<name>.yaml as the entries see it, with its home in `home`."""
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return compose(name, overrides=[f"paths.home={home}", "device=cpu", *overrides])
+        device = [] if name == "weights" else ["device=cpu"]
+        return compose(name, overrides=[f"paths.home={home}", *device, *overrides])
 
 
 def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:

@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 import soundfile
+from hub import write_pin
 from support import composed
 
 from distillgan.errors import UserError
@@ -58,7 +60,10 @@ def test_48_kilohertz_keeps_the_duration(home):
         (["duration=0"], "duration=0"),
         (["duration=1e9"], "duration"),
         (["export.sample_rate=22050"], "22050"),
-        (["vocoder=none"], "vocoder"),
+        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, hifigan"),
+        (["source=nosuch.wav"], "nosuch.wav: unreadable: no such file"),
+        (["source=a.wav", "duration=3"], "leave out duration and count"),
+        (["source=a.wav", "count=2"], "leave out duration and count"),
     ],
 )
 def test_bad_values_get_their_message_and_leave_nothing(home, overrides, words):
@@ -67,7 +72,52 @@ def test_bad_values_get_their_message_and_leave_nothing(home, overrides, words):
     assert not (home / "audio").exists()
 
 
-def test_model_without_a_vocoder_says_how_to_train_one(tmp_path, recordings):
+def test_a_recording_through_the_model(home, recordings, capsys):
+    source = recordings / "take3.wav"
+    generate(composed("generate", home, f"source={source}"))
+    assert made(home) == ["tiny_take3.wav"]
+    assert soundfile.info(home / "audio" / "tiny_take3.wav").frames == soundfile.info(source).frames
+    printed = capsys.readouterr().out
+    assert "vocoder hifigan: the model's own" in printed and "times real time" in printed
+
+
+def test_a_recording_at_another_rate_keeps_its_duration(home, tmp_path):
+    wave = 0.1 * np.random.default_rng(1).standard_normal((30000, 2))
+    soundfile.write(tmp_path / "été 1.flac", wave, 22050)
+    generate(composed("generate", home, f"source='{tmp_path}/été 1.flac'"))
+    assert made(home) == ["tiny_t_1.wav"]
+    assert soundfile.info(home / "audio" / "tiny_t_1.wav").frames == 60000
+
+
+def test_a_source_that_cannot_be_used(home, tmp_path):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(44100), 44100)
+    (tmp_path / "text.wav").write_text("hello")
+    for name, words in (("silent.wav", "silent: its peak"), ("text.wav", "unreadable"), ("", "unreadable")):
+        with pytest.raises(UserError, match=words):
+            generate(composed("generate", home, f"source={tmp_path / name}"))
+    assert not (home / "audio").exists()
+
+
+@pytest.fixture
+def mute(tmp_path, recordings):
+    """A home with a model that has no vocoder of its own, trained while no network call could succeed."""
     train(composed("train", tmp_path, "experiment=tiny", f"data.dir={recordings}", "name=mute"))
+    return tmp_path
+
+
+def test_model_without_a_vocoder_says_how_to_train_one(mute):
     with pytest.raises(UserError, match="distillgan train-vocoder mute"):
-        generate(composed("generate", tmp_path))
+        generate(composed("generate", mute, "vocoder=hifigan"))
+
+
+def test_a_model_without_a_vocoder_plays_through_the_universal_one(mute, hub, capsys):
+    pin = write_pin(mute / "PIN", hub.files)
+    for _ in range(2):
+        generate(composed("generate", mute, "duration=0.4", f"vocoder.pin={pin}", "count=2"))
+    printed = capsys.readouterr().out
+    assert "vocoder bigvgan: model mute has no vocoder of its own, its weights could be fetched" in printed
+    assert "vocoder bigvgan: model mute has no vocoder of its own, its weights are here" in printed
+    assert "fetching bigvgan_generator.pt, 1.3 MB" in printed
+    first, again = (soundfile.read(mute / "audio" / name)[0] for name in ("mute_seed1.wav", "mute_seed1-2.wav"))
+    assert (first == again).all() and first.std() > 0
+    assert sum(path.endswith(".pt") for path, _ in hub.gets()) == 1

@@ -80,10 +80,15 @@ def test_the_installed_vendor_is_used_with_its_fused_activation(installed, tmp_p
     assert fused == "True"
 
 
+def test_the_installed_pin_is_found(installed, tmp_path):
+    said = call([installed / "distillgan", "weights", "--where"], tmp_path, DISTILLGAN_HOME=str(tmp_path / "home"))
+    assert "nvidia/bigvgan_v2_44khz_128band_512x at 95a9d1dcb12906c03edd938d77b9333d6ded7dfb" in said
+
+
 def test_the_console_command(installed, tmp_path):
     command = installed / "distillgan"
     assert call([command, "--version"], tmp_path) == f"distillgan {distillgan.__version__}\n"
-    assert "vocoder: hifigan, none" in call([command, "train", "--help"], tmp_path)
+    assert "vocoder: auto, bigvgan, hifigan, none" in call([command, "train", "--help"], tmp_path)
 
 
 def test_training_and_generating_away_from_the_checkout(installed, tmp_path):

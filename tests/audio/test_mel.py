@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import torch
@@ -144,6 +145,46 @@ def test_mel_by_either_road_is_the_same(mel, reference):
     edges = torch.tensor([0.0, 1e-8, 9.99e-6, 1e-5, 1.001e-5, 2e-5])  # silence, below, at and above the floor
     for linear in (true, edges, torch.logspace(-8, 1.3, 10000)):
         assert (log1p_to_log_clamp(to_log1p(linear, SPEC), SPEC) - to_log_clamp(linear)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("frequencies", [(1000,), (261.63, 329.63, 392.0, 523.25)], ids=["1 kHz", "C major"])
+def test_a_sound_keeps_pitch_and_time_through_the_adapter(mel, frequencies):
+    begin = 512 * 40
+    wave = torch.nn.functional.pad(sum(tone(frequency, amplitude=0.2) for frequency in frequencies), (begin, 0))
+    direct = to_log_clamp(mel(wave))[0]
+    adapted = log1p_to_log_clamp(to_log1p(mel(wave), SPEC), SPEC)[0]
+    assert (adapted - direct).abs().max() < 1e-5
+    centres = torch.from_numpy(librosa.mel_frequencies(130, fmin=0, fmax=22050)[1:-1])
+    band = adapted[:, 60]
+    for frequency in frequencies:
+        # The band around the tone stands out; those two further on either side do not hold it.
+        nearest = int((centres - frequency).abs().argmin())
+        around = band[nearest - 1 : nearest + 2].max()
+        assert around > band.max() - 1.5 and around > band[nearest + 30] + 4
+    # Half of a window reaches back from the onset: 1024 samples, two frames.
+    loud = (adapted.max(0).values > adapted.max() - 3).nonzero().flatten()
+    assert 38 <= loud[0] <= 41
+
+
+@pytest.mark.parametrize("samples", [769, 5000, 512 * 20, 512 * 20 + 1, 44100])
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_a_long_wave_in_blocks_equals_the_whole(mel, samples, block):
+    wave = torch.randn(samples, generator=torch.Generator().manual_seed(samples))
+    filled = torch.nn.functional.pad(wave, (0, -samples % 512))
+
+    def read(start: int, count: int) -> np.ndarray:
+        assert start >= 0 and count <= (block + 3) * 512
+        return filled[start : start + count].numpy()
+
+    made = mel.of_long(read, samples, block)
+    whole = mel(filled[None])[0]
+    assert made.shape == whole.shape == (128, -(-samples // 512))
+    assert torch.allclose(made, whole, atol=1e-6, rtol=1e-5)
+
+
+def test_a_long_wave_that_is_too_short(mel):
+    with pytest.raises(ValueError, match="1 samples are too few for a mel"):
+        mel.of_long(lambda start, count: np.zeros(count, np.float32), 1)
 
 
 def test_below_silence_is_the_floor():

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from distillgan.audio.mel import MelSpec
+from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p
+from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
 from distillgan.modelfile import read_model, write_model
 from distillgan.modelheader import Header
-from distillgan.render.engine import Model, render
+from distillgan.render.engine import Model, encode, reconstruct, render
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
 
@@ -168,6 +169,40 @@ def test_a_model_without_a_vocoder(tmp_path):
     assert model.vocoder is None
     generator = HiFiGANGenerator(upsample_initial_channel=32)
     assert render(model, HiFiGANVocoder(generator, model.spec), 0.5, 1).shape == (1, 22050)
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory) -> AudioClip:
+    """Noise of 57.3 s that swells and fades: several blocks of the encoder, the decoder and the vocoder."""
+    rng = np.random.default_rng(3)
+    wave = 0.1 * rng.standard_normal(round(57.3 * RATE)) * np.abs(np.sin(np.arange(round(57.3 * RATE)) / 40000))
+    path = tmp_path_factory.mktemp("clip") / "swell.npy"
+    np.save(path, wave.astype(np.float32))
+    return AudioClip(path, "swell.wav", len(wave), RATE, 2.5)
+
+
+@torch.inference_mode()
+def test_a_recording_in_blocks_is_the_one_in_one_piece(model, long_clip):
+    seen = []
+    made = reconstruct(model, model.vocoder, long_clip, lambda *done: seen.append(done))
+    assert made.shape == (1, long_clip.length) and made.dtype == np.float32
+    frames = -(-long_clip.length // 512)
+    x = to_log1p(MelSpectrogram(model.spec)(torch.from_numpy(long_clip.read(0, frames * 512))[None]), model.spec)
+    z = model.network.encode(x)[0]
+    whole = model.vocoder(log1p_to_log_clamp(model.network.decode(z, frames), model.spec))[0, :, : long_clip.length]
+    # As loud as the recording, not as the corpus's common loudness.
+    assert np.abs(made - whole.numpy() / 2.5).max() < 1e-4  # the vocoder's doubled weights amplify rounding
+    assert (encode(model.network, x[0]) - z[0]).abs().max() < 1e-5
+    done, of = zip(*seen, strict=True)
+    assert set(of) == {long_clip.length} and list(done) == sorted(done) and done[-1] == long_clip.length
+    assert len(done) > 3
+
+
+def test_recordings_that_cannot_be_reconstructed(model, long_clip):
+    with pytest.raises(UserError, match=r"source=swell.wav lasts 601 s: at most 600 s"):
+        reconstruct(model, model.vocoder, replace(long_clip, length=601 * RATE))
+    with pytest.raises(UserError, match=r"swell.wav has 48000 Hz, model rain 44100 Hz"):
+        reconstruct(model, model.vocoder, replace(long_clip, sample_rate=48000))
 
 
 def without(name):

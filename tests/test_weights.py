@@ -1,0 +1,67 @@
+"""The command `distillgan weights` and `generate vocoder=bigvgan` in processes of their own, with a hub to talk to."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import soundfile
+from hub import CHECKPOINT, CONFIG, REPO, REVISION, small_release, write_pin
+
+
+def distillgan(tmp_path, url, *arguments):
+    environment = {
+        **os.environ,
+        "DISTILLGAN_HOME": str(tmp_path / "home"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_ENDPOINT": url,
+    }
+    environment.pop("HF_HUB_OFFLINE", None)
+    return subprocess.run(
+        [sys.executable, "-m", "distillgan.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+
+
+def test_where_fetch_verify_and_generate(hub, tmp_path, trained):
+    pin = f"vocoder.pin={write_pin(tmp_path / 'PIN', small_release())}"
+    done = distillgan(tmp_path, hub.url, "weights", pin)
+    assert done.returncode == 0 and f"{CHECKPOINT}: not here" in done.stdout and str(tmp_path / "hf") in done.stdout
+    done = distillgan(tmp_path, hub.url, "weights", "--verify", pin)
+    assert done.returncode == 2 and f"there is no {CONFIG}" in done.stderr
+    assert not hub.requests, "only --fetch fetches"
+
+    done = distillgan(tmp_path, hub.url, "weights", "--fetch", pin)
+    assert done.returncode == 0, done.stderr
+    assert f"fetching {CHECKPOINT}, 1.3 MB" in done.stdout and done.stdout.count("as pinned: ") == 2
+    done = distillgan(tmp_path, hub.url, "weights", "--where", pin)
+    assert f"{REPO} at {REVISION}" in done.stdout and "not here" not in done.stdout
+    assert distillgan(tmp_path, hub.url, "weights", "--verify", pin).returncode == 0
+
+    (tmp_path / "home" / "models").mkdir()
+    packed = (trained[0] / "models" / "tiny.distillgan").read_bytes()
+    (tmp_path / "home" / "models" / "tiny.distillgan").write_bytes(packed)
+    nowhere = "http://127.0.0.1:9"
+    done = distillgan(tmp_path, nowhere, "generate", "vocoder=bigvgan", pin, "duration=0.5", "seed=3")
+    assert done.returncode == 0, done.stderr
+    assert "vocoder bigvgan: as asked for" in done.stdout
+    assert soundfile.info(tmp_path / "home" / "audio" / "tiny_seed3.wav").frames == 22050
+
+
+def test_without_a_network_there_is_one_clear_error_at_once(tmp_path):
+    begun = time.monotonic()
+    done = distillgan(tmp_path, "http://127.0.0.1:9", "weights", "--fetch")
+    assert time.monotonic() - begun < 10
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    for words in ("nvidia/bigvgan_v2_44khz_128band_512x", "config.json", CHECKPOINT, "hub", "vocoder.weights_dir=PATH"):
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize("flags", [("--fetch", "--verify"), ("fetch=3",), ("--fetch", "vocoder=hifigan")])
+def test_flags_that_make_no_sense(tmp_path, flags):
+    done = distillgan(tmp_path, "http://127.0.0.1:9", "weights", *flags)
+    assert done.returncode == 2 and "error: " in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,100 @@
+"""Which vocoder plays: explicit choices are kept or refused, `auto` says why, and nothing is built twice."""
+
+import re
+
+import pytest
+import torch
+from hub import CHECKPOINT, small_release, write_pin
+from huggingface_hub import constants
+
+from distillgan.audio.mel import MelSpec
+from distillgan.errors import UserError
+from distillgan.paths import Home
+from distillgan.vocoder import select as selecting
+from distillgan.vocoder.bigvgan import BigVGANVocoder
+from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
+from distillgan.vocoder.select import Selected, select
+
+SPEC = MelSpec()
+
+
+@pytest.fixture(scope="module")
+def own() -> HiFiGANVocoder:
+    return HiFiGANVocoder(HiFiGANGenerator(upsample_initial_channel=32), SPEC)
+
+
+@pytest.fixture(autouse=True)
+def nothing_built_before():
+    selecting._universal.cache_clear()
+
+
+def chosen(tmp_path, name, own=None, spec=SPEC, weights_dir=None) -> Selected:
+    pin = write_pin(tmp_path / "PIN", small_release())
+    settings = {"name": name, "pin": str(pin), "weights_dir": weights_dir}
+    return select(settings, "rain", own, spec, Home(tmp_path), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", ["auto", "hifigan"])
+def test_the_models_own_comes_first_and_no_weights_are_sought(hub, tmp_path, own, name):
+    selected = chosen(tmp_path, name, own)
+    assert selected.vocoder is own and selected.name == "hifigan"
+    assert selected.reason == ("the model's own" if name == "auto" else "as asked for")
+    assert not hub.requests
+
+
+def test_an_explicit_choice_is_kept(hub, tmp_path, own):
+    selected = chosen(tmp_path, "bigvgan", own)
+    assert isinstance(selected.vocoder, BigVGANVocoder)
+    assert (selected.name, selected.reason) == ("bigvgan", "as asked for")
+
+
+def test_auto_without_an_own_one_fetches_the_universal_one_and_says_so(hub, tmp_path):
+    first = chosen(tmp_path, "auto")
+    assert isinstance(first.vocoder, BigVGANVocoder)
+    assert first.reason == "model rain has no vocoder of its own, its weights could be fetched"
+    asked = len(hub.requests)
+    assert chosen(tmp_path, "auto").reason == "model rain has no vocoder of its own, its weights are here"
+    assert len(hub.requests) == asked
+
+
+def test_built_once_a_process(hub, tmp_path, monkeypatch):
+    first = chosen(tmp_path, "bigvgan")
+    monkeypatch.setattr(BigVGANVocoder, "from_files", None)
+    assert chosen(tmp_path, "bigvgan").vocoder is first.vocoder
+    assert chosen(tmp_path, "auto").vocoder is first.vocoder
+
+
+def test_no_own_one_is_no_reason_to_take_another(hub, tmp_path):
+    with pytest.raises(UserError, match=r"rain has no vocoder of its own yet: .*distillgan train-vocoder rain"):
+        chosen(tmp_path, "hifigan")
+    assert not hub.requests
+
+
+def test_nothing_to_be_had(hub, tmp_path, own, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"(?s)nothing can play model rain.*train-vocoder rain.*HF_HUB_OFFLINE is set"):
+        chosen(tmp_path, "auto")
+    with pytest.raises(UserError, match=r"(?s)^config.json could not be fetched"):
+        chosen(tmp_path, "bigvgan", own)
+    assert chosen(tmp_path, "auto", own).vocoder is own
+
+
+def test_auto_with_a_folder_that_lacks_a_file(hub, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    with pytest.raises(UserError, match=rf"(?s)nothing can play.*weights_dir={folder}: there is no config.json"):
+        chosen(tmp_path, "auto", weights_dir=str(folder))
+    (folder / "config.json").write_bytes(small_release()["config.json"])
+    with pytest.raises(UserError, match=rf"there is no {CHECKPOINT}"):
+        chosen(tmp_path, "bigvgan", weights_dir=str(folder))
+
+
+@pytest.mark.parametrize("name", [None, "griffinlim", "Auto"])
+def test_other_names(tmp_path, own, name):
+    with pytest.raises(UserError, match=re.escape(f"vocoder={name or 'none'} cannot play: choose one of auto, ")):
+        chosen(tmp_path, name, own)
+
+
+def test_a_release_for_another_mel(hub, tmp_path):
+    with pytest.raises(UserError, match="was made for another mel"):
+        chosen(tmp_path, "bigvgan", spec=MelSpec(f_max=16000))
