@@ -15,6 +15,7 @@ from distillgan.errors import UserError
 from distillgan.paths import conf_dir
 
 EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
 _HYDRA_FLAGS = {
     "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
     "config-path", "config-name", "config-dir", "experimental-rerun", "info",
@@ -36,7 +37,7 @@ _PATH_START = ("/", "./", "../", "~")
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
     """Compose conf/<config_name>.yaml with the arguments and call `task` with it (once a job of a sweep).
 
-    A UserError becomes one message on stderr and exit code 2.
+    A UserError becomes one message on stderr and exit code 2, Ctrl-C exit code 130.
     """
 
     def guarded(config: DictConfig) -> object:
@@ -46,6 +47,9 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
             _leave(error)
         except OSError as error:
             _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(EXIT_INTERRUPTED)
 
     sys.stdout = _Reader(sys.stdout)
     try:

@@ -1,6 +1,7 @@
 """The command `distillgan weights` and `generate vocoder=bigvgan` in processes of their own, with a hub to talk to."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,21 +11,22 @@ import soundfile
 from hub import CHECKPOINT, CONFIG, REPO, REVISION, small_release, write_pin
 
 
-def distillgan(tmp_path, url, *arguments):
-    environment = {
-        **os.environ,
-        "DISTILLGAN_HOME": str(tmp_path / "home"),
-        "HF_HOME": str(tmp_path / "hf"),
-        "HF_ENDPOINT": url,
-    }
-    environment.pop("HF_HUB_OFFLINE", None)
-    return subprocess.run(
+def start(tmp_path, url, *arguments) -> subprocess.Popen:
+    places = {"DISTILLGAN_HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": url}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | places
+    return subprocess.Popen(
         [sys.executable, "-m", "distillgan.cli", *map(str, arguments)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        timeout=120,
     )
+
+
+def distillgan(tmp_path, url, *arguments) -> subprocess.CompletedProcess:
+    with start(tmp_path, url, *arguments) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def test_where_fetch_verify_and_generate(hub, tmp_path, trained):
@@ -59,6 +61,23 @@ def test_without_a_network_there_is_one_clear_error_at_once(tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for words in ("nvidia/bigvgan_v2_44khz_128band_512x", "config.json", CHECKPOINT, "hub", "vocoder.weights_dir=PATH"):
         assert words in done.stderr
+
+
+def test_ctrl_c_in_the_middle_of_a_download(hub, tmp_path):
+    hub.stall = True
+    pin = f"vocoder.pin={write_pin(tmp_path / 'PIN', small_release())}"
+    with start(tmp_path, hub.url, "weights", "--fetch", pin) as process:
+        # Once the large file is on its way.
+        while not any(path.startswith("/cdn") for path, _ in hub.gets()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert not list((tmp_path / "hf").rglob("*.incomplete"))
+    hub.stall = False
+    assert distillgan(tmp_path, hub.url, "weights", "--fetch", pin).returncode == 0
 
 
 @pytest.mark.parametrize("flags", [("--fetch", "--verify"), ("fetch=3",), ("--fetch", "vocoder=hifigan")])

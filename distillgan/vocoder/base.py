@@ -25,7 +25,7 @@ class Vocoder(nn.Module):
         raise NotImplementedError
 
     @torch.no_grad()
-    def iterate(self, mel: Tensor, block_frames: int = 512) -> Iterator[Tensor]:
+    def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
         """The wave of mel [B, n_mels, T], in order, in blocks [B, 1, block_frames * hop_length] (the last shorter).
 
         The mel may lie on another device than the vocoder; the wave is on the vocoder's.
@@ -46,6 +46,6 @@ class Vocoder(nn.Module):
             wave = self(mel[..., left:right].to(device))
             yield wave[..., (start - left) * hop : (end - left) * hop].clone()
 
-    def render(self, mel: Tensor, block_frames: int = 512) -> Tensor:
+    def render(self, mel: Tensor, block_frames: int = 256) -> Tensor:
         """Mel [B, n_mels, T] → wave [B, 1, T * hop_length], rendered by `iterate`."""
         return torch.cat(list(self.iterate(mel, block_frames)), dim=-1)
