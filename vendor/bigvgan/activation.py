@@ -1,19 +1,47 @@
 """The periodic activation and its alias-free form (Lee et al. 2023, "BigVGAN", sections 3.1 and 3.2)."""
 
+import functools
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from distillgan.vendor.bigvgan.filters import Downsample, Upsample
+from distillgan.vendor.bigvgan.filters import TAPS, Downsample, Upsample
+
+_logger = logging.getLogger(__name__)
 
 try:
     from distillgan.vendor.bigvgan.fused import alias_free_snake
 except Exception as error:  # no numba, or one that cannot compile or keep what it compiled here: it raises anything
-    logging.getLogger(__name__).info("the plain activation is used, the fused one is not to be had: %s", error)
+    _logger.info("the plain activation is used, the fused one is not to be had: %s", error)
     alias_free_snake = None
 
 _EPS = 1e-9  # keeps 1 / magnitude finite
+
+
+@functools.cache
+def _on_gpu(device: torch.device) -> Callable | None:
+    """The fused form for this GPU, or None where it cannot be had: tried once, on one sample.
+
+    Triton is imported no sooner: it takes a second, and only a GPU needs it.
+    """
+    try:
+        from distillgan.vendor.bigvgan.fused_cuda import alias_free_snake
+
+        one, taps = torch.zeros(1, 1, 1, device=device), torch.zeros(TAPS, device=device)
+        alias_free_snake(one, one.flatten(), one.flatten(), taps, taps)
+    except Exception as error:  # no Triton, no C compiler for it, a GPU too old for it: it raises anything
+        _logger.info("the plain activation is used on %s, the fused one is not to be had: %s", device, error)
+        return None
+    return alias_free_snake
+
+
+def _fused(device: torch.device) -> Callable | None:
+    """The fused form on this device, or None."""
+    if device.type == "cuda":
+        return _on_gpu(device)
+    return alias_free_snake if device.type == "cpu" else None
 
 
 class Snake(nn.Module):
@@ -51,7 +79,7 @@ class SnakeBeta(Snake):
 class AliasFree(nn.Module):
     """[B, C, T] → [B, C, T]: ×2 up, snake, ×2 down, so that the harmonics it makes do not fold back into the band.
 
-    Sample t depends on `reach` = 5 samples on each side. On a CPU without gradients it is one fused pass.
+    Sample t depends on `reach` = 5 samples on each side. On a CPU or a CUDA GPU without gradients it is one fused pass.
     """
 
     reach = 5
@@ -65,6 +93,7 @@ class AliasFree(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         frequency, height = self.act.curve()
         learning = torch.is_grad_enabled() and (x.requires_grad or frequency.requires_grad)
-        if alias_free_snake is None or learning or x.device.type != "cpu" or x.dtype != torch.float32:
+        fused = None if learning or x.dtype != torch.float32 else _fused(x.device)
+        if fused is None:
             return self.downsample(self.act(self.upsample(x)))
-        return alias_free_snake(x, frequency, height, self.upsample.filter, self.downsample.lowpass.filter)
+        return fused(x, frequency, height, self.upsample.filter, self.downsample.lowpass.filter)

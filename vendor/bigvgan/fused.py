@@ -16,21 +16,16 @@ import torch
 from torch import Tensor
 
 from distillgan.vendor.bigvgan.filters import TAPS
+from distillgan.vendor.bigvgan.sine import INVERSE_PI, PI_PARTS, ROUND, SINE
 
 _CHUNK = 1024
 _LEAST_WORK = 32768  # samples; below that a second thread costs more than it saves
 _HALO = 5
 
 _f32 = np.float32
-# Adding and taking away 1.5 · 2²³ rounds a float32 to a whole number.
-_ROUND = _f32(1.5 * 2**23)
-_INVERSE_PI = _f32(1 / np.pi)
-# π in three parts, the first two short enough for their products with small whole numbers to be exact (Cody and Waite).
-_PI_1 = _f32(201 / 64)
-_PI_2 = _f32(np.round((np.pi - 201 / 64) * 2**22) / 2**22)
-_PI_3 = _f32(np.pi - float(_PI_1) - float(_PI_2))
-# sin r ≈ r + r³ (…): the least greatest error on -π/2…π/2, 5e-9, by iterated weighted least squares.
-_SIN_3, _SIN_5, _SIN_7, _SIN_9 = (_f32(c) for c in (-0.16666657, 0.008333016, -0.00019806547, 2.5999029e-06))
+_ROUND, _INVERSE_PI = _f32(ROUND), _f32(INVERSE_PI)
+_PI_1, _PI_2, _PI_3 = (_f32(part) for part in PI_PARTS)
+_SIN_3, _SIN_5, _SIN_7, _SIN_9 = (_f32(c) for c in SINE)
 
 # Fused multiply-adds are welcome; a free order of operations would undo the reduction by parts of π.
 _compiled = functools.partial(numba.njit, fastmath={"contract"}, error_model="numpy")
