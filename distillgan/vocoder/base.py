@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from distillgan.audio.mel import MelSpec
 
@@ -43,7 +44,9 @@ class Vocoder(nn.Module):
             # At the true ends no context is made up: the network pads there exactly as it does for the whole.
             left = max(start - self.context_frames, 0)
             right = min(end + self.context_frames, frames)
-            wave = self(mel[..., left:right].to(device))
+            # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
+            with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+                wave = self(mel[..., left:right].to(device))
             yield wave[..., (start - left) * hop : (end - left) * hop].clone()
 
     def render(self, mel: Tensor, block_frames: int = 256) -> Tensor:

@@ -92,7 +92,7 @@ class AliasFree(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frequency, height = self.act.curve()
-        learning = torch.is_grad_enabled() and (x.requires_grad or frequency.requires_grad)
+        learning = torch.is_grad_enabled() and any(value.requires_grad for value in (x, frequency, height))
         fused = None if learning or x.dtype != torch.float32 else _fused(x.device)
         if fused is None:
             return self.downsample(self.act(self.upsample(x)))

@@ -223,6 +223,9 @@ def test_gradients_and_other_precisions_take_the_plain_form(monkeypatch):
     x = torch.randn(1, 2, 9, requires_grad=True)
     module(x).sum().backward()
     assert x.grad is not None
+    module.act.beta.requires_grad_(True)  # one of the two curves alone
+    module(x.detach()).sum().backward()
+    assert module.act.beta.grad is not None
     assert module.half()(x.detach().half()).dtype == torch.float16
 
 
