@@ -47,7 +47,7 @@ class Header:
 
     mel: the only mel its VAE and vocoder understand.
     vae: arguments of the VAE network.
-    vocoder: None, or {"name": "hifigan", "generator": {arguments of the generator}}.
+    vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
     corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}.
     training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
     checksums: tensor name → SHA-256; `write_model` fills it in.

@@ -18,7 +18,7 @@ from distillgan.modelfile import Header, read_model
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.base import Vocoder
 from distillgan.vocoder.checkpoint import check_tensors
-from distillgan.vocoder.hifigan import HiFiGANVocoder
+from distillgan.vocoder.own import load_own
 
 Progress = Callable[[int, int], None]
 
@@ -48,24 +48,17 @@ class Model:
                 network = VAENetwork(**header.vae)
         except (UserError, TypeError, ValueError, RuntimeError) as error:  # torch's own words for impossible sizes
             raise UserError(f"{path}: its header describes no VAE that this version knows: {error}") from error
-        state = _part(tensors, "vae.")
+        state = {name.removeprefix("vae."): tensor for name, tensor in tensors.items() if name.startswith("vae.")}
         check_tensors(state, network.state_dict(), f"{path}: the VAE")
         network.load_state_dict(state, assign=True)
         vocoder = None
         if header.vocoder is not None:
-            if header.vocoder["name"] != "hifigan":
-                raise UserError(f"{path}: its vocoder {header.vocoder['name']!r} is none that this version knows")
-            arguments, state = header.vocoder["generator"], _part(tensors, "vocoder.")
             try:
-                vocoder = HiFiGANVocoder.from_state(arguments, state, header.mel).to(device)
-            except (UserError, RuntimeError) as error:  # torch's own words for impossible sizes
+                vocoder = load_own(header.vocoder, tensors, header.mel).to(device)
+            except UserError as error:
                 raise UserError(f"{path}: {error}") from error
         corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
         return cls(header, network.to(device).eval().requires_grad_(False), corpus, vocoder)
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 @torch.inference_mode()

@@ -16,7 +16,8 @@ from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.pack import pack_vae, pack_vocoder
 from distillgan.training.run import Run
 from distillgan.vae.network import VAENetwork
-from distillgan.vocoder.hifigan import HiFiGANVocoder
+from distillgan.vocoder.own import load_own
+from distillgan.vocoder.trained import TrainedVocoder
 
 
 def train_vae(
@@ -110,12 +111,9 @@ def _data_module(config: DictConfig, clips: dict, spec: MelSpec, seed: int) -> A
     )
 
 
-def _own_vocoder(run: Run) -> HiFiGANVocoder | None:
+def _own_vocoder(run: Run) -> TrainedVocoder | None:
     """The vocoder that the model has already: lets the VAE's previews be heard."""
     if not run.model_path.exists():
         return None
     header, tensors = read_model(run.model_path, "vocoder.")
-    if header.vocoder is None:
-        return None
-    state = {name.removeprefix("vocoder."): tensor for name, tensor in tensors.items()}
-    return HiFiGANVocoder.from_state(header.vocoder["generator"], state, header.mel)
+    return None if header.vocoder is None else load_own(header.vocoder, tensors, header.mel)

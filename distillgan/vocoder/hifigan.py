@@ -15,9 +15,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.vocoder.base import Vocoder
-from distillgan.vocoder.checkpoint import check_tensors, fold_weight_norm, read_checkpoint
-from distillgan.vocoder.topology import TOPOLOGY, check_fits, checked_topology, context_frames, read_config
+from distillgan.vocoder.checkpoint import fold_weight_norm, read_checkpoint
+from distillgan.vocoder.topology import TOPOLOGY, checked_topology, context_frames, read_config
+from distillgan.vocoder.trained import TrainedVocoder
 
 _SLOPE = 0.1
 _FINAL_SLOPE = 0.01
@@ -92,7 +92,7 @@ class HiFiGANGenerator(nn.Module):
         channels = [upsample_initial_channel >> stage for stage in range(len(rates) + 1)]
         block = _RESBLOCKS[self.args["resblock"]]
         shapes = list(zip(self.args["resblock_kernel_sizes"], self.args["resblock_dilation_sizes"], strict=True))
-        self.hop_length = math.prod(rates)
+        self.num_mels, self.hop_length = self.args["num_mels"], math.prod(rates)
         self.conv_pre = nn.Conv1d(num_mels, channels[0], 7, padding=3)
         self.ups = nn.ModuleList(
             nn.ConvTranspose1d(channels[i], channels[i + 1], kernel, rate, padding=(kernel - rate) // 2)
@@ -130,16 +130,10 @@ class HiFiGANGenerator(nn.Module):
         return {key: tensor.clone() for key, tensor in fold_weight_norm(self.state_dict(), "the generator").items()}
 
 
-class HiFiGANVocoder(Vocoder):
+class HiFiGANVocoder(TrainedVocoder):
     """A HiFiGANGenerator with plain weights behind the mel → wave contract."""
 
-    def __init__(self, generator: HiFiGANGenerator, spec: MelSpec):
-        super().__init__(spec, generator.context_frames)
-        self.generator = generator
-        self.eval().requires_grad_(False)
-
-    def forward(self, mel: Tensor) -> Tensor:
-        return self.generator(mel)
+    generator_type = HiFiGANGenerator
 
     @classmethod
     def from_files(
@@ -156,40 +150,7 @@ class HiFiGANVocoder(Vocoder):
         spec = spec or MelSpec()
         config = Path(config_json)
         try:
-            generator = _blank(checked_topology(read_config(config, TOPOLOGY, spec)), spec)
+            generator = cls._blank(checked_topology(read_config(config, TOPOLOGY, spec)), spec)
         except UserError as error:
             raise UserError(f"{config}: {error}") from error
         return cls._filled(generator, read_checkpoint(Path(checkpoint)), spec, str(checkpoint))
-
-    @classmethod
-    def from_state(cls, args: dict, tensors: dict[str, Tensor], spec: MelSpec) -> "HiFiGANVocoder":
-        """Build from `HiFiGANGenerator.args` and `export_state()`, as a model file keeps them.
-
-        Raises UserError if they do not belong together or to `spec`.
-        """
-        origin = "the model's vocoder"
-        wrong = sorted(set(args) ^ set(TOPOLOGY))
-        if wrong:
-            raise UserError(f"{origin}: the arguments {wrong} are missing or unknown; expected {list(TOPOLOGY)}")
-        try:
-            generator = _blank(args, spec)
-        except UserError as error:
-            raise UserError(f"{origin}: {error}") from error
-        return cls._filled(generator, tensors, spec, origin)
-
-    @classmethod
-    def _filled(
-        cls, generator: HiFiGANGenerator, tensors: dict[str, Tensor], spec: MelSpec, origin: str
-    ) -> "HiFiGANVocoder":
-        tensors = fold_weight_norm(tensors, origin)
-        check_tensors(tensors, generator.state_dict(), origin)
-        generator.load_state_dict(tensors, strict=True, assign=True)
-        return cls(generator, spec)
-
-
-def _blank(args: dict, spec: MelSpec) -> HiFiGANGenerator:
-    # On the meta device nothing is allocated or drawn at random before the weights are known to fit.
-    with torch.device("meta"):
-        generator = HiFiGANGenerator(**args)
-    check_fits(generator.args, spec)
-    return generator

@@ -14,9 +14,8 @@ from distillgan.averaging import averaged
 from distillgan.checks import number, pair, whole
 from distillgan.errors import UserError
 from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
-from distillgan.vocoder.hifigan import HiFiGANGenerator
 from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss
-from distillgan.vocoder.topology import check_fits
+from distillgan.vocoder.trained import check_mel
 
 _LOSSES = ("loss_mel", "loss_mel_multi", "loss_adv", "loss_fm")
 _SPEED_MEMORY = 0.9
@@ -30,7 +29,7 @@ class VocoderModule(LightningModule):
 
     Args:
         mel: the fields of MelSpec.
-        generator: a generator without weight norm, whose weights are the starting point.
+        generator: any as TrainedVocoder wants it, without weight norm; its weights are the starting point.
         loss_weights: a weight for each of loss_mel, loss_mel_multi, loss_adv, loss_fm, as in the logged metrics.
         segment_size: samples of the window trained on, a multiple of the hop.
         own_mels: share of items whose mel has passed through `reconstruct` (see `set_reconstruct`), 0…1.
@@ -48,7 +47,7 @@ class VocoderModule(LightningModule):
     def __init__(
         self,
         mel: dict,
-        generator: HiFiGANGenerator,
+        generator: torch.nn.Module,
         discriminators: Discriminators,
         mel_multi: MultiScaleMelLoss,
         augment: DiscriminatorAugment,
@@ -71,7 +70,7 @@ class VocoderModule(LightningModule):
         self.save_hyperparameters(ignore=["generator", "discriminators", "mel_multi", "augment"])
         self.automatic_optimization = False
         self.spec = MelSpec.from_dict(mel)
-        check_fits(generator.args, self.spec)
+        check_mel(generator, self.spec)
         self._check(loss_weights, segment_size, own_mels)
         number("vocoder.module.warm_learning_rate", warm_learning_rate, 0)
         number("vocoder.module.learning_rate", learning_rate, 0)

@@ -161,7 +161,7 @@ def test_a_bad_checkpoint_is_named_with_its_fault(break_it, said, files, monkeyp
     ("changes", "said"),
     [
         ({"upsample_rates": ..., "resblock": ...}, "lacks resblock, upsample_rates"),
-        ({"upsample_rates": [8, 8, 2, 2, 4]}, "multiply to 1024 samples a frame, but the mel has hop_length=512"),
+        ({"upsample_rates": [8, 8, 2, 2, 4]}, "it makes 1024 samples a frame, but the mel has hop_length=512"),
         ({"upsample_rates": "8"}, "upsample_rates='8' must be a list"),
         ({"upsample_rates": [8, 8, 2, 2, -2]}, "positive whole numbers"),
         ({"upsample_kernel_sizes": [16, 16, 4, 4]}, "must be equally many"),
