@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -15,7 +16,7 @@ from distillgan.errors import UserError
 from distillgan.paths import conf_dir
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
 _HYDRA_FLAGS = {
     "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
     "config-path", "config-name", "config-dir", "experimental-rerun", "info",
@@ -52,6 +53,8 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
             sys.exit(EXIT_INTERRUPTED)
 
     sys.stdout = _Reader(sys.stdout)
+    # So that what is half done is cleared away, as after Ctrl-C; a training takes the signal over while it runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         sys.argv = [sys.argv[0], *to_overrides(arguments)]
     except UserError as error:

@@ -21,7 +21,7 @@ from distillgan.data.cache import AudioCache, AudioClip
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
 from distillgan.paths import Home, name_from_path
-from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, Model, Progress, reconstruct, render
+from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, Model, Progress, check_length, reconstruct, render
 from distillgan.render.export import check_rate, export_wav
 from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
@@ -70,7 +70,9 @@ def _checked_seconds(config: DictConfig) -> float:
 
 def _clip(source: Path, model: Model, home: Home) -> AudioClip:
     with AudioCache(home.decoded, model.spec.sample_rate) as cache:
-        return cache.clip(source)
+        clip = cache.clip(source)
+    check_length(clip)  # before a vocoder is fetched for it
+    return clip
 
 
 def _make(

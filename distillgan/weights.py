@@ -37,7 +37,9 @@ def weights(config: DictConfig) -> None:
         release, place = found.release, found.folder or cache_folder()
         console.print(f"{release.name}: {release.repo} at {release.revision}, looked for in {place}")
         for file in release.files:
-            console.print(f"  {found.find(file) or f'{file.name}: not here'}")
+            path = found.find(file)
+            note = "" if path is None or found.checked(file) else "  (not checked yet)"
+            console.print(f"  {path or f'{file.name}: not here'}{note}")
         return
     for path in paths:
         console.print(f"as pinned: {path}")

@@ -41,8 +41,9 @@ class Hub:
     done: threading.Event = field(default_factory=threading.Event)
 
     def gets(self) -> list[tuple[str, str]]:
-        """Path and Range of the downloads."""
-        return [(path, span) for method, path, span in self.requests if method == "GET"]
+        """Path and Range of the downloads; the client asks for other things, too."""
+        wanted = re.compile(r"/resolve/|^/cdn/")
+        return [(path, span) for method, path, span in self.requests if method == "GET" and wanted.search(path)]
 
 
 def serve(hub: Hub) -> ThreadingHTTPServer:

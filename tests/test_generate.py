@@ -60,7 +60,7 @@ def test_48_kilohertz_keeps_the_duration(home):
         (["duration=0"], "duration=0"),
         (["duration=1e9"], "duration"),
         (["export.sample_rate=22050"], "22050"),
-        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, hifigan"),
+        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, universal, hifigan, vocos"),
         (["source=nosuch.wav"], "nosuch.wav: unreadable: no such file"),
         (["source=a.wav", "duration=3"], "leave out duration and count"),
         (["source=a.wav", "count=2"], "leave out duration and count"),
@@ -115,8 +115,8 @@ def test_a_model_without_a_vocoder_plays_through_the_universal_one(mute, hub, ca
     for _ in range(2):
         generate(composed("generate", mute, "duration=0.4", f"vocoder.pin={pin}", "count=2"))
     printed = capsys.readouterr().out
-    assert "vocoder bigvgan: model mute has no vocoder of its own, its weights could be fetched" in printed
-    assert "vocoder bigvgan: model mute has no vocoder of its own, its weights are here" in printed
+    assert "vocoder bigvgan: model mute has no vocoder of its own, and BigVGAN's weights were fetched" in printed
+    assert "vocoder bigvgan: model mute has no vocoder of its own, and BigVGAN's weights are here" in printed
     assert "fetching bigvgan_generator.pt, 1.3 MB" in printed
     first, again = (soundfile.read(mute / "audio" / name)[0] for name in ("mute_seed1.wav", "mute_seed1-2.wav"))
     assert (first == again).all() and first.std() > 0

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distillgan.audio.torchaudio_compat import torchaudio
-from distillgan.checks import number
+from distillgan.checks import number, whole
 from distillgan.errors import UserError
 
 LOG_FLOOR = 1e-5
@@ -78,7 +78,12 @@ class MelSpec:
     @classmethod
     def from_config(cls, values: Mapping) -> "MelSpec":
         """From the `mel` node of a configuration. Raises UserError if a value is no number or out of range."""
-        return cls.from_dict({key: number(f"mel.{key}", value) for key, value in values.items()})
+        for key, value in values.items():
+            number(f"mel.{key}", value)
+        for field in fields(cls):
+            if field.type is int and field.name in values:
+                whole(f"mel.{field.name}", values[field.name], 1)
+        return cls.from_dict(dict(values))
 
     def require(self, other: "MelSpec", mine: str, theirs: str) -> None:
         """Raises UserError, with both specs named, unless `other` equals this one."""

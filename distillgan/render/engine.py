@@ -85,12 +85,17 @@ def reconstruct(model: Model, vocoder: Vocoder, clip: AudioClip, progress: Progr
     spec = model.spec
     if clip.sample_rate != spec.sample_rate:
         raise UserError(f"{clip.name} has {clip.sample_rate} Hz, model {model.header.name} {spec.sample_rate} Hz")
-    seconds = clip.length / spec.sample_rate
-    if seconds > MAX_SECONDS:
-        raise UserError(f"source={clip.name} lasts {seconds:.0f} s: at most {MAX_SECONDS:.0f} s can be reconstructed")
+    check_length(clip)
     mel = MelSpectrogram(spec).to(next(model.network.parameters()).device)
     z = encode(model.network, to_log1p(mel.of_long(clip.read, clip.length), spec))
     return _play(model, vocoder, z, clip.length, progress) / np.float32(clip.gain)
+
+
+def check_length(clip: AudioClip) -> None:
+    """Raises UserError if the recording is too long to be reconstructed."""
+    seconds = clip.length / clip.sample_rate
+    if seconds > MAX_SECONDS:
+        raise UserError(f"source={clip.name} lasts {seconds:.0f} s: at most {MAX_SECONDS:.0f} s can be reconstructed")
 
 
 def _play(model: Model, vocoder: Vocoder, z: Tensor, samples: int, progress: Progress | None) -> np.ndarray:

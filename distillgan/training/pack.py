@@ -5,7 +5,7 @@ from torch import Tensor
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import HELD_OUT, Manifest
 from distillgan.latent.corpus import CorpusLatents
-from distillgan.modelfile import read_model, replace_vocoder, write_model
+from distillgan.modelfile import read_header, read_model, replace_vocoder, write_model
 from distillgan.modelheader import Header, utc_now
 from distillgan.training.fit import Fitted
 from distillgan.training.run import Run
@@ -53,10 +53,22 @@ def pack_vae(
     write_model(run.model_path, header, weights | latents.to_tensors() | vocoder_tensors)
 
 
-def pack_vocoder(run: Run, fitted: Fitted, description: dict, tensors: dict[str, Tensor]) -> None:
-    """Put a vocoder's folded weights into the model file: `description` is {"name", "generator": arguments}."""
+def pack_vocoder(run: Run, fitted: Fitted, description: dict, tensors: dict[str, Tensor], replace: bool) -> str | None:
+    """Put a vocoder's folded weights into the model file: `description` is {"name", "generator": arguments}.
+
+    A vocoder that is there and has the smaller held-out error stays, unless `replace`; then says why.
+    """
+    old = read_header(run.model_path)
+    if old.vocoder is not None and not replace:
+        error = old.training["vocoder"].get("mel_error", float("inf"))
+        if error < fitted.error:
+            return (
+                f"the model keeps its {old.vocoder['name']} vocoder, whose error is {error:.3f}: "
+                "vocoder.replace=true puts this one in its place"
+            )
     statistics = {**_statistics(fitted), "mel_error": fitted.error}
     replace_vocoder(run.model_path, description, statistics, tensors)
+    return None
 
 
 def _statistics(fitted: Fitted) -> dict:

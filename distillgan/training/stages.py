@@ -11,10 +11,12 @@ from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.errors import UserError
 from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
+from distillgan.training.checkpoint import LAST
 from distillgan.training.fit import Stage, build, fit, plain
 from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.pack import pack_vae, pack_vocoder
 from distillgan.training.run import Run
+from distillgan.training.start import start
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.trained import TrainedVocoder
@@ -79,19 +81,22 @@ def train_vocoder(
     vae.to(device).eval().requires_grad_(False)
     module = build(config.vocoder.module)
     module.set_reconstruct(lambda x: vae.decode(vae.encode(x)[0], x.shape[-1]))
-    console.print(f"vocoder {config.vocoder.name}: {config.vocoder.max_steps} steps at most")
+    name, folder = config.vocoder.name, run.stage(config.vocoder.name)
+    origin = "on from its last checkpoint" if (folder / LAST).exists() else start(module, config.vocoder, spec)
+    size = sum(parameter.numel() for parameter in module.generator.parameters()) / 1e6
+    console.print(f"vocoder {name}: {size:.1f} M parameters, {origin}, {config.vocoder.max_steps} steps at most")
     data = _data_module(config.vocoder.data, clips, spec, config.seed)
-    run.begin("vocoder", {"vocoder.generator": plain(config.vocoder.generator)}, config, manifest, spec)
-    stage = Stage("vocoder", "vocoder", "val/mel_error", run.stage("vocoder"))
+    run.begin(name, {"vocoder.generator": plain(config.vocoder.generator)}, config, manifest, spec)
+    stage = Stage(name, "vocoder", "val/mel_error", folder)
     fitted = fit(stage, module, data, config, device, guard)
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
-    description = {"name": config.vocoder.name, "generator": module.generator.args}
-    weights = {f"vocoder.{name}": tensor for name, tensor in module.averaged.module.export_state().items()}
-    pack_vocoder(run, fitted, description, weights)
+    description = {"name": name, "generator": module.generator.args}
+    weights = {f"vocoder.{key}": tensor for key, tensor in module.averaged.module.export_state().items()}
+    kept = pack_vocoder(run, fitted, description, weights, config.vocoder.replace)
     console.print(
         f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, mel error {fitted.error:.3f} on "
-        f"{fitted.judged_on} → {run.model_path}"
+        f"{fitted.judged_on} → {kept or run.model_path}"
     )
     return fitted.error
 

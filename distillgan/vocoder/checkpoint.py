@@ -32,9 +32,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a foreign or cut file makes the unpickler raise nearly anything
         raise UserError(f"{path}: is not a whole PyTorch checkpoint (cut short, or another kind of file)") from error
     tensors = content.get("generator", content) if isinstance(content, Mapping) else None
-    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise UserError(f"{path}: is neither a state dict nor {{'generator': state dict}}")
+    if not isinstance(tensors, Mapping) or not all(_is_weight(*item) for item in tensors.items()):
+        raise UserError(f"{path}: is neither a state dict of plain real tensors nor {{'generator': state dict}}")
     return dict(tensors)
+
+
+def _is_weight(key: object, value: object) -> bool:
+    if not isinstance(key, str) or not isinstance(value, Tensor):
+        return False
+    return value.layout == torch.strided and value.is_floating_point() and value.device.type == "cpu"
 
 
 def fold_weight_norm(tensors: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:

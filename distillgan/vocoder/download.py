@@ -1,15 +1,19 @@
 """One file of a release from the hub into its standard cache: with progress, cancellable, and with errors in words.
 
-The hub's own client does the work: it resumes a broken connection where it stopped, and gives a file its name only when
-all of it is there.
+The hub's own client does the work. When a connection stalls or ends early it goes on from its last whole piece of
+10 MB, five times before it gives up; and it gives a file its name only when all of it is there.
 """
 
 import errno
+import logging
+import os
 import queue
+import re
 import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +34,11 @@ from distillgan.vocoder.release import PinnedFile, Release
 
 _ANSWER_SECONDS = 4.0
 # Looking up a name can take longer than any timeout of the connection.
-_PATIENCE_SECONDS = 8.0
+_PATIENCE_SECONDS = 6.0
+_LEFTOVER_SECONDS = 3600
+
+# Its "trying to resume" on each break; what it gives up on comes through as an error.
+logging.getLogger("huggingface_hub.file_download").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -74,21 +82,23 @@ def download(
     Raises:
         DownloadError: no connection, no such file, no permission, no room …
     """
+    if not re.match(r"https?://[^/]", constants.ENDPOINT):
+        raise DownloadError(f"HF_ENDPOINT={constants.ENDPOINT!r} is no address of a hub")
     try:
         _ask(release, file)
         _check_room(file.size)
         if instead_of is not None:
             # The client would go on naming it after fetching another.
             instead_of.unlink(missing_ok=True)
-        return Path(
-            hf_hub_download(
-                release.repo,
-                file.name,
-                revision=release.revision,
-                force_download=instead_of is not None,
-                tqdm_class=lambda **bar: _Bar(file, progress, bar.get("initial", 0)),
-            )
+        path = hf_hub_download(
+            release.repo,
+            file.name,
+            revision=release.revision,
+            force_download=instead_of is not None,
+            tqdm_class=lambda **bar: _Bar(file, progress, bar.get("initial", 0)),
         )
+        _remove_leftovers(Path(os.path.realpath(path)))
+        return Path(path)
     except UserError:
         raise
     # The client lets its HTTP library's errors through, and which library that is differs between its versions.
@@ -124,6 +134,14 @@ def _check_room(size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise OSError(errno.ENOSPC, f"{size / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
+
+
+def _remove_leftovers(blob: Path) -> None:
+    """Halves of this file from processes that were killed; an hour, so that no client at work loses its own."""
+    for half in blob.parent.glob(f"{blob.name}.*.incomplete"):
+        with suppress(OSError):
+            if time.time() - half.stat().st_mtime > _LEFTOVER_SECONDS:
+                half.unlink()
 
 
 class _Bar:
@@ -177,10 +195,12 @@ def _reason(error: Exception) -> str:
         return f"the hub answers with an error ({status}): try again later"
     if isinstance(error, FileMetadataError):
         return f"{hub} does not answer like a hub (a proxy, a firewall, or HF_ENDPOINT?)"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full: {error.strerror}. Free some space, or set HF_HOME to another disk"
-    if isinstance(error, PermissionError):
-        return f"{error.filename or cache_folder()} may not be written: set HF_HOME to another folder"
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return "the file would be larger than the system allows: raise the limit (ulimit -f)"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be written ({error.strerror}): set HF_HOME to another folder"
     if "Timeout" in type(error).__name__:
         return f"{hub} did not answer in time"
     if "ConnectError" in type(error).__name__:

@@ -133,6 +133,7 @@ class HiFiGANGenerator(nn.Module):
 class HiFiGANVocoder(TrainedVocoder):
     """A HiFiGANGenerator with plain weights behind the mel → wave contract."""
 
+    name = "hifigan"
     generator_type = HiFiGANGenerator
 
     @classmethod

@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import AdamW, Optimizer
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.averaging import averaged
 from distillgan.checks import number, pair, whole
 from distillgan.errors import UserError
+from distillgan.vocoder.checkpoint import check_tensors
 from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
 from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss
 from distillgan.vocoder.trained import check_mel
+from distillgan.vocoder.windows import random_windows
 
 _LOSSES = ("loss_mel", "loss_mel_multi", "loss_adv", "loss_fm")
 _SPEED_MEMORY = 0.9
@@ -91,6 +94,7 @@ class VocoderModule(LightningModule):
         self.augment = augment
         self.max_steps = max_steps
         self.steps_done = 0
+        self._rate = 1.0
         self._reconstruct: Callable[[Tensor], Tensor] | None = None
         self._last_step_at: float | None = None
         self._steps_per_second: float | None = None
@@ -106,6 +110,24 @@ class VocoderModule(LightningModule):
             raise UserError(
                 f"vocoder segment_size={segment_size} must be a multiple of mel.hop_length={self.spec.hop_length}"
             )
+
+    def start_from(self, tensors: Mapping[str, Tensor], origin: str, rate: float) -> None:
+        """Begin with a generator's plain weights, and `rate` times its learning rates.
+
+        Raises UserError, naming `origin`, unless they are those of this generator.
+        """
+        number("vocoder.init_rate", rate, 0)
+        check_tensors(tensors, self.generator.export_state(), origin)
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                layer, _, leaf = name.rpartition(".")
+                owner = self.generator.get_submodule(layer)
+                if is_parametrized(owner, leaf):
+                    setattr(owner, leaf, tensor)  # splits it into its norm and direction
+                else:
+                    getattr(owner, leaf).copy_(tensor)
+        self.averaged = averaged(self.generator, self.hparams.ema_decay)
+        self._rate = rate
 
     def set_reconstruct(self, reconstruct: Callable[[Tensor], Tensor] | None) -> None:
         """Give the model's own reconstruction, log1p mel [B, n_mels, T] → log1p mel [B, n_mels, T], on x's device.
@@ -127,10 +149,10 @@ class VocoderModule(LightningModule):
         ]
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["steps_done"] = self.steps_done
+        checkpoint["steps_done"], checkpoint["rate"] = self.steps_done, self._rate
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.steps_done = checkpoint["steps_done"]
+        self.steps_done, self._rate = checkpoint["steps_done"], checkpoint["rate"]
 
     def on_train_start(self) -> None:
         self._last_step_at = None
@@ -149,7 +171,7 @@ class VocoderModule(LightningModule):
         decay = self.hparams.lr_decay ** (self.steps_done // self.hparams.decay_steps)
         adversarial = self.steps_done >= self.hparams.adversarial_from_step
         rate = self.hparams.learning_rate if adversarial else self.hparams.warm_learning_rate
-        rates = (rate * decay, self.hparams.discriminator_learning_rate * decay)
+        rates = (rate * self._rate * decay, self.hparams.discriminator_learning_rate * decay)
         for optimizer, rate in zip((generator_optimizer, discriminator_optimizer), rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -214,15 +236,12 @@ class VocoderModule(LightningModule):
     def _draw(self, wave: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Wave [B, 1, N] → log-clamp mel [B, n_mels, S] and the wave [B, 1, S * hop] of one random window each.
 
-        The mel is that of the whole wave, so that a window's frames see their true surroundings; the frames that saw
-        the padding at the ends are left out if there are others.
+        The mel is that of the whole wave, so that a window's frames see their true surroundings.
         """
         hop, size = self.spec.hop_length, self.hparams.segment_size // self.spec.hop_length
-        frames = wave.shape[-1] // hop
-        if frames < size:
-            raise ValueError(
-                f"waves of {wave.shape[-1]} samples are too short for segment_size={self.hparams.segment_size}"
-            )
+        if wave.shape[-1] // hop < size:
+            size = self.hparams.segment_size
+            raise ValueError(f"waves of {wave.shape[-1]} samples are too short for segment_size={size}")
         items, device = wave.shape[0], wave.device
         mel = self.mel(wave)
         clamped = to_log_clamp(mel)
@@ -230,13 +249,8 @@ class VocoderModule(LightningModule):
         if self._reconstruct is not None and own.any():
             reconstructed = self._reconstruct(to_log1p(mel[own], self.spec))
             clamped[own] = log1p_to_log_clamp(reconstructed, self.spec).to(clamped.dtype)
-        edge = min(math.ceil(self.mel.pad / hop), (frames - size) // 2)
         chance = torch.rand(items, generator=random, device=device)
-        starts = edge + (chance * (frames - size - 2 * edge + 1)).long()
-        window = starts[:, None] + torch.arange(size, device=device)
-        rows = torch.arange(items, device=device)[:, None]
-        target = wave[:, 0, : frames * hop].unflatten(-1, (frames, hop))[rows, window]
-        return clamped.transpose(1, 2)[rows, window].transpose(1, 2).contiguous(), target.reshape(items, 1, -1)
+        return random_windows(clamped, wave, hop, size, math.ceil(self.mel.pad / hop), chance)
 
     # --- validation and preview -------------------------------------------------------------------------------------
 

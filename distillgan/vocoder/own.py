@@ -11,7 +11,8 @@ from distillgan.vocoder.trained import TrainedVocoder
 from distillgan.vocoder.vocos import VocosVocoder
 
 # A file names its vocoder in words: a path to a class, as in the configuration, would let it choose what is run.
-_TYPES: dict[str, type[TrainedVocoder]] = {"hifigan": HiFiGANVocoder, "vocos": VocosVocoder}
+_TYPES: dict[str, type[TrainedVocoder]] = {kind.name: kind for kind in (HiFiGANVocoder, VocosVocoder)}
+OWN = tuple(_TYPES)
 
 
 def load_own(description: Mapping, tensors: Mapping[str, Tensor], spec: MelSpec) -> TrainedVocoder:

@@ -12,10 +12,13 @@ from distillgan.errors import UserError
 from distillgan.paths import Home, vendor_dir
 from distillgan.vocoder.base import Vocoder
 from distillgan.vocoder.download import Progress
+from distillgan.vocoder.own import OWN
 from distillgan.vocoder.release import Release
+from distillgan.vocoder.trained import TrainedVocoder
 from distillgan.vocoder.weights import Weights
+from distillgan.vocoder.weights_file import UNIVERSAL, packaged, read_weights
 
-NAMES = ("auto", "bigvgan", "hifigan")
+NAMES = ("auto", "bigvgan", "universal", *OWN)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Selected:
 def select(
     settings: Mapping,
     model: str,
-    own: Vocoder | None,
+    own: TrainedVocoder | None,
     spec: MelSpec,
     home: Home,
     device: torch.device,
@@ -39,7 +42,8 @@ def select(
     """The vocoder that the node `vocoder` of a configuration asks for.
 
     `own` is that of the model itself, if it has one; `spec` is the model's mel. `auto` takes it, else BigVGAN if its
-    weights are there or can be had. `progress` is told of their download.
+    weights are there or can be had, else the small universal one that ships with the package. `progress` is told of a
+    download.
 
     Raises:
         UserError: there is no such vocoder for this model, its weights cannot be had, or its mel is another.
@@ -47,40 +51,73 @@ def select(
     name = settings["name"]
     if name not in NAMES:
         raise UserError(f"vocoder={name or 'none'} cannot play: choose one of {', '.join(NAMES)}")
-    if name == "hifigan" and own is None:
-        raise UserError(
-            f"model {model} has no vocoder of its own yet: train one with `distillgan train-vocoder {model}`, "
-            "or use vocoder=bigvgan"
-        )
-    if own is not None and name != "bigvgan":
-        return Selected("hifigan", own, "the model's own" if name == "auto" else "as asked for")
-    weights = open_weights(settings, home)
-    reason = "as asked for"
     if name == "auto":
-        there = "its weights are here" if weights.here() else "its weights could be fetched"
-        reason = f"model {model} has no vocoder of its own, {there}"
+        return _automatic(settings, model, own, spec, home, device, progress)
+    if name == "bigvgan":
+        files = open_weights(settings, home).get(progress)
+        return Selected(name, _bigvgan(*files, spec, str(device)), "as asked for")
+    if name == "universal":
+        return Selected(name, _universal(spec, str(device)), "as asked for")
+    if own is None or own.name != name:
+        given = "has no vocoder of its own yet" if own is None else f"has a {own.name} of its own, not a {name}"
+        train = f"distillgan train-vocoder {model} vocoder={name}"
+        raise UserError(f"model {model} {given}: train one with `{train}`, or use vocoder=auto")
+    return Selected(name, own, "as asked for")
+
+
+def _automatic(
+    settings: Mapping,
+    model: str,
+    own: TrainedVocoder | None,
+    spec: MelSpec,
+    home: Home,
+    device: torch.device,
+    progress: Progress | None,
+) -> Selected:
+    if own is not None:
+        return Selected(own.name, own, "the model's own")
+    none = f"model {model} has no vocoder of its own"
+    weights = open_weights(settings, home)
+    there = "are here" if weights.here() else "were fetched"
     try:
-        config, checkpoint = weights.get(progress)
+        files = weights.get(progress)
     except UserError as error:
-        if name == "bigvgan":
-            raise
-        raise UserError(
-            f"nothing can play model {model}: it has no vocoder of its own (train one: "
-            f"`distillgan train-vocoder {model}`), and BigVGAN's weights are not here:\n{error}"
-        ) from error
-    return Selected("bigvgan", _universal(config, checkpoint, spec, str(device)), reason)
+        why = str(error).splitlines()[0]
+        return Selected("universal", _universal(spec, str(device)), f"{none}, and BigVGAN cannot play ({why})")
+    return Selected("bigvgan", _bigvgan(*files, spec, str(device)), f"{none}, and BigVGAN's weights {there}")
 
 
 def open_weights(settings: Mapping, home: Home) -> Weights:
-    """BigVGAN's weights as the settings `pin` and `weights_dir` say. Raises UserError if the pin cannot be read."""
-    release = Release.read(settings["pin"] or vendor_dir() / "bigvgan" / "PIN")
-    return Weights(release, home.root / "cache" / "weights.json", settings["weights_dir"])
+    """BigVGAN's weights as the settings `pin` and `weights_dir` say. Raises UserError if a path or the pin is none."""
+    pin, folder = _path("vocoder.pin", settings["pin"]), _path("vocoder.weights_dir", settings["weights_dir"])
+    release = Release.read(vendor_dir() / "bigvgan" / "PIN" if pin is None else pin)
+    return Weights(release, home.root / "cache" / "weights.json", folder)
+
+
+def _path(key: str, value: object) -> Path | None:
+    """A path out of the configuration (where a name of digits is a number), or None for null."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip() or "\0" in str(value):
+        raise UserError(f"{key}={value!r} must be a path, or left out")
+    try:
+        return Path(str(value)).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{key}={value}: {error}") from error
 
 
 @functools.lru_cache(maxsize=1)
-def _universal(config: Path, checkpoint: Path, spec: MelSpec, device: str) -> Vocoder:
-    """Built once a process: reading 122 M parameters takes seconds."""
+def _bigvgan(config: Path, checkpoint: Path, spec: MelSpec, device: str) -> Vocoder:
+    """Built once a process: reading 122 M parameters takes a while."""
     # Its fused activation brings numba along, half a second that a model with a vocoder of its own need not wait.
     from distillgan.vocoder.bigvgan import BigVGANVocoder
 
     return BigVGANVocoder.from_files(config, checkpoint, spec).to(device)
+
+
+@functools.lru_cache(maxsize=1)
+def _universal(spec: MelSpec, device: str) -> Vocoder:
+    """The packaged one, built once a process."""
+    weights = read_weights(packaged(UNIVERSAL))
+    spec.require(weights.spec, "the model", "the universal vocoder")
+    return weights.vocoder().to(device)

@@ -13,7 +13,7 @@ from distillgan.vocoder.checkpoint import check_tensors, fold_weight_norm
 
 
 class TrainedVocoder(Vocoder):
-    """A generator behind the mel → wave contract; a subclass names its `generator_type`.
+    """A generator behind the mel → wave contract; a subclass has a `name` and its `generator_type`.
 
     Such a generator maps log-clamp mel [B, num_mels, T] to wave [B, 1, T * hop_length] and has
 
@@ -23,6 +23,7 @@ class TrainedVocoder(Vocoder):
         export_state()       its plain weights, float32 on the CPU
     """
 
+    name: ClassVar[str]
     generator_type: ClassVar[type[nn.Module]]
 
     def __init__(self, generator: nn.Module, spec: MelSpec):

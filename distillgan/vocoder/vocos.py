@@ -133,4 +133,5 @@ class VocosGenerator(nn.Module):
 class VocosVocoder(TrainedVocoder):
     """A VocosGenerator behind the mel → wave contract."""
 
+    name = "vocos"
     generator_type = VocosGenerator

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
@@ -21,7 +22,7 @@ class Weights:
 
     def __init__(self, release: Release, memory: Path, folder: str | Path | None = None):
         self.release = release
-        self.folder = None if folder is None else Path(folder).expanduser()
+        self.folder = None if folder is None else Path(folder)
         self._memory = memory
 
     def find(self, file: PinnedFile) -> Path | None:
@@ -31,6 +32,11 @@ class Weights:
             return path if path.is_file() else None
         found = try_to_load_from_cache(self.release.repo, file.name, revision=self.release.revision)
         return Path(found) if isinstance(found, str) else None
+
+    def checked(self, file: PinnedFile) -> bool:
+        """Is a file there and known to be the pinned one from an earlier look?"""
+        path = self.find(file)
+        return path is not None and self._remembered().get(os.path.realpath(path)) == _state(path, file)
 
     def here(self) -> bool:
         """Are all files there, unchecked?"""
@@ -62,13 +68,18 @@ class Weights:
             raise UserError(f"{file.name} could not be fetched: {error.reason}\n{self._remedy()}") from error
         fault = self._fault(file, path, trusting=False)
         if fault is not None:
-            raise UserError(f"{path}: what the hub sent is not used, {fault}\n{self._remedy()}")
+            # The link and what it points to: under its final name it would be taken for the real one.
+            Path(os.path.realpath(path)).unlink()
+            path.unlink(missing_ok=True)
+            raise UserError(f"{path}: what the hub sent is not kept, {fault}\n{self._remedy()}")
         return path
 
     def _present(self, file: PinnedFile, trusting: bool) -> Path:
         path = self.find(file)
         if path is None:
             place = f"vocoder.weights_dir={self.folder}" if self.folder else str(cache_folder())
+            if self.folder is not None and not self.folder.is_dir():
+                raise UserError(f"{place}: there is no such folder\n{self._remedy()}")
             raise UserError(f"{place}: there is no {file.name} of {self.release.name}\n{self._remedy()}")
         fault = self._fault(file, path, trusting)
         if fault is not None:
@@ -78,11 +89,9 @@ class Weights:
     def _fault(self, file: PinnedFile, path: Path, trusting: bool) -> str | None:
         """What makes a file another than the pinned one, or None; `trusting`: a remembered check is enough."""
         try:
-            stat = os.stat(path)
-            if stat.st_size != file.size:
-                return f"it has {stat.st_size} bytes, the pinned file has {file.size}"
-            # The times change with the content; a cache's link is followed to the file itself.
-            state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, file.sha256]
+            state = _state(path, file)
+            if state[0] != file.size:
+                return f"it has {state[0]} bytes, the pinned file has {file.size}"
             known, key = self._remembered(), os.path.realpath(path)
             if trusting and known.get(key) == state:
                 return None
@@ -92,7 +101,7 @@ class Weights:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         if digest != file.sha256:
             return f"its sha256 is {digest}, the pin says {file.sha256}"
-        with replace_file(self._memory) as temporary:
+        with suppress(UserError), replace_file(self._memory) as temporary:  # without it they are hashed once more
             temporary.write_text(json.dumps({**known, key: state}), encoding="ascii")
         return None
 
@@ -114,3 +123,9 @@ class Weights:
             "With a connection, `distillgan weights --fetch` gets them. Without one, fetch both by hand elsewhere and "
             "name their folder: vocoder.weights_dir=PATH"
         )
+
+
+def _state(path: Path, file: PinnedFile) -> list:
+    """What changes when a file's content does; a cache's link is followed to the file itself."""
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, file.sha256]

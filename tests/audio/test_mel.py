@@ -224,6 +224,15 @@ def test_fields_are_of_their_type():
     assert SPEC.frame_rate == pytest.approx(86.1328, abs=1e-4)
 
 
+def test_a_configuration_must_say_whole_numbers_where_they_are():
+    values = SPEC.to_dict()
+    assert MelSpec.from_config(values) == SPEC
+    with pytest.raises(UserError, match=r"mel.hop_length=512.5 must be a whole number"):
+        MelSpec.from_config({**values, "hop_length": 512.5})
+    with pytest.raises(UserError, match=r"mel.f_max=high must be a number"):
+        MelSpec.from_config({**values, "f_max": "high"})
+
+
 def test_a_mismatch_names_both_specs():
     other = MelSpec(n_mels=80)
     SPEC.require(MelSpec(), "a", "b")

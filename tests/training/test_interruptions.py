@@ -16,6 +16,7 @@ from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
 EVERY = 5
+FOLDERS = {"vae": "vae", "vocoder": "hifigan"}  # of the stages
 TESTS = Path(__file__).parents[1]
 
 
@@ -37,7 +38,7 @@ def start(home: Path, recordings: Path, stage: str) -> tuple[subprocess.Popen, P
 
 def wait_for(process: subprocess.Popen, home: Path, trace: Path, stage: str, steps: int) -> None:
     limit = time.monotonic() + 120
-    marker = home / "runs" / "tiny" / stage / "last.ckpt"
+    marker = home / "runs" / "tiny" / FOLDERS[stage] / "last.ckpt"
     while time.monotonic() < limit:
         assert process.poll() is None, (home / "log").read_text()
         if marker.exists() and trace.exists() and len(trace.read_text().split()) >= steps:
@@ -53,7 +54,7 @@ def test_kill_9_loses_one_interval_at_most_and_the_same_command_goes_on(tmp_path
     process.kill()
     process.wait()
     reached = int(trace.read_text().split()[-1])
-    kept = load_checkpoint(tmp_path / "runs" / "tiny" / stage / "last.ckpt")["steps_done"]
+    kept = load_checkpoint(tmp_path / "runs" / "tiny" / FOLDERS[stage] / "last.ckpt")["steps_done"]
     assert reached - EVERY <= kept <= reached
     if stage == "vocoder":
         assert read_header(tmp_path / "models" / "tiny.distillgan").training["vae"]["steps"] == 4
@@ -72,7 +73,7 @@ def test_signal_keeps_packs_and_leaves_with_its_code(tmp_path, recordings, stage
     assert process.wait(60) == code, (tmp_path / "log").read_text()
     assert "Traceback" not in (tmp_path / "log").read_text()
     reached = int(trace.read_text().split()[-1])
-    assert load_checkpoint(tmp_path / "runs" / "tiny" / stage / "last.ckpt")["steps_done"] == reached
+    assert load_checkpoint(tmp_path / "runs" / "tiny" / FOLDERS[stage] / "last.ckpt")["steps_done"] == reached
     path = tmp_path / "models" / "tiny.distillgan"
     header = read_header(path)
     assert header.training[stage]["steps"] == reached and header.training[stage]["finished"] is False

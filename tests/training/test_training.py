@@ -16,7 +16,7 @@ from distillgan.training.run import Run
 
 
 def weights(home, stage, name="tiny"):
-    return load_checkpoint(home / "runs" / name / stage / "last.ckpt")["state_dict"]
+    return load_checkpoint(home / "runs" / name / {"vocoder": "hifigan"}.get(stage, stage) / "last.ckpt")["state_dict"]
 
 
 def test_run_leaves_model_configuration_manifest_and_board(trained):
@@ -24,7 +24,7 @@ def test_run_leaves_model_configuration_manifest_and_board(trained):
     run = home / "runs" / "tiny"
     assert (run / "config.yaml").exists()
     assert len(json.loads((run / "manifest.json").read_text())["entries"]) == 6
-    for stage in ("vae", "vocoder"):
+    for stage in ("vae", "hifigan"):
         assert list((run / "tensorboard" / stage).glob("events*"))
         assert (run / stage / "preview.png").stat().st_size > 1000
         assert (run / stage / "last.ckpt").exists() and (run / stage / "best.ckpt").exists()
@@ -39,7 +39,7 @@ def test_board_holds_curves_pictures_and_sound(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     home, _ = trained
-    for stage, scalar in (("vae", "val/mel_error_db"), ("vocoder", "val/mel_error")):
+    for stage, scalar in (("vae", "val/mel_error_db"), ("hifigan", "val/mel_error")):
         board = EventAccumulator(str(home / "runs" / "tiny" / "tensorboard" / stage))
         board.Reload()
         tags = board.Tags()

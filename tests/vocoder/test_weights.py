@@ -96,20 +96,24 @@ def refused(small, *words) -> str:
 
 def test_a_wrong_file_is_never_used_and_replaced_by_the_right_one(hub, small):
     hub.spoilt = True
-    refused(small, "what the hub sent is not used", "sha256", small.release.checkpoint.sha256)
-    refused(small, "what the hub sent is not used")  # found in the cache now, and fetched again
-    with pytest.raises(UserError, match="is not used, its sha256 is"):
+    refused(small, "what the hub sent is not kept", "sha256", small.release.checkpoint.sha256)
+    assert small.find(small.release.checkpoint) is None
+    refused(small, "what the hub sent is not kept")
+    with pytest.raises(UserError, match=f"there is no {CHECKPOINT}"):
         small.verify()
     hub.spoilt = False
     assert small.get()[1].read_bytes() == hub.files[CHECKPOINT]
     assert small.verify() == small.get()
 
 
-def test_another_file_of_the_same_revision_is_replaced_too(hub, small):
+def test_another_file_of_the_same_revision_is_replaced_too(hub, small, tmp_path):
     """Under another ETag the client keeps both, and goes on naming the first."""
     right = hub.files[CHECKPOINT]
-    hub.files[CHECKPOINT] = right[:-1] + bytes([right[-1] ^ 1])
-    refused(small, "what the hub sent is not used")
+    wrong = right[:-1] + bytes([right[-1] ^ 1])
+    hub.files[CHECKPOINT] = wrong
+    write_pin(tmp_path / "PIN", {CONFIG: hub.files[CONFIG], CHECKPOINT: wrong})
+    of_another_pin = Weights(Release.read(tmp_path / "PIN"), tmp_path / "weights.json")
+    assert of_another_pin.get()[1].read_bytes() == wrong
     hub.files[CHECKPOINT] = right
     assert small.get()[1].read_bytes() == right
 
@@ -117,6 +121,7 @@ def test_another_file_of_the_same_revision_is_replaced_too(hub, small):
 def test_a_file_damaged_in_the_cache_is_fetched_again_or_refused(hub, small, monkeypatch):
     path = small.get()[1]
     path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert not small.checked(small.release.checkpoint) and small.checked(small.release.config)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     refused(small, "HF_HUB_OFFLINE is set")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -195,7 +200,9 @@ def test_a_disk_that_fills_up_in_the_middle(hub, small, monkeypatch, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        refused(small, f"{CHECKPOINT} could not be fetched", "the disk is full")
+        refused(
+            small, f"{CHECKPOINT} could not be fetched", "larger than the system allows: raise the limit (ulimit -f)"
+        )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not leftovers(tmp_path)
@@ -205,7 +212,25 @@ def test_a_disk_that_fills_up_in_the_middle(hub, small, monkeypatch, tmp_path):
 def test_a_cache_that_may_not_be_written(hub, small, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
-    refused(small, "could not be fetched")
+    refused(small, "could not be fetched: ", f"{tmp_path / 'file'}", "cannot be written (Not a directory): set HF_HOME")
+
+
+@pytest.mark.parametrize("endpoint", ["", "foo", "http://"])
+def test_an_endpoint_that_is_no_address(hub, small, monkeypatch, endpoint):
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    refused(small, f"HF_ENDPOINT={endpoint!r} is no address of a hub")
+
+
+def test_halves_that_a_killed_process_left_are_cleared_away(hub, small):
+    checkpoint = small.get()[1]
+    blob = Path(os.path.realpath(checkpoint))
+    old, young = (blob.with_name(f"{blob.name}.{mark}.incomplete") for mark in ("0badcafe", "12345678"))
+    for half in (old, young):
+        half.touch()
+    os.utime(old, (0, 0))
+    checkpoint.write_bytes(b"!")  # so that it is fetched again
+    small.get()
+    assert not old.exists() and young.exists()
 
 
 # --- a folder of one's own ------------------------------------------------------------------------------------------
@@ -228,6 +253,8 @@ def test_files_fetched_by_hand(hub, by_hand, tmp_path):
 def test_a_folder_that_lacks_a_file_is_refused_without_asking_the_hub(hub, by_hand, tmp_path):
     (by_hand / CHECKPOINT).unlink()
     refused(made(tmp_path, by_hand), f"vocoder.weights_dir={by_hand}: there is no {CHECKPOINT}")
+    for other in (by_hand / "nosuch", by_hand / CONFIG):
+        refused(made(tmp_path, other), f"vocoder.weights_dir={other}: there is no such folder")
     assert not hub.requests
 
 
@@ -279,11 +306,16 @@ def test_the_pin_of_the_release():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text.replace(REVISION, "main"), "hub_revision='main' must look like"),
-        (lambda text: text.replace(REPO, "../../etc"), "hub_repo='../../etc' must look like"),
+        (lambda text: text.replace(REVISION, "main"), "hub_revision='main' must be a commit, 40 hex digits"),
+        (lambda text: text.replace(REPO, "../../etc"), "hub_repo='../../etc' must be a repository, owner/name"),
+        (lambda text: text.replace(REPO, "../.."), "hub_repo='../..' is none that the hub allows"),
+        (lambda text: text.replace(REPO, "a/b--c"), "hub_repo='a/b--c' is none that the hub allows"),
+        (lambda text: re.sub(r"bytes: \d+", "bytes: true", text), "bytes=True must be a whole number"),
+        (lambda text: "3", "expected keys and values"),
+        (lambda text: "name: !!python/object/apply:os.getcwd []", "is no pin"),
         (lambda text: text.replace(CONFIG, "other.json"), "config.json must have bytes and sha256"),
         (lambda text: re.sub(r"bytes: \d+", "bytes: -1", text), "bytes=-1 must be a whole number"),
-        (lambda text: re.sub(r"sha256: \w+", "sha256: abc", text), "sha256='abc' must look like"),
+        (lambda text: re.sub(r"sha256: \w+", "sha256: abc", text), "sha256='abc' must be 64 hex digits"),
         (lambda _: "- 1\n- 2\n", "expected keys and values"),
         (lambda _: "{", "is no pin"),
         (lambda _: "\0", "is no pin"),
