@@ -70,4 +70,8 @@ def read_weights(path: str | Path) -> GeneratorWeights:
     wanted = {"name": str, "generator": dict, "mel": dict}
     if not isinstance(about, dict) or any(not isinstance(about.get(key), kind) for key, kind in wanted.items()):
         raise UserError(f"{path}: does not say which vocoder its weights belong to")
-    return GeneratorWeights(str(path), about["name"], about["generator"], MelSpec.from_dict(about["mel"]), tensors)
+    try:
+        spec = MelSpec.from_dict(about["mel"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return GeneratorWeights(str(path), about["name"], about["generator"], spec, tensors)

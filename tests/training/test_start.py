@@ -1,0 +1,104 @@
+"""Where a vocoder's training starts, and which vocoder a model keeps."""
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from support import tiny
+
+from distillgan.audio.mel import MelSpec
+from distillgan.errors import UserError
+from distillgan.modelfile import read_model
+from distillgan.train import train
+from distillgan.training.checkpoint import load_checkpoint
+from distillgan.vocoder.hifigan import HiFiGANGenerator
+from distillgan.vocoder.vocos import VocosGenerator
+
+GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": VocosGenerator(channels=32)}
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file of weights for each kind, of the sizes that a tiny training has."""
+    torch.manual_seed(3)
+    for name, generator in GENERATORS.items():
+        state = {key: torch.randn_like(value) * 0.05 for key, value in generator.export_state().items()}
+        about = json.dumps({"name": name, "generator": generator.args, "mel": MelSpec().to_dict()})
+        save_file(state, tmp_path / f"{name}.safetensors", metadata={"distillgan": about})
+    return tmp_path
+
+
+def vocoder_of(home) -> dict[str, torch.Tensor]:
+    _, tensors = read_model(home / "models" / "tiny.distillgan", "vocoder.")
+    return {key.removeprefix("vocoder."): value for key, value in tensors.items()}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_it_starts_from_the_weights_of_a_file_at_a_lower_rate(weights, recordings, name, capsys):
+    path = weights / f"{name}.safetensors"
+    still = ["vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
+    train(tiny(weights, recordings, f"vocoder={name}", f"vocoder.init={path}", *still))
+    assert f"M parameters, from {path}" in capsys.readouterr().out
+    state = GENERATORS[name].export_state()
+    for key, value in vocoder_of(weights).items():
+        # At no rate at all the weights stay; weight norm splits and joins them on the way.
+        assert (value - load_file(path)[key]).abs().max() < 1e-6, key
+    assert vocoder_of(weights).keys() == state.keys()
+    assert load_checkpoint(weights / "runs" / "tiny" / name / "last.ckpt")["rate"] == 0
+
+
+def test_a_resumed_run_keeps_its_rate(weights, recordings, capsys):
+    path = weights / "vocos.safetensors"
+    train(tiny(weights, recordings, "vocoder=vocos", f"vocoder.init={path}", "vocoder.init_rate=0.25"))
+    train(tiny(weights, recordings, "vocoder=vocos", "vocoder.max_steps=6"))
+    assert "on from its last checkpoint" in capsys.readouterr().out
+    checkpoint = load_checkpoint(weights / "runs" / "tiny" / "vocos" / "last.ckpt")
+    assert (checkpoint["rate"], checkpoint["steps_done"]) == (0.25, 6)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["vocoder=hifigan", "vocoder.init=universal"], "there are no universal weights for hifigan: use"),
+        (["vocoder=vocos", "vocoder.init=universal"], "channels=384 there, 32 here"),
+        (["vocoder=vocos", "vocoder.init=nosuch.safetensors"], "nosuch.safetensors: there is no such file"),
+        (["vocoder=vocos", "vocoder.init={folder}/hifigan.safetensors"], "are those of another network: hifigan"),
+        (["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.init_rate=-1"], "vocoder.init_rate=-1"),
+        (
+            ["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "mel.f_max=16000"],
+            "the mel of the configuration",
+        ),
+    ],
+)
+def test_weights_that_do_not_belong_are_refused(weights, recordings, overrides, words):
+    overrides = [override.format(folder=weights) for override in overrides]
+    with pytest.raises(UserError, match=re.escape(words)):
+        train(tiny(weights, recordings, *overrides))
+
+
+def test_without_a_word_about_it_the_start_is_told(tmp_path, recordings, capsys):
+    train(tiny(tmp_path, recordings, "vocoder=vocos"))
+    assert (
+        "from scratch (the universal vocos has other arguments: channels=384 there, 32 here)" in capsys.readouterr().out
+    )
+    train(tiny(tmp_path, recordings, "vocoder=hifigan"))
+    assert "from scratch (there are no universal weights for hifigan)" in capsys.readouterr().out
+
+
+def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(tmp_path, recordings, capsys):
+    good = train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=30"))
+    kept = vocoder_of(tmp_path)
+    worse = train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=1"))
+    assert worse > good
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert f"the model keeps its hifigan vocoder, whose error is {good:.3f}: vocoder.replace=true puts" in said
+    after = vocoder_of(tmp_path)
+    assert kept.keys() == after.keys() and all(torch.equal(kept[key], after[key]) for key in kept)
+    train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=1", "vocoder.replace=true"))
+    header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
+    assert header.vocoder["name"] == "vocos"
+    assert train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=30")) == good
+    header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
+    assert header.vocoder["name"] == "hifigan"  # the better one needs no word
