@@ -1,6 +1,8 @@
 """Values of the configuration that must be numbers within limits: what is wrong is said with key, value and limit."""
 
 import math
+import re
+from datetime import timedelta
 
 from distillgan.errors import UserError
 
@@ -29,6 +31,17 @@ def pair(key: str, value: object, least: float = -math.inf, most: float = math.i
     if low > high:
         raise UserError(f"{key}={list(value)} must be [low, high], the lower number first")
     return low, high
+
+
+def duration(key: str, text: object) -> timedelta | None:
+    """A time span written DD:HH:MM:SS, above zero; None for None. Raises UserError."""
+    if text is None:
+        return None
+    parts = re.fullmatch(r"(\d+):(\d+):(\d+):(\d+)", str(text))
+    if parts is None or not any(map(int, parts.groups())):
+        raise UserError(f"{key}={text} must be DD:HH:MM:SS, such as 00:00:10:00 for ten minutes")
+    days, hours, minutes, seconds = map(int, parts.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def _limits(least: float | None, most: float | None) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
+from distillgan.checks import duration
 from distillgan.errors import UserError
 
 
@@ -48,6 +49,35 @@ class Budget(L.Callback):
 
     def load_state_dict(self, state: dict) -> None:
         self._before = state["seconds"]
+
+
+class Patience(L.Callback):
+    """Ends a stage whose held-out error has not got better for `time` (DD:HH:MM:SS) of training; None: never.
+
+    `budget` and `monitor` are set by the stage.
+    """
+
+    def __init__(self, time: str | None):
+        limit = duration("callbacks.patience.time", time)
+        self.limit = math.inf if limit is None else limit.total_seconds()
+        self.budget: Budget
+        self.monitor: str
+        self._best = math.inf
+        self._best_at = 0.0
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        error = float(trainer.callback_metrics[self.monitor])
+        if error < self._best:
+            self._best, self._best_at = error, self.budget.seconds
+        elif self.budget.seconds - self._best_at >= self.limit and trainer.state.fn == "fit":
+            trainer.should_stop = True
+            print(f"no better than {self._best:.3f} for {self.limit:.0f} s: stopped", flush=True)
+
+    def state_dict(self) -> dict:
+        return {"best": self._best, "best_at": self._best_at}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._best, self._best_at = state["best"], state["best_at"]
 
 
 class StopOnNaN(L.Callback):

@@ -1,10 +1,8 @@
 """One stage of a training with Lightning: from its last checkpoint to the end of its budget."""
 
 import logging
-import re
 import warnings
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
@@ -13,9 +11,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from distillgan.checks import duration
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.errors import UserError
-from distillgan.training.callbacks import Budget, Progress
+from distillgan.training.callbacks import Budget, Patience, Progress
 from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
 from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.preview import Preview
@@ -63,7 +62,7 @@ def fit(
         UserError: a checkpoint is damaged, the trainer's values are refused, or the loss is no number.
     """
     stage.folder.mkdir(parents=True, exist_ok=True)
-    budget = Budget(_duration(config.trainer.max_time))
+    budget = Budget(duration("trainer.max_time", config.trainer.max_time))
     last = stage.folder / LAST
     if last.exists():
         _restore_counts(last, module, budget)
@@ -92,6 +91,8 @@ def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.
             callback.folder, callback.monitor = stage.folder, stage.monitor
         elif isinstance(callback, Preview):
             callback.folder, callback.title, callback.vocoder = stage.folder, stage.title, vocoder
+        elif isinstance(callback, Patience):
+            callback.budget, callback.monitor = budget, stage.monitor
         elif isinstance(callback, Progress):
             callback.budget, callback.title = budget, stage.title
     if not any(isinstance(callback, StepCheckpoint) for callback in callbacks):
@@ -126,16 +127,6 @@ def _restore_counts(last: Path, module: L.LightningModule, budget: Budget) -> No
     checkpoint = load_checkpoint(last)
     module.steps_done = checkpoint["steps_done"]
     budget.load_state_dict(checkpoint["callbacks"][budget.state_key])
-
-
-def _duration(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    parts = re.fullmatch(r"(\d+):(\d+):(\d+):(\d+)", str(text))
-    if parts is None or not any(map(int, parts.groups())):
-        raise UserError(f"trainer.max_time={text} must be DD:HH:MM:SS, such as 00:00:10:00 for ten minutes")
-    days, hours, minutes, seconds = map(int, parts.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def build(node: DictConfig, **arguments):

@@ -10,6 +10,8 @@ from distillgan.audio.mel import LOG_FLOOR, MelSpec, MelSpectrogram, to_log_clam
 from distillgan.audio.torchaudio_compat import torchaudio
 from distillgan.vocoder.discriminators import Verdict
 
+_QUIET = 0.1  # of a mel's norm: below it, silence, a missed rest counts no more
+
 
 class LeastSquaresGAN:
     """LSGAN (Mao et al. 2017, as in HiFi-GAN, equations 1 and 2): real is 1, fake is 0.
@@ -55,7 +57,7 @@ class MelL1(nn.Module):
 
 
 class _Scale(nn.Module):
-    """Log magnitude mel of one window length: wave [B, N] → [B, n_mels, 1 + N // hop], hop a quarter of the window."""
+    """Magnitude mel of one window length: wave [B, N] → [B, n_mels, 1 + N // hop], hop a quarter of the window."""
 
     def __init__(self, sample_rate: int, n_fft: int, n_mels: int):
         super().__init__()
@@ -73,7 +75,7 @@ class _Scale(nn.Module):
             wave, self.n_fft, self.n_fft // 4, window=self.window, center=True, pad_mode="reflect", return_complex=True
         )
         power = spectrum.real.square() + spectrum.imag.square()
-        return torch.log((self.bank @ torch.sqrt(power + LOG_FLOOR**2)).clamp(min=LOG_FLOOR))
+        return self.bank @ torch.sqrt(power + LOG_FLOOR**2)
 
 
 class MultiScaleMelLoss(nn.Module):
@@ -92,5 +94,19 @@ class MultiScaleMelLoss(nn.Module):
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         """Waves [B, 1, N] → scalar, the gradient flows to `fake` only; N must exceed half the longest window."""
+        return self.with_convergence(fake, real)[0]
+
+    def with_convergence(self, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the spectral convergence ‖real - fake‖ / ‖real‖ of the linear mels, averaged likewise.
+
+        It hears what is loud, where the logarithms weigh every band alike and would let a lone tone go (Arık et al.
+        2018, "Fast spectrogram inversion using multi-head convolutional neural networks", section 3.1).
+        """
         fake, real = fake.squeeze(1), real.detach().squeeze(1)
-        return sum(F.l1_loss(scale(fake), scale(real)) for scale in self.scales) / len(self.scales)
+        logs, convergences = [], []
+        for scale in self.scales:
+            made, true = scale(fake), scale(real)
+            logs.append(F.l1_loss(*(torch.log(mel.clamp(min=LOG_FLOOR)) for mel in (made, true))))
+            missed, whole = ((mel.flatten(1)).norm(dim=1) for mel in (made - true, true))
+            convergences.append((missed / whole.clamp(min=_QUIET)).mean())
+        return sum(logs) / len(logs), sum(convergences) / len(convergences)

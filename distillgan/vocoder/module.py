@@ -20,7 +20,7 @@ from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, M
 from distillgan.vocoder.trained import check_mel
 from distillgan.vocoder.windows import random_windows
 
-_LOSSES = ("loss_mel", "loss_mel_multi", "loss_adv", "loss_fm")
+_LOSSES = ("loss_mel", "loss_mel_multi", "loss_convergence", "loss_adv", "loss_fm")
 _SPEED_MEMORY = 0.9
 
 
@@ -33,7 +33,7 @@ class VocoderModule(LightningModule):
     Args:
         mel: the fields of MelSpec.
         generator: any as TrainedVocoder wants it, without weight norm; its weights are the starting point.
-        loss_weights: a weight for each of loss_mel, loss_mel_multi, loss_adv, loss_fm, as in the logged metrics.
+        loss_weights: a weight for each loss, keyed like the logged metrics.
         segment_size: samples of the window trained on, a multiple of the hop.
         own_mels: share of items whose mel has passed through `reconstruct` (see `set_reconstruct`), 0…1.
         adversarial_from_step: before this step the mel losses alone train the generator.
@@ -178,7 +178,8 @@ class VocoderModule(LightningModule):
         with torch.no_grad():
             mel, real = self._draw(batch["wave"], random)
         fake = self.generator(mel)
-        losses = {"loss_mel": self.mel_l1(fake, real), "loss_mel_multi": self.mel_multi(fake, real)}
+        losses = {"loss_mel": self.mel_l1(fake, real)}
+        losses["loss_mel_multi"], losses["loss_convergence"] = self.mel_multi.with_convergence(fake, real)
         logged = {"learning_rate": rates[0]}
         sound = True
         if adversarial:
@@ -240,8 +241,7 @@ class VocoderModule(LightningModule):
         """
         hop, size = self.spec.hop_length, self.hparams.segment_size // self.spec.hop_length
         if wave.shape[-1] // hop < size:
-            size = self.hparams.segment_size
-            raise ValueError(f"waves of {wave.shape[-1]} samples are too short for segment_size={size}")
+            raise ValueError(f"waves of {wave.shape[-1]} samples are too short for segment_size={size * hop}")
         items, device = wave.shape[0], wave.device
         mel = self.mel(wave)
         clamped = to_log_clamp(mel)

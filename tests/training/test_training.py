@@ -211,3 +211,14 @@ def test_what_is_judged_is_named(tmp_path, recordings, capsys):
     train(tiny(tmp_path, recordings))
     printed = capsys.readouterr().out
     assert "dB on training files" in printed and "dB on held-out files" in printed
+
+
+def test_a_stage_that_gets_no_better_is_ended(tmp_path, recordings, capsys):
+    # At no learning rate nothing gets better after the first look.
+    still = ["model.module.lr=0", "model.module.ema_decay=0", "callbacks.patience.time=00:00:00:01"]
+    train(tiny(tmp_path, recordings, *still, "model.max_steps=1000000", "trainer.validate_every=2"))
+    header = read_header(tmp_path / "models" / "tiny.distillgan")
+    assert 2 <= header.training["vae"]["steps"] < 1000000 and header.training["vae"]["seconds"] >= 1
+    assert "for 1 s: stopped" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"callbacks.patience.time=soon must be DD:HH:MM:SS"):
+        train(tiny(tmp_path, recordings, "callbacks.patience.time=soon", "resume=never"))
