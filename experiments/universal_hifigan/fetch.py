@@ -45,8 +45,8 @@ def download(registry: str, name: str, version: str, folder: Path) -> Path:
     except subprocess.TimeoutExpired as error:
         raise Missing(f"{name} {version}: no answer from the registry in {error.timeout:.0f} s") from error
     except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip() or error.stdout.strip() or "no message").splitlines()[-1]
-        raise Missing(f"{name} {version}: {registry} says: {last}") from error
+        lines = [line for line in (error.stdout + error.stderr).splitlines() if line.strip() and "log of" not in line]
+        raise Missing(f"{name} {version}: {registry} says: {lines[-1] if lines else 'nothing'}") from error
     if found := _present(name, version, folder):
         return found
     raise Missing(f"{name} {version}: the download left no file in {folder}")
