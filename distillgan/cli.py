@@ -17,6 +17,7 @@ _ENTRIES = {
     "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
     "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
 }
+_EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
 _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
 
 
@@ -38,12 +39,14 @@ def _call(arguments: list[str]) -> None:
         import_module(f"distillgan.{verb}").main(rest)
     elif verb == "train-vocoder":
         import_module("distillgan.train").main(_vocoder_overrides(rest))
+    elif verb == "export-vocoder":
+        import_module("distillgan.export_vocoder").main(_export_arguments(rest))
     else:
         raise UserError(f"there is no verb {verb!r}\n{_usage()}")
 
 
 def _usage() -> str:
-    verbs = {**_ENTRIES, "train-vocoder": _TRAIN_VOCODER}
+    verbs = {**_ENTRIES, "train-vocoder": _TRAIN_VOCODER, "export-vocoder": _EXPORT_VOCODER}
     lines = [f"  {verb:<14} {words}" for verb, words in verbs.items()]
     return "\n".join(
         [
@@ -52,6 +55,15 @@ def _usage() -> str:
             "An override may be written key=value or --key value; `distillgan VERB --help` shows them all.",
         ]
     )
+
+
+def _export_arguments(arguments: list[str]) -> list[str]:
+    """`NAME …` → the arguments of the entry."""
+    if arguments and arguments[0] in ("-h", "--help"):
+        return arguments
+    if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
+        raise UserError("export-vocoder wants the model's name first: distillgan export-vocoder rain --format onnx")
+    return [f"--model={arguments[0]}", *arguments[1:]]
 
 
 def _vocoder_overrides(arguments: list[str]) -> list[str]:

@@ -29,7 +29,7 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 # Not a path: a key may have slashes inside (hydra/launcher=joblib), but starts with none.
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
-_FREE_TEXT = {"note", "licence"}
+_FREE_TEXT = {"note", "licence", "output"}
 _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home"}
 _PATH_START = ("/", "./", "../", "~")

@@ -17,7 +17,7 @@ ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "libr
 APART = {("vocoder", "vae"), ("vocoder", "latent"), ("vocoder", "data"), ("render", "training"), ("vae", "data")}
 APART |= {("library", "training"), ("library", "render"), ("ui", "training")}
 BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device", "averaging", "checks"}
-ENTRIES = {"train", "generate", "evaluate", "weights", "cli", "entry"}
+ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "cli", "entry"}
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 
 

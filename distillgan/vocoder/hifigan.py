@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
+from distillgan.vocoder.channels_last import ChannelsLast
 from distillgan.vocoder.checkpoint import fold_weight_norm, read_checkpoint
 from distillgan.vocoder.topology import TOPOLOGY, checked_topology, context_frames, read_config
 from distillgan.vocoder.trained import TrainedVocoder
@@ -36,8 +37,12 @@ class ResBlock1(nn.Module):
         self.convs2 = nn.ModuleList(_same_conv(channels, kernel, 1) for _ in dilations)
         self.reach = sum((dilation + 1) * (kernel - 1) // 2 for dilation in dilations)
 
+    def steps(self) -> list[tuple[nn.Conv1d, ...]]:
+        """The convolutions inside each skip, in order; a leaky ReLU precedes each."""
+        return list(zip(self.convs1, self.convs2, strict=True))
+
     def forward(self, x: Tensor) -> Tensor:
-        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
+        for dilated, plain in self.steps():
             x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, _SLOPE)), _SLOPE))
         return x
 
@@ -50,8 +55,12 @@ class ResBlock2(nn.Module):
         self.convs = nn.ModuleList(_same_conv(channels, kernel, dilation) for dilation in dilations)
         self.reach = sum(dilation * (kernel - 1) // 2 for dilation in dilations)
 
+    def steps(self) -> list[tuple[nn.Conv1d, ...]]:
+        """The convolution inside each skip; a leaky ReLU precedes it."""
+        return [(conv,) for conv in self.convs]
+
     def forward(self, x: Tensor) -> Tensor:
-        for conv in self.convs:
+        for (conv,) in self.steps():
             x = x + conv(F.leaky_relu(x, _SLOPE))
         return x
 
@@ -65,6 +74,8 @@ class HiFiGANGenerator(nn.Module):
     The defaults are V2 for a hop of 512: 0.97 M parameters. `args` holds the arguments as plain types.
     Raises UserError if the arguments describe no network.
     """
+
+    slopes = (_SLOPE, _FINAL_SLOPE)  # of all leaky ReLUs but the last, and of that
 
     def __init__(
         self,
@@ -135,6 +146,7 @@ class HiFiGANVocoder(TrainedVocoder):
 
     name = "hifigan"
     generator_type = HiFiGANGenerator
+    fast_form = ChannelsLast
 
     @classmethod
     def from_files(

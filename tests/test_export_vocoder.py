@@ -1,0 +1,156 @@
+"""The command `export-vocoder`: files that other programs load and play as the model's own vocoder does."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from support import composed
+
+from distillgan.audio.mel import MelSpec
+from distillgan.errors import UserError
+from distillgan.export_vocoder import export
+from distillgan.modelfile import read_model
+from distillgan.vocoder import exported
+from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
+from distillgan.vocoder.own import load_own
+from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
+
+FRAMES = (1, 3, 32, 50)
+
+
+def mel_of(frames: int) -> torch.Tensor:
+    return 2 * torch.randn(1, 128, frames, generator=torch.Generator().manual_seed(frames)) - 4
+
+
+def small_vocoder(**arguments) -> HiFiGANVocoder:
+    torch.manual_seed(2)
+    generator = HiFiGANGenerator(**{"upsample_initial_channel": 32, **arguments})
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(2)
+    return HiFiGANVocoder(generator, MelSpec())
+
+
+def play_onnx(path, mel):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    spec = session.get_modelmeta().custom_metadata_map["mel_spec"]
+    return torch.from_numpy(session.run(None, {"mel": mel.numpy()})[0]), json.loads(spec)
+
+
+def play_torchscript(path, mel):
+    files = {"mel_spec": ""}
+    module = torch.jit.load(str(path), _extra_files=files)
+    with torch.no_grad():
+        return module(mel), json.loads(files["mel_spec"])
+
+
+PLAYERS = {"onnx": play_onnx, "torchscript": play_torchscript}
+
+
+@pytest.fixture(params=PLAYERS)
+def kind(request):
+    if request.param == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    return request.param
+
+
+@pytest.mark.parametrize("resblock", ["1", "2"])
+def test_the_file_plays_what_the_vocoder_plays(tmp_path, kind, resblock):
+    vocoder, path = small_vocoder(resblock=resblock), tmp_path / "own.file"
+    assert exported.export_vocoder(vocoder, kind, path) <= 1e-4
+    for frames in FRAMES:
+        mel = mel_of(frames)
+        wave, spec = PLAYERS[kind](path, mel)
+        expected = vocoder(mel)
+        assert wave.shape == (1, 1, frames * 512) and expected.abs().max() > 1e-2
+        torch.testing.assert_close(wave, expected, atol=1e-5, rtol=0)
+    assert spec == MelSpec().to_dict()
+    assert [file.name for file in tmp_path.iterdir()] == ["own.file"]
+
+
+def test_the_command_in_a_process_of_its_own(tmp_path, trained, kind):
+    output = tmp_path / "a folder" / "own, é.bin"
+    command = ["export-vocoder", "tiny", "--format", kind, "--output", str(output), f"paths.home={trained[0]}"]
+    done = subprocess.run([sys.executable, "-m", "distillgan.cli", *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "compared" in done.stdout and str(output) in done.stdout
+    header, tensors = read_model(trained[0] / "models" / "tiny.distillgan", "vocoder.")
+    mel = mel_of(7)
+    wave, spec = PLAYERS[kind](output, mel)
+    torch.testing.assert_close(wave, load_own(header.vocoder, tensors, header.mel)(mel), atol=1e-5, rtol=0)
+    assert spec == header.mel.to_dict()
+
+
+def test_where_it_goes_by_itself(tmp_path, trained):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.distillgan").symlink_to(trained[0] / "models" / "tiny.distillgan")
+    path = export(composed("export_vocoder", tmp_path, "model.name=tiny", "format=torchscript"))
+    assert path == tmp_path / "exports" / "tiny.ts" and path.is_file()
+
+
+def test_a_generator_without_an_onnx_form(tmp_path):
+    vocoder = VocosVocoder(VocosGenerator(channels=16, layers=1), MelSpec())
+    assert exported.export_vocoder(vocoder, "torchscript", tmp_path / "v.ts") <= 1e-4
+    wave, _ = play_torchscript(tmp_path / "v.ts", mel_of(50))
+    torch.testing.assert_close(wave, vocoder(mel_of(50)), atol=1e-5, rtol=0)
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(UserError, match="VocosVocoder has no ONNX form yet: use format=torchscript"):
+        exported.export_vocoder(vocoder, "onnx", tmp_path / "v.onnx")
+    assert not (tmp_path / "v.onnx").exists()
+
+
+@pytest.mark.parametrize("change", [lambda x: x + 2e-4, lambda x: x[..., :-1], lambda x: x * float("nan")])
+def test_a_file_that_plays_something_else_is_not_put_in_place(tmp_path, monkeypatch, change):
+    path, read = tmp_path / "own.ts", exported._READERS["torchscript"]
+
+    def changed(file):
+        module = read(file)
+        return lambda mel: change(module(mel))
+
+    monkeypatch.setitem(exported._READERS, "torchscript", changed)
+    path.write_bytes(b"an older one")
+    with pytest.raises(UserError, match="is not written: it would differ"):
+        exported.export_vocoder(small_vocoder(), "torchscript", path)
+    assert path.read_bytes() == b"an older one" and list(tmp_path.iterdir()) == [path]
+
+
+def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(exported, "find_spec", lambda name: None if name == "onnx" else object())
+    with pytest.raises(UserError, match=r"wants onnx: pip install 'distillgan\[onnx\]'"):
+        exported.export_vocoder(small_vocoder(), "onnx", tmp_path / "own.onnx")
+    exported.export_vocoder(small_vocoder(), "torchscript", tmp_path / "own.ts")
+
+
+def test_a_model_without_a_vocoder(tmp_path, trained):
+    from distillgan.modelfile import write_model
+
+    header, tensors = read_model(trained[0] / "models" / "tiny.distillgan")
+    bare = {name: value for name, value in tensors.items() if not name.startswith("vocoder.")}
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / "bare.distillgan"
+    write_model(path, type(header)(**{**vars(header), "name": "bare", "vocoder": None}), bare)
+    with pytest.raises(UserError, match="model bare has no vocoder of its own to export: train one"):
+        export(composed("export_vocoder", tmp_path, "model.name=bare", "format=torchscript"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "wants the model's name first"),
+        (["--format", "onnx"], "wants the model's name first"),
+        (["nosuch", "--format", "torchscript"], "model=nosuch: no such model"),
+        (["nosuch", "--format", "mp3"], "format=mp3 is none"),
+        (["nosuch", "--output"], "--output wants a value"),
+    ],
+)
+def test_mistakes_are_told_in_words(tmp_path, arguments, words):
+    command = [sys.executable, "-m", "distillgan.cli", "export-vocoder", *arguments]
+    if arguments:
+        command.append(f"paths.home={tmp_path}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
