@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
 from distillgan.errors import UserError
+from distillgan.training.team import largest
 
 
 class Budget(L.Callback):
@@ -37,7 +38,7 @@ class Budget(L.Callback):
         self._started = time.monotonic()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if self.spent(module):
+        if largest(trainer, self.spent(module)):  # clocks differ
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -55,7 +56,8 @@ class StopOnNaN(L.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         sizes = torch._foreach_norm([outputs["loss"], *(p.detach() for p in module.parameters())])
-        if not bool(torch.isfinite(torch.stack(sizes)).all()):
+        broken = not bool(torch.isfinite(torch.stack(sizes)).all())
+        if largest(trainer, broken):
             raise UserError(
                 f"the loss or the weights became NaN or infinite at step {module.steps_done}. The last checkpoint and "
                 "the model are kept as they were before. Run the same command again with a lower learning rate (half "
