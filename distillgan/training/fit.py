@@ -72,7 +72,7 @@ def fit(
     if not budget.spent(module) or not best.exists():
         callbacks = [guard, budget, *_callbacks(stage, config, budget, vocoder)]
         try:
-            trainer = _trainer(stage, config, team, callbacks)
+            trainer = _trainer(stage, module, config, team, callbacks)
         except ValueError as error:  # Lightning's own check of what the group `trainer` says
             raise UserError(f"the trainer cannot be set up: {error}") from error
         with warnings.catch_warnings():
@@ -100,11 +100,13 @@ def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.
     return callbacks
 
 
-def _trainer(stage: Stage, config: DictConfig, team: Team, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(
+    stage: Stage, module: L.LightningModule, config: DictConfig, team: Team, callbacks: list[L.Callback]
+) -> L.Trainer:
     logger = build(config.logger, save_dir=stage.folder.parent, name="tensorboard", version=stage.name)
     return L.Trainer(
         default_root_dir=stage.folder,
-        **team.trainer_options,
+        **team.options_for(module),
         precision=config.trainer.precision,
         accumulate_grad_batches=config.trainer.accumulate_grad_batches if stage.name == "vae" else 1,
         max_epochs=-1,

@@ -5,6 +5,7 @@ prepared. Lightning's own launcher would run the command line again in each, whi
 command and a test runner do not survive. Processes that torchrun or Slurm started are taken as they are.
 """
 
+import logging
 import multiprocessing.connection
 import os
 import sys
@@ -25,7 +26,7 @@ from distillgan import device as devices
 from distillgan.checks import whole
 from distillgan.errors import UserError
 
-DDP = "ddp_find_unused_parameters_true"
+DDP = "ddp"
 _STRATEGIES = ("auto", DDP)
 _OPTIONS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}  # device → trainer=
 _PROCESSES_ON_CPU = 2
@@ -33,6 +34,8 @@ _PATIENCE_SECONDS = 20.0
 _LOST = ("gloo", "nccl", "connection", "store")
 
 Result = TypeVar("Result")
+
+logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
 
 
 class Place(LightningEnvironment):
@@ -106,6 +109,13 @@ class Team:
             return self.device.type
         return f"{self.trainer_options['devices'] * self.trainer_options['num_nodes']} × {self.device.type}"
 
+    def options_for(self, module: L.LightningModule) -> dict:
+        """Arguments of the Trainer for a module, which comes as a whole under DDP."""
+        if self._fabric is None or module.automatic_optimization:
+            return self.trainer_options
+        # With an optimizer for each network, one of them rests in each backward pass.
+        return self.trainer_options | {"strategy": "ddp_find_unused_parameters_true"}
+
     def on_first(self, act: Callable[[], Result]) -> Result:
         """`act()` on the first process while the others wait; its result, or UserError or OSError, is everyone's."""
         if self._fabric is None:
@@ -144,13 +154,13 @@ class Team:
             raise UserError(f"the trainer cannot be set up: {error}") from error
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self._over.set()
         if self._fabric is None:
             return
         try:
             if self._others is not None:
                 self._end_others(error)
         finally:
-            self._over.set()
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
 
@@ -182,15 +192,12 @@ class Team:
         return None
 
     def _watch(self) -> None:
-        """End this process, too, if another has failed and the collective that waits for it never notices (NCCL)."""
-        waiting = {process.sentinel: process for process in self._others.processes}
-        while waiting:
-            for sentinel in multiprocessing.connection.wait(list(waiting)):
-                process = waiting.pop(sentinel)
-                process.join()
-                if process.exitcode and not self._over.wait(_PATIENCE_SECONDS):
-                    print(f"error: {self._failure(1.0)}", file=sys.stderr, flush=True)
-                    os._exit(1)
+        """End this process, too, if another has ended and what waits for it never notices (NCCL; the first meeting)."""
+        # All end within moments. Only the sentinels are looked at: a process is waited for by one thread.
+        multiprocessing.connection.wait([process.sentinel for process in self._others.processes])
+        if not self._over.wait(_PATIENCE_SECONDS):
+            print(f"error: {self._failure(1.0)}", file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def largest(trainer: L.Trainer, value: float) -> float:
