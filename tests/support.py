@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import torch
@@ -39,11 +40,12 @@ class StepTrace(Callback):
 class RankTrace(Callback):
     """Notes in <path>.<rank>: the process, each step with what it was trained on, the weights at the end.
 
-    From step `poison_from` on, the second process hears nothing but NaN.
+    From step `poison_from` on, the second process hears nothing but NaN; it is killed after step 3 of a module of the
+    class `kill`.
     """
 
-    def __init__(self, path: str, poison_from: int | None = None):
-        self.path, self.poison_from = path, poison_from
+    def __init__(self, path: str, poison_from: int | None = None, kill: str = ""):
+        self.path, self.poison_from, self.kill = path, poison_from, kill
 
     def on_train_start(self, trainer, module):
         self._note(trainer, "pid", str(os.getpid()))
@@ -54,6 +56,8 @@ class RankTrace(Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self._note(trainer, str(module.steps_done), _digest([batch["wave"]]))
+        if type(module).__name__ == self.kill and module.steps_done == 3 and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def on_train_end(self, trainer, module):
         self._note(trainer, "weights", _digest(module.state_dict().values()))
