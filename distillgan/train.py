@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -10,19 +11,20 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from distillgan import device as devices
 from distillgan import entry
 from distillgan.audio.mel import MelSpec
 from distillgan.data.corpus import prepare_corpus
-from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
+from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.modelfile import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
 from distillgan.training.fit import build
 from distillgan.training.interrupt import Interrupted, InterruptGuard
+from distillgan.training.job import Job
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
+from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
 _NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device"}
@@ -39,7 +41,9 @@ def train(config: DictConfig) -> float:
     console = Console(soft_wrap=True)
     with InterruptGuard() as guard:
         try:
-            error = _train(config, console, guard)
+            team = Team(config, follow)
+            console.quiet = not team.first
+            error = _train(config, team, guard, console)
         except Interrupted as interruption:
             console.print(f"{interruption}: what was finished before is kept")
             sys.exit(interruption.exit_code)
@@ -49,41 +53,48 @@ def train(config: DictConfig) -> float:
     return error
 
 
-def _train(config: DictConfig, console: Console, guard: InterruptGuard) -> float:
+def _train(config: DictConfig, team: Team, guard: InterruptGuard, console: Console) -> float:
+    with ExitStack() as held, team:
+        job = team.on_first(lambda: _prepare(config, team, held, console))
+        error = float("nan")
+        if "vae" in job.stages:
+            error = train_vae(job, team, guard, console)
+        if "vocoder" in job.stages and guard.signum is None:
+            error = train_vocoder(job, team, guard, console)
+    if not read_header(job.run.model_path).vocoder and guard.signum is None:
+        console.print(
+            f"next: distillgan train-vocoder {job.run.name} for a vocoder of its own, "
+            f"or distillgan generate model={job.run.name} vocoder=bigvgan"
+        )
+    return error
+
+
+def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) -> Job:
+    """Everything that comes before the training; the run's name is locked for as long as `held` is."""
     wanted, folder, run_name = _stages(config), _folder(config), _name(config)
-    home, device = Home(config.paths.home), devices.resolve(config.device.name)
-    spec = MelSpec.from_config(config.mel)
+    home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
     manifest = prepare_corpus(folder, home, spec, console)
     clips = {split: manifest.clips(home.decoded, split) for split in (TRAIN, HELD_OUT)}
 
     run = Run(home, run_name)
-    with run.lock():
-        return _train_run(config, wanted, run, manifest, clips, spec, device, console, guard)
-
-
-def _train_run(config, wanted, run: Run, manifest: Manifest, clips, spec, device, console, guard) -> float:
+    held.enter_context(run.lock())
     orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()
     if config.resume == "never" or orphan:
         old = run.set_aside()
         console.print(f"what there was of the name {run.name} is kept as {old}" if old else "a new run")
     minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
-    for choice in sizing.fill_in(config, minutes, device.type):
+    for choice in sizing.fill_in(config, minutes, team.device.type):
         console.print(f"chosen: {choice}")
     if "vocoder" in wanted:
         build(config.vocoder.module)  # a value that it refuses is told now, not after hours of the VAE
-    console.print(f"run {run.folder}, on {device.type}. Watch it: tensorboard --logdir {run.folder}")
+    console.print(f"run {run.folder}, on {team}. Watch it: tensorboard --logdir {run.folder}")
+    return Job(config, wanted, run, manifest, clips, spec)
 
-    error = float("nan")
-    if "vae" in wanted:
-        error = train_vae(config, run, manifest, clips, spec, device, guard, console)
-    if "vocoder" in wanted and guard.signum is None:
-        error = train_vocoder(config, run, manifest, clips, spec, device, guard, console)
-    if not read_header(run.model_path).vocoder and guard.signum is None:
-        console.print(
-            f"next: distillgan train-vocoder {run.name} for a vocoder of its own, "
-            f"or distillgan generate model={run.name} vocoder=bigvgan"
-        )
-    return error
+
+def follow(index: int, config: DictConfig, port: int) -> None:
+    """The training on another process than the first, started by it."""
+    with InterruptGuard() as guard:
+        _train(config, Team(config, follow, Place(index + 1, port)), guard, Console(quiet=True))
 
 
 def _stages(config: DictConfig) -> list[str]:

@@ -1,7 +1,11 @@
-"""Composed configurations for tests, as the entries see them."""
+"""Composed configurations for tests, as the entries see them, and callbacks that look on."""
 
+import hashlib
+import os
+import signal
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
@@ -28,5 +32,40 @@ class StepTrace(Callback):
         self.path = Path(path)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        with self.path.open("a") as file:
-            file.write(f"{module.steps_done}\n")
+        if trainer.is_global_zero:
+            with self.path.open("a") as file:
+                file.write(f"{module.steps_done}\n")
+
+
+class RankTrace(Callback):
+    """Notes in <path>.<rank>: the process, each step with what it was trained on, the weights at the end.
+
+    From step `poison_from` on, the second process hears nothing but NaN; it is killed after step 3 of a module of the
+    class `kill`.
+    """
+
+    def __init__(self, path: str, poison_from: int | None = None, kill: str = ""):
+        self.path, self.poison_from, self.kill = path, poison_from, kill
+
+    def on_train_start(self, trainer, module):
+        self._note(trainer, "pid", str(os.getpid()))
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if self.poison_from is not None and module.steps_done >= self.poison_from and trainer.global_rank == 1:
+            batch["wave"].mul_(torch.nan)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self._note(trainer, str(module.steps_done), _digest([batch["wave"]]))
+        if type(module).__name__ == self.kill and module.steps_done == 3 and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_train_end(self, trainer, module):
+        self._note(trainer, "weights", _digest(module.state_dict().values()))
+
+    def _note(self, trainer, *words):
+        with open(f"{self.path}.{trainer.global_rank}", "a") as file:
+            file.write(" ".join(words) + "\n")
+
+
+def _digest(tensors) -> str:
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()

@@ -14,6 +14,7 @@ from distillgan.train import train
 
 GROUPS = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()}
 OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (conf_dir() / group).glob("[!_]*.yaml"))
+ELSEWHERE = {("trainer", "gpu"), ("trainer", "mps")}  # run where such a device is
 TRAIN_GROUPS = {"data", "mel", "model", "vocoder", "trainer", "device", "callbacks", "logger", "experiment"}
 
 
@@ -26,7 +27,9 @@ def test_each_entry_composes(name, tmp_path):
     assert OmegaConf.to_container(composed(name, tmp_path), resolve=True)
 
 
-@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in TRAIN_GROUPS - {"device"}])
+@pytest.mark.parametrize(
+    ("group", "option"), [o for o in OPTIONS if o[0] in TRAIN_GROUPS - {"device"} and o not in ELSEWHERE]
+)
 def test_each_option_of_a_training_runs_tiny(group, option, tmp_path, recordings):
     overrides = [f"{group}={option}"]
     if group == "vocoder":
@@ -39,6 +42,15 @@ def test_each_option_of_a_training_runs_tiny(group, option, tmp_path, recordings
 def test_each_device_is_one_that_the_code_knows(name, tmp_path):
     assert composed("train", tmp_path, f"device={name}").device.name == name
     assert name in ("auto", "cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize(("option", "device"), [("cpu", "cpu"), ("gpu", "cuda"), ("mps", "mps")])
+def test_trainers_of_a_device_choose_it_and_it_may_be_said_again(option, device, tmp_path):
+    for said in ([], [f"device={device}"]):
+        with hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            config = hydra.compose("train", overrides=[f"trainer={option}", *said])
+        assert config.device.name == config.trainer.device == device
+        assert config.trainer.validate_every == composed("train", tmp_path).trainer.validate_every
 
 
 def test_mel_defaults_are_those_of_the_configuration(tmp_path):

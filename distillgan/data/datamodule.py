@@ -145,4 +145,5 @@ class AudioDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
+        # Of several processes each judges all: the same clips with the same weights, so one result.
         return DataLoader(self.judged, batch_size=1, shuffle=False)

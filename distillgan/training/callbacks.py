@@ -12,6 +12,7 @@ from rich.progress import Progress as RichProgress
 
 from distillgan.checks import duration
 from distillgan.errors import UserError
+from distillgan.training.team import largest
 
 
 class Budget(L.Callback):
@@ -38,7 +39,7 @@ class Budget(L.Callback):
         self._started = time.monotonic()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if self.spent(module):
+        if largest(trainer, self.spent(module)):  # clocks differ
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -69,9 +70,12 @@ class Patience(L.Callback):
         error = float(trainer.callback_metrics[self.monitor])
         if error < self._best:
             self._best, self._best_at = error, self.budget.seconds
-        elif self.budget.seconds - self._best_at >= self.limit and trainer.state.fn == "fit":
+            return
+        over = trainer.state.fn == "fit" and self.budget.seconds - self._best_at >= self.limit
+        if largest(trainer, over):  # clocks differ
             trainer.should_stop = True
-            print(f"no better than {self._best:.3f} for {self.limit:.0f} s: stopped", flush=True)
+            if trainer.is_global_zero:
+                print(f"no better than {self._best:.3f} for {self.limit:.0f} s: stopped", flush=True)
 
     def state_dict(self) -> dict:
         return {"best": self._best, "best_at": self._best_at}
@@ -85,7 +89,8 @@ class StopOnNaN(L.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         sizes = torch._foreach_norm([outputs["loss"], *(p.detach() for p in module.parameters())])
-        if not bool(torch.isfinite(torch.stack(sizes)).all()):
+        broken = not bool(torch.isfinite(torch.stack(sizes)).all())
+        if largest(trainer, broken):
             raise UserError(
                 f"the loss or the weights became NaN or infinite at step {module.steps_done}. The last checkpoint and "
                 "the model are kept as they were before. Run the same command again with a lower learning rate (half "

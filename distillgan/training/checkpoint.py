@@ -55,11 +55,12 @@ class StepCheckpoint(Checkpoint):
         if name == LAST:
             self._saved_at = module.steps_done
         target = self.folder / name
-        if not trainer.is_global_zero:
+        if trainer.is_global_zero:
+            with replace_file(target) as temporary:
+                trainer.save_checkpoint(temporary)
+        else:
             trainer.save_checkpoint(target)  # takes part in what the strategy gathers; only rank 0 writes
-            return
-        with replace_file(target) as temporary:
-            trainer.save_checkpoint(temporary)
+        trainer.strategy.barrier()  # whoever reads it next finds it in its place
 
 
 def best_error(folder: Path) -> float | None:

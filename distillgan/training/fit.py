@@ -18,6 +18,7 @@ from distillgan.training.callbacks import Budget, Patience, Progress
 from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
 from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.preview import Preview
+from distillgan.training.team import Team
 
 # What it would say is said better by the run itself; its errors still come through.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -50,7 +51,7 @@ def fit(
     module: L.LightningModule,
     data: AudioDataModule,
     config: DictConfig,
-    device: torch.device,
+    team: Team,
     guard: InterruptGuard,
     vocoder: torch.nn.Module | None = None,
 ) -> Fitted:
@@ -70,7 +71,7 @@ def fit(
     if not budget.spent(module) or not best.exists():
         callbacks = [guard, budget, *_callbacks(stage, config, budget, vocoder)]
         try:
-            trainer = _trainer(stage, config, device, callbacks)
+            trainer = _trainer(stage, module, config, team, callbacks)
         except ValueError as error:  # Lightning's own check of what the group `trainer` says
             raise UserError(f"the trainer cannot be set up: {error}") from error
         with warnings.catch_warnings():
@@ -100,12 +101,13 @@ def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.
     return callbacks
 
 
-def _trainer(stage: Stage, config: DictConfig, device: torch.device, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(
+    stage: Stage, module: L.LightningModule, config: DictConfig, team: Team, callbacks: list[L.Callback]
+) -> L.Trainer:
     logger = build(config.logger, save_dir=stage.folder.parent, name="tensorboard", version=stage.name)
     return L.Trainer(
         default_root_dir=stage.folder,
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
+        **team.options_for(module),
         precision=config.trainer.precision,
         accumulate_grad_batches=config.trainer.accumulate_grad_batches if stage.name == "vae" else 1,
         max_epochs=-1,

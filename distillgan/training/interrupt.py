@@ -5,6 +5,8 @@ from types import FrameType
 
 import lightning as L
 
+from distillgan.training.team import largest
+
 
 class Interrupted(Exception):
     """A signal came while nothing was being trained."""
@@ -18,7 +20,8 @@ class InterruptGuard(L.Callback):
     """As a context manager it owns SIGINT and SIGTERM; as a callback it ends the training at the next step.
 
     The first signal during training only asks for the end. A second one, or one outside training, raises `Interrupted`.
-    `signum` is the signal that came, or None.
+    `signum` is the signal that came, or None. Of several processes that train together one that is signalled is enough:
+    they agree after each step, so that all end at the same.
     """
 
     def __init__(self):
@@ -44,14 +47,22 @@ class InterruptGuard(L.Callback):
         self._training = True
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        self._agree(trainer)
         if self.signum is not None:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._training = False
+        self._agree(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._install({})  # as above; `trainer.validate` puts Lightning's there, too
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self._training = False
+
+    def _agree(self, trainer: L.Trainer) -> None:
+        self.signum = int(largest(trainer, self.signum or 0)) or None
 
     def _install(self, previous: dict) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM):

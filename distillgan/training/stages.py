@@ -5,49 +5,46 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram
-from distillgan.data.cache import AudioClip
 from distillgan.data.datamodule import AudioDataModule
-from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
+from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
 from distillgan.training.checkpoint import LAST
 from distillgan.training.fit import Stage, build, fit, plain
 from distillgan.training.interrupt import InterruptGuard
+from distillgan.training.job import Job
 from distillgan.training.pack import pack_vae, pack_vocoder
 from distillgan.training.run import Run
 from distillgan.training.start import start
+from distillgan.training.team import Team
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.trained import TrainedVocoder
 
 
-def train_vae(
-    config: DictConfig,
-    run: Run,
-    manifest: Manifest,
-    clips: dict[str, list[AudioClip]],
-    spec: MelSpec,
-    device: torch.device,
-    guard: InterruptGuard,
-    console: Console,
-) -> float:
+def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> float:
     """Fit the VAE, encode the corpus with it, pack both; returns the held-out error in dB. Raises UserError."""
+    config, run, clips, spec = job.config, job.run, job.clips, job.spec
     torch.manual_seed(config.seed)
     module = build(config.model.module, spec=spec.to_dict())
     size = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
     console.print(f"VAE: {size:.1f} M parameters, {config.model.max_steps} steps at most")
     data = _data_module(config.data, clips, spec, config.seed)
     arguments = plain(config.model.module.network)
-    run.begin("vae", {"model.module.network": arguments}, config, manifest, spec)
+    team.on_first(lambda: run.begin("vae", {"model.module.network": arguments}, config, job.manifest, spec))
     stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"))
-    fitted = fit(stage, module, data, config, device, guard, _own_vocoder(run))
+    fitted = fit(stage, module, data, config, team, guard, _own_vocoder(run))
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
-    network = module.averaged.module.to(device).eval()
-    latents = encode_corpus(network, MelSpectrogram(spec).to(device), [*clips[TRAIN], *clips[HELD_OUT]])
+    network = module.averaged.module.to(team.device).eval()
     measured = {key: float(value) for key, value in fitted.checkpoint["measured"].items()}
-    pack_vae(run, fitted, network, arguments, latents, spec, manifest, measured, config.licence, config.note)
+
+    def pack() -> None:
+        latents = encode_corpus(network, MelSpectrogram(spec).to(team.device), [*clips[TRAIN], *clips[HELD_OUT]])
+        pack_vae(run, fitted, network, arguments, latents, spec, job.manifest, measured, config.licence, config.note)
+
+    team.on_first(pack)
     console.print(
         f"VAE: {fitted.steps} steps in {fitted.seconds:.0f} s, error {fitted.error:.2f} dB on {fitted.judged_on}, "
         f"{measured['active_dimensions']:.0f} of {config.model.latent_dim} dimensions active, "
@@ -56,21 +53,13 @@ def train_vae(
     return fitted.error
 
 
-def train_vocoder(
-    config: DictConfig,
-    run: Run,
-    manifest: Manifest,
-    clips: dict[str, list[AudioClip]],
-    spec: MelSpec,
-    device: torch.device,
-    guard: InterruptGuard,
-    console: Console,
-) -> float:
+def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console) -> float:
     """Fit a vocoder to the packed model and its recordings, and add it; returns the held-out mel error.
 
     Raises:
         UserError: there is no model of the run's name, its mel is another, or as `fit`.
     """
+    config, run, spec = job.config, job.run, job.spec
     if not run.model_path.exists():
         raise UserError(f"{run.model_path}: a vocoder is trained for a finished model, and there is none of this name")
     torch.manual_seed(config.seed)
@@ -78,22 +67,23 @@ def train_vocoder(
     spec.require(header.mel, "the configuration", str(run.model_path))
     vae = VAENetwork(**header.vae)
     vae.load_state_dict({name.removeprefix("vae."): tensor for name, tensor in tensors.items()})
-    vae.to(device).eval().requires_grad_(False)
+    vae.to(team.device).eval().requires_grad_(False)
     module = build(config.vocoder.module)
     module.set_reconstruct(lambda x: vae.decode(vae.encode(x)[0], x.shape[-1]))
     name, folder = config.vocoder.name, run.stage(config.vocoder.name)
     origin = "on from its last checkpoint" if (folder / LAST).exists() else start(module, config.vocoder, spec)
     size = sum(parameter.numel() for parameter in module.generator.parameters()) / 1e6
     console.print(f"vocoder {name}: {size:.1f} M parameters, {origin}, {config.vocoder.max_steps} steps at most")
-    data = _data_module(config.vocoder.data, clips, spec, config.seed)
-    run.begin(name, {"vocoder.generator": plain(config.vocoder.generator)}, config, manifest, spec)
+    data = _data_module(config.vocoder.data, job.clips, spec, config.seed)
+    arguments = {"vocoder.generator": plain(config.vocoder.generator)}
+    team.on_first(lambda: run.begin(name, arguments, config, job.manifest, spec))
     stage = Stage(name, "vocoder", "val/mel_error", folder)
-    fitted = fit(stage, module, data, config, device, guard)
+    fitted = fit(stage, module, data, config, team, guard)
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
     description = {"name": name, "generator": module.generator.args}
     weights = {f"vocoder.{key}": tensor for key, tensor in module.averaged.module.export_state().items()}
-    kept = pack_vocoder(run, fitted, description, weights, config.vocoder.replace)
+    kept = team.on_first(lambda: pack_vocoder(run, fitted, description, weights, config.vocoder.replace))
     console.print(
         f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, mel error {fitted.error:.3f} on "
         f"{fitted.judged_on} → {kept or run.model_path}"

@@ -15,8 +15,8 @@ from distillgan.vae.network import VAENetwork
 class VAEModule(L.LightningModule):
     """Trains a `VAENetwork` on batches of the shared DataModule.
 
-    Every random number of a step comes from a generator seeded by (seed, step), so a resumed run equals an unbroken
-    one with no random state to keep.
+    Every random number of a step comes from a generator seeded by (seed, step, rank), so a resumed run equals an
+    unbroken one with no random state to keep.
 
     Args:
         spec: fields of the run's `MelSpec`.
@@ -67,7 +67,8 @@ class VAEModule(L.LightningModule):
         frames = self.hparams.segment_frames
         with torch.no_grad():
             target = to_log1p(stretch_mel(self.mel(batch["wave"]), batch["rate"], frames), self.spec)
-        noise = torch.Generator(device=self.device).manual_seed(self.hparams.seed * 1_000_003 + self.steps_done)
+        seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009 + self.global_rank
+        noise = torch.Generator(device=self.device).manual_seed(seed % 2**63)
         mean, log_variance = self.network.encode(target)
         z = mean + (log_variance / 2).exp() * torch.randn(
             mean.shape, generator=noise, device=mean.device, dtype=mean.dtype

@@ -196,8 +196,9 @@ class VocoderModule(LightningModule):
         return {"loss": loss.detach() if sound else torch.full_like(loss, torch.nan)}
 
     def _step(self, loss: Tensor, optimizer: Optimizer) -> bool:
-        """Step `optimizer` down `loss`, unless it is not finite; returns whether it did."""
-        if not math.isfinite(loss.detach()):
+        """Step `optimizer` down `loss`, unless it is not finite on some process; returns whether it did."""
+        # All processes step or none does: one alone would wait for the others' gradients.
+        if not self.trainer.strategy.reduce_boolean_decision(math.isfinite(loss.detach())):
             return False
         optimizer.zero_grad()
         self.manual_backward(loss)

@@ -19,10 +19,12 @@ from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.data.scan import scan
+from distillgan.errors import UserError
 from distillgan.paths import Home
 from distillgan.training import sizing
 from distillgan.training.fit import Stage, build, fit
 from distillgan.training.interrupt import InterruptGuard
+from distillgan.training.team import Team
 
 
 def train_universal(config: DictConfig) -> None:
@@ -49,12 +51,17 @@ def train_universal(config: DictConfig) -> None:
         config.seed,
     )
     folder = home.run(config.name)
-    with InterruptGuard() as guard:
+    with InterruptGuard() as guard, Team(config, alone) as team:
         stage = Stage("vocoder", config.name, "val/mel_error", folder / "vocoder")
-        fitted = fit(stage, module, data, config, device, guard)
+        fitted = fit(stage, module, data, config, team, guard)
     module.load_state_dict(fitted.checkpoint["state_dict"])
     write(folder / f"universal_{config.name}.safetensors", config.vocoder.name, module, fitted, spec)
     console.print(f"{fitted.steps} steps in {fitted.seconds:.0f} s, held-out mel error {fitted.error:.3f} → {folder}")
+
+
+def alone(*_) -> None:
+    """No other process takes part."""
+    raise UserError("trainer=ddp: the universal vocoder is trained by one process")
 
 
 def write(path: Path, name: str, module, fitted, spec: MelSpec) -> None:

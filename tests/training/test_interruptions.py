@@ -1,13 +1,9 @@
 """Ctrl-C, SIGTERM and kill -9 on real processes: what is left, and that it can be gone on from."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from processes import FOLDERS, start, wait_for
 from support import tiny
 
 from distillgan.modelfile import read_header
@@ -16,40 +12,11 @@ from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
 EVERY = 5
-FOLDERS = {"vae": "vae", "vocoder": "hifigan"}  # of the stages
-TESTS = Path(__file__).parents[1]
-
-
-def start(home: Path, recordings: Path, stage: str) -> tuple[subprocess.Popen, Path]:
-    """A training process whose `stage` would go on for hours, and the file in which it notes its steps."""
-    trace = home / "trace"
-    home.mkdir(exist_ok=True)
-    key = "model.max_steps" if stage == "vae" else "vocoder.max_steps"
-    command = [
-        *(sys.executable, "-m", "distillgan.train", "experiment=tiny", "vocoder=hifigan", "name=tiny", "device=cpu"),
-        *(f"data.dir={recordings}", f"paths.home={home}", f"{key}=100000", f"callbacks.checkpoint.every={EVERY}"),
-        *("trainer.validate_every=4", "callbacks.preview.every=1000"),
-        f"+callbacks.trace={{_target_: support.StepTrace, path: {trace}}}",
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    log = (home / "log").open("w")
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log), trace
-
-
-def wait_for(process: subprocess.Popen, home: Path, trace: Path, stage: str, steps: int) -> None:
-    limit = time.monotonic() + 120
-    marker = home / "runs" / "tiny" / FOLDERS[stage] / "last.ckpt"
-    while time.monotonic() < limit:
-        assert process.poll() is None, (home / "log").read_text()
-        if marker.exists() and trace.exists() and len(trace.read_text().split()) >= steps:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no {steps} steps of the {stage} in 120 s:\n" + (home / "log").read_text())
 
 
 @pytest.mark.parametrize("stage", ["vae", "vocoder"])
 def test_kill_9_loses_one_interval_at_most_and_the_same_command_goes_on(tmp_path, recordings, stage):
-    process, trace = start(tmp_path, recordings, stage)
+    process, trace = start(tmp_path, recordings, stage, EVERY)
     wait_for(process, tmp_path, trace, stage, 13)
     process.kill()
     process.wait()
@@ -67,7 +34,7 @@ def test_kill_9_loses_one_interval_at_most_and_the_same_command_goes_on(tmp_path
 
 @pytest.mark.parametrize(("stage", "signum", "code"), [("vae", signal.SIGINT, 130), ("vocoder", signal.SIGTERM, 143)])
 def test_signal_keeps_packs_and_leaves_with_its_code(tmp_path, recordings, stage, signum, code):
-    process, trace = start(tmp_path, recordings, stage)
+    process, trace = start(tmp_path, recordings, stage, EVERY)
     wait_for(process, tmp_path, trace, stage, 7)
     process.send_signal(signum)
     assert process.wait(60) == code, (tmp_path / "log").read_text()

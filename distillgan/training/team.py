@@ -1,0 +1,250 @@
+"""The processes that train together: one, or several by Lightning's DDP (`trainer=ddp`), on one machine or on more.
+
+On one machine the first process starts the others, by torch.multiprocessing with "spawn", and hands them what it has
+prepared. Lightning's own launcher would run the command line again in each, which Hydra's sweeps, the `distillgan`
+command and a test runner do not survive. Processes that torchrun or Slurm started are taken as they are.
+"""
+
+import logging
+import multiprocessing.connection
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import lightning as L
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
+from omegaconf import DictConfig
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, start_processes
+
+from distillgan import device as devices
+from distillgan.checks import whole
+from distillgan.errors import UserError
+
+DDP = "ddp"
+_STRATEGIES = ("auto", DDP)
+_OPTIONS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}  # device → trainer=
+_PROCESSES_ON_CPU = 2
+_PATIENCE_SECONDS = 20.0
+_LOST = ("gloo", "nccl", "connection", "store")
+
+Result = TypeVar("Result")
+
+logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+
+
+class Place(LightningEnvironment):
+    """Rank `rank` among the processes of one machine, which meet at `port`."""
+
+    creates_processes_externally = True
+    main_address = "127.0.0.1"
+    main_port = 0
+
+    def __init__(self, rank: int, port: int):
+        super().__init__()
+        self.rank, self.main_port = rank, port
+
+    def local_rank(self) -> int:
+        return self.rank
+
+    def node_rank(self) -> int:
+        return 0
+
+    def teardown(self) -> None:
+        pass
+
+
+class Team:
+    """As a context manager: the other processes are there from the first `on_first` on, and none is left behind.
+
+    Args:
+        config: of the training; a null `trainer.devices` is filled in.
+        follow: what another process does, follow(index, config, port); it makes its Team with
+            `place=Place(index + 1, port)`. A function of a module.
+        place: in such a process, its own.
+
+    Raises UserError: the device is not there, or the trainer's values do not fit it.
+    """
+
+    def __init__(self, config: DictConfig, follow: Callable[[int, DictConfig, int], None], place: Place | None = None):
+        self.device = _device(config)
+        self._config, self._follow = config, follow
+        self._fabric: Fabric | None = None
+        self._others = None
+        self._starts = False
+        self._over = threading.Event()
+        self.trainer_options = _options(config.trainer, self.device)
+        if config.trainer.strategy == DDP:
+            self._fabric = self._meet(place)
+            self.device = self._fabric.device
+
+    def _meet(self, place: Place | None) -> Fabric:
+        try:
+            if place is None and not _started_from_outside(self.trainer_options):
+                if self.trainer_options["num_nodes"] > 1:
+                    raise UserError(
+                        f"trainer.num_nodes={self.trainer_options['num_nodes']}: start this command on each machine "
+                        "with torchrun or srun, they tell the processes of each other"
+                    )
+                place, self._starts = Place(0, find_free_network_port()), True
+            self._place = place
+            if place is not None:
+                self.trainer_options["plugins"] = [place]
+            return Fabric(**self.trainer_options)
+        except ValueError as error:
+            raise UserError(f"the trainer cannot be set up: {error}") from error
+
+    @property
+    def first(self) -> bool:
+        """Is this the process that writes, prints and decides?"""
+        return self._fabric is None or self._fabric.is_global_zero
+
+    def __str__(self) -> str:
+        if self._fabric is None:
+            return self.device.type
+        return f"{self.trainer_options['devices'] * self.trainer_options['num_nodes']} × {self.device.type}"
+
+    def options_for(self, module: L.LightningModule) -> dict:
+        """Arguments of the Trainer for a module, which comes as a whole under DDP."""
+        if self._fabric is None or module.automatic_optimization:
+            return self.trainer_options
+        # With an optimizer for each network, one of them rests in each backward pass.
+        return self.trainer_options | {"strategy": "ddp_find_unused_parameters_true"}
+
+    def on_first(self, act: Callable[[], Result]) -> Result:
+        """`act()` on the first process while the others wait; its result, or UserError or OSError, is everyone's."""
+        if self._fabric is None:
+            return act()
+        result, error = None, None
+        if self.first:
+            try:
+                result = act()
+            except (UserError, OSError) as refused:
+                if self._starts and self._others is None:
+                    raise  # nobody else is there yet
+                error = refused
+            self._start()
+        result, error = self._fabric.broadcast((result, error))
+        if error is not None:
+            raise error
+        return result
+
+    def _start(self) -> None:
+        if self._starts and self._others is None:
+            count = self.trainer_options["devices"] - 1
+            arguments = (self._config, self._place.main_port)
+            self._others = start_processes(self._follow, arguments, count, join=False, start_method="spawn")
+            threading.Thread(target=self._watch, daemon=True).start()
+            self._fabric.launch()
+
+    def __enter__(self) -> "Team":
+        if self._fabric is not None and not self._starts:
+            self._join_group()
+        return self
+
+    def _join_group(self) -> None:
+        try:
+            self._fabric.launch()
+        except ValueError as error:  # a launcher from outside started another number of processes
+            raise UserError(f"the trainer cannot be set up: {error}") from error
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self._over.set()
+        if self._fabric is None:
+            return
+        try:
+            if self._others is not None:
+                self._end_others(error)
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+
+    def _end_others(self, error: BaseException | None) -> None:
+        lost = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
+        words = self._failure(_PATIENCE_SECONDS) if error is None or lost else None
+        for process in self._others.processes:
+            process.kill()
+            process.join()
+        if words and lost:
+            raise UserError(words) from error
+
+    def _failure(self, patience: float) -> str | None:
+        """Wait for the other processes to end; in words, how the first that failed did."""
+        limit = time.monotonic() + patience
+        try:
+            while not self._others.join(timeout=max(0.0, limit - time.monotonic()), grace_period=1.0):
+                if time.monotonic() >= limit:
+                    return None
+        except ProcessRaisedException as raised:
+            found = str(raised).strip().rpartition(f"{UserError.__module__}.{UserError.__name__}: ")
+            return f"process {raised.error_index + 1} of the training failed: {found[2]}"
+        except ProcessExitedException as ended:
+            how = ended.signal_name or f"exit code {ended.exit_code}"
+            return (
+                f"process {ended.error_index + 1} of the training was ended ({how}; for want of memory, perhaps): the "
+                "same command goes on from the last checkpoint"
+            )
+        return None
+
+    def _watch(self) -> None:
+        """End this process, too, if another has ended and what waits for it never notices (NCCL; the first meeting)."""
+        # All end within moments. Only the sentinels are looked at: a process is waited for by one thread.
+        multiprocessing.connection.wait([process.sentinel for process in self._others.processes])
+        if not self._over.wait(_PATIENCE_SECONDS):
+            print(f"error: {self._failure(1.0)}", file=sys.stderr, flush=True)
+            os._exit(1)
+
+
+def largest(trainer: L.Trainer, value: float) -> float:
+    """The largest of the processes' values, on each of them: what they decide by together."""
+    if trainer.world_size == 1:
+        return value
+    strategy = trainer.strategy
+    return float(strategy.reduce(torch.tensor(float(value), device=strategy.root_device), reduce_op="max"))
+
+
+def _device(config: DictConfig) -> torch.device:
+    wanted, name = config.trainer.device, config.device.name
+    if wanted is None:
+        return devices.resolve(name)
+    option = f"trainer={_OPTIONS.get(wanted, wanted)}"
+    if name not in (wanted, "auto"):
+        raise UserError(f"{option} trains on {wanted}, but device={name} says otherwise: leave one of the two out")
+    try:
+        return devices.resolve(wanted)
+    except UserError as error:
+        raise UserError(f"{option}: {str(error).partition(':')[0]}: use another trainer=, or none") from error
+
+
+def _options(trainer: DictConfig, device: torch.device) -> dict:
+    """Arguments of Lightning's Trainer, and of Fabric."""
+    if trainer.strategy not in _STRATEGIES:
+        raise UserError(f"trainer.strategy={trainer.strategy} must be one of {', '.join(_STRATEGIES)}")
+    gpus = torch.cuda.device_count() if device.type == "cuda" else None
+    if trainer.devices is None:
+        trainer.devices = gpus or _PROCESSES_ON_CPU
+    whole("trainer.devices", trainer.devices, 1)
+    whole("trainer.num_nodes", trainer.num_nodes, 1)
+    if gpus is not None and trainer.devices > gpus:
+        raise UserError(f"trainer.devices={trainer.devices}, but PyTorch sees {gpus} of device=cuda on this machine")
+    several = max(trainer.devices, trainer.num_nodes)
+    if trainer.strategy == "auto" and several > 1:
+        key = "devices" if trainer.devices > 1 else "num_nodes"
+        raise UserError(f"trainer.{key}={several} wants several processes: add trainer=ddp")
+    if trainer.strategy == DDP and device.type == "mps":
+        raise UserError("trainer=ddp wants device=cuda or device=cpu: PyTorch knows no collectives on MPS")
+    return {
+        "accelerator": "gpu" if device.type == "cuda" else device.type,
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "strategy": trainer.strategy,
+    }
+
+
+def _started_from_outside(options: dict) -> bool:
+    return Fabric(**options).strategy.cluster_environment.creates_processes_externally
