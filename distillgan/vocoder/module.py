@@ -75,9 +75,8 @@ class VocoderModule(LightningModule):
         self.spec = MelSpec.from_dict(mel)
         check_mel(generator, self.spec)
         self._check(loss_weights, segment_size, own_mels)
-        number("vocoder.module.warm_learning_rate", warm_learning_rate, 0)
-        number("vocoder.module.learning_rate", learning_rate, 0)
-        number("vocoder.module.discriminator_learning_rate", discriminator_learning_rate, 0)
+        for key in ("warm_learning_rate", "learning_rate", "discriminator_learning_rate"):
+            number(f"vocoder.module.{key}", self.hparams[key], 0)
         pair("vocoder.module.betas", betas, 0, 0.999999)
         number("vocoder.module.lr_decay", lr_decay, 0, 1)
         whole("vocoder.module.decay_steps", decay_steps, 1)

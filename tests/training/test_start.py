@@ -88,7 +88,7 @@ def test_without_a_word_about_it_the_start_is_told(tmp_path, recordings, capsys)
 
 
 def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(tmp_path, recordings, capsys):
-    good = train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=30"))
+    good = train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=12"))
     kept = vocoder_of(tmp_path)
     worse = train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=1"))
     assert worse > good
@@ -99,6 +99,6 @@ def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(tmp_path, recordings
     train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=1", "vocoder.replace=true"))
     header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
     assert header.vocoder["name"] == "vocos"
-    assert train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=30")) == good
+    assert train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=12")) == good
     header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
     assert header.vocoder["name"] == "hifigan"  # the better one needs no word
