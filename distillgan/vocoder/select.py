@@ -16,9 +16,8 @@ from distillgan.vocoder.own import OWN
 from distillgan.vocoder.release import Release
 from distillgan.vocoder.trained import TrainedVocoder
 from distillgan.vocoder.weights import Weights
-from distillgan.vocoder.weights_file import UNIVERSAL, packaged, read_weights
 
-NAMES = ("auto", "bigvgan", "universal", *OWN)
+NAMES = ("auto", "bigvgan", *OWN)
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def select(
     """The vocoder that the node `vocoder` of a configuration asks for.
 
     `own` is that of the model itself, if it has one; `spec` is the model's mel. `auto` takes it, else BigVGAN if its
-    weights are there or can be had, else the small universal one that ships with the package. `progress` is told of a
-    download.
+    weights are there or can be had. `progress` is told of a download.
 
     Raises:
         UserError: there is no such vocoder for this model, its weights cannot be had, or its mel is another.
@@ -56,8 +54,6 @@ def select(
     if name == "bigvgan":
         files = open_weights(settings, home).get(progress)
         return Selected(name, _bigvgan(*files, spec, str(device)), "as asked for")
-    if name == "universal":
-        return Selected(name, _universal(spec, str(device)), "as asked for")
     if own is None or own.name != name:
         given = "has no vocoder of its own yet" if own is None else f"has a {own.name} of its own, not a {name}"
         train = f"distillgan train-vocoder {model} vocoder={name}"
@@ -82,8 +78,8 @@ def _automatic(
     try:
         files = weights.get(progress)
     except UserError as error:
-        why = str(error).splitlines()[0]
-        return Selected("universal", _universal(spec, str(device)), f"{none}, and BigVGAN cannot play ({why})")
+        train = f"distillgan train-vocoder {model}"
+        raise UserError(f"nothing can play it: {none} (train one: `{train}`), and BigVGAN cannot:\n{error}") from error
     return Selected("bigvgan", _bigvgan(*files, spec, str(device)), f"{none}, and BigVGAN's weights {there}")
 
 
@@ -113,11 +109,3 @@ def _bigvgan(config: Path, checkpoint: Path, spec: MelSpec, device: str) -> Voco
     from distillgan.vocoder.bigvgan import BigVGANVocoder
 
     return BigVGANVocoder.from_files(config, checkpoint, spec).to(device)
-
-
-@functools.lru_cache(maxsize=1)
-def _universal(spec: MelSpec, device: str) -> Vocoder:
-    """The packaged one, built once a process."""
-    weights = read_weights(packaged(UNIVERSAL))
-    spec.require(weights.spec, "the model", "the universal vocoder")
-    return weights.vocoder().to(device)

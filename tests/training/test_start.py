@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from support import tiny
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model
+from distillgan.modelfile import read_model, write_model
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 from distillgan.vocoder.hifigan import HiFiGANGenerator
@@ -61,8 +62,10 @@ def test_a_resumed_run_keeps_its_rate(weights, recordings, capsys):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["vocoder=hifigan", "vocoder.init=universal"], "there are no universal weights for hifigan: use"),
-        (["vocoder=vocos", "vocoder.init=universal"], "channels=384 there, 32 here"),
+        (
+            ["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.channels=16"],
+            "channels=32 there, 16 here",
+        ),
         (["vocoder=vocos", "vocoder.init=nosuch.safetensors"], "nosuch.safetensors: there is no such file"),
         (["vocoder=vocos", "vocoder.init={folder}/hifigan.safetensors"], "are those of another network: hifigan"),
         (["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.init_rate=-1"], "vocoder.init_rate=-1"),
@@ -78,13 +81,17 @@ def test_weights_that_do_not_belong_are_refused(weights, recordings, overrides, 
         train(tiny(weights, recordings, *overrides))
 
 
-def test_without_a_word_about_it_the_start_is_told(tmp_path, recordings, capsys):
-    train(tiny(tmp_path, recordings, "vocoder=vocos"))
-    assert (
-        "from scratch (the universal vocos has other arguments: channels=384 there, 32 here)" in capsys.readouterr().out
-    )
-    train(tiny(tmp_path, recordings, "vocoder=hifigan"))
-    assert "from scratch (there are no universal weights for hifigan)" in capsys.readouterr().out
+def test_a_model_lends_its_vocoder(trained, tmp_path, recordings, capsys):
+    model = trained[0] / "models" / "tiny.distillgan"
+    still = ["vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
+    train(tiny(tmp_path, recordings, "vocoder=hifigan", f"vocoder.init={model}", *still))
+    lent = vocoder_of(trained[0])
+    assert all((value - lent[key]).abs().max() < 1e-6 for key, value in vocoder_of(tmp_path).items())
+    mute = tmp_path / "mute.distillgan"
+    header, tensors = read_model(model, ("vae.", "latent."))
+    write_model(mute, replace(header, vocoder=None, training=header.training | {"vocoder": None}), tensors)
+    with pytest.raises(UserError, match="has no vocoder of its own to start from"):
+        train(tiny(tmp_path, recordings, "vocoder=hifigan", f"vocoder.init={mute}", "resume=never"))
 
 
 def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(tmp_path, recordings, capsys):
