@@ -76,7 +76,7 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     result = {"what": "vocoder", "part": "held out" if held_out else "training", "device": device.type, **judged.result}
     console.print(report.table(result), soft_wrap=False)
     for note in report.notes(result):
-        console.print(note)
+        console.print(note, markup=False)
     base = stem.with_name(f"{stem.name}_vocoder")
     _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1, allow_nan=False), console)
     _write(base.with_name(f"{base.name}.md"), report.markdown(result), console)

@@ -42,7 +42,7 @@ METRICS = (
         "n/a where the true clip has no pitch",
     ),
     Metric("pitch_error_cents", "pitch cents", 0, DOWN, "root mean square difference of pitch where both have one"),
-    Metric(SPEED, "× real time", 1, UP, "seconds of sound in a second of rendering, vocoder alone"),
+    Metric(SPEED, "× real time", 1, UP, "seconds of sound in a second of rendering, vocoder alone, once warm"),
 )  # fmt: skip
 
 

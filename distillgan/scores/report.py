@@ -14,14 +14,16 @@ def heading(result: dict) -> str:
 
 
 def table(result: dict) -> Table:
-    """The means over the clips: a row a metric, a column a vocoder and kind of mels, for a terminal is high, not wide."""
-    shown = Table(title=heading(result), title_justify="left")
-    shown.add_column("")
+    """The means over the clips: a row a metric, a column a vocoder, true mels / own mels; terminals are narrow."""
+    cells = {}
     for line in result["means"]:
-        shown.add_column(Text(f"{line['vocoder']}\n{line['mels']} mels"), justify="right")
-    columns = [_cells(result, line) for line in result["means"]]
-    for metric, *values in zip(result["metrics"], *columns, strict=True):
-        shown.add_row(_arrow(metric), *values)
+        cells.setdefault(line["vocoder"], []).append(_cells(result, line))
+    shown = Table(title=heading(result), title_justify="left")
+    shown.add_column("true / own mels")
+    for name in cells:
+        shown.add_column(Text(name), justify="right")
+    for number, metric in enumerate(result["metrics"]):
+        shown.add_row(_arrow(metric), *(_both(true[number], own[number]) for true, own in cells.values()))
     return shown
 
 
@@ -65,6 +67,11 @@ def _cell(value: float | None, digits: int, missing: bool) -> str:
     if value is None:
         return "not installed" if missing else "n/a"
     return f"{value:.{digits}f}"
+
+
+def _both(true: str, own: str) -> str:
+    """Two numbers, or once why there is none."""
+    return own if true == own and not own[0].isdigit() else f"{true} / {own}"
 
 
 def _arrow(metric: dict) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor
 
+from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
@@ -18,7 +19,6 @@ SECONDS = 10.0  # of each clip; more would say little more
 TRUE, OWN = "true", "own"  # whose mels
 PICTURES = 4
 _SILENT = 1e-3  # a peak of -60 dBFS at the clip's training gain
-_WARM_UP_FRAMES = 16
 
 Progress = Callable[[float, float], None]
 
@@ -45,8 +45,6 @@ def judge(
         UserError: no clip has sound, or a vocoder makes NaN.
     """
     spec, mels = model.spec, MelSpectrogram(model.spec)
-    for player in players:  # the first time all is slower: kernels are built, weights read from the disk
-        player.play(to_log_clamp(torch.zeros(1, spec.n_mels, _WARM_UP_FRAMES, device=device)))
     rows, pictures, silent, done = [], [], [], 0.0
     total = sum(_seconds(clip) for clip in clips) * 2 * len(players)
     for clip in clips:
@@ -57,23 +55,16 @@ def judge(
             continue
         true, linear = TrueWave(wave, spec), mels(wave[None])
         inputs = {TRUE: to_log_clamp(linear), OWN: _own(model, linear[0], device)}
-        picture = {"true": to_log1p(linear[0], spec)}
+        picture = {_title(clip): to_log1p(linear[0], spec)}
         for player in players:
-            for source, mel in inputs.items():
-                begun = time.perf_counter()
-                made = player.play(mel)
-                seconds = time.perf_counter() - begun
+            waves, seconds = _timed(player, inputs)
+            for source, made in waves.items():
+                about = {"path": clip.name, "vocoder": player.name, "mels": source, "pitched": true.pitched}
+                about["seconds"] = len(wave) / clip.sample_rate
                 try:
-                    scores = true.compare(made)
+                    rows.append({**about, **true.compare(made), SPEED: about["seconds"] / seconds})
                 except ValueError as error:
                     raise UserError(f"vocoder {player.name} on {clip.name}, {source} mels: {error}") from error
-                about = {
-                    "path": clip.name,
-                    "vocoder": player.name,
-                    "mels": source,
-                    "seconds": len(wave) / clip.sample_rate,
-                }
-                rows.append({**about, "pitched": true.pitched, **scores, SPEED: about["seconds"] / seconds})
                 picture[f"{player.name}, {source} mels"] = to_log1p(mels(made[None])[0], spec)
                 done += _seconds(clip)
                 if progress is not None:
@@ -83,6 +74,21 @@ def judge(
     if not rows:
         raise UserError(f"none of the {len(clips)} clips has sound in its first {SECONDS:g} s: nothing to judge by")
     return Judged(_result(model, clips, players, rows, silent), pictures)
+
+
+def _timed(player: Player, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+    """The waves of mels of one length, and the seconds that the last took: the first of its length builds kernels."""
+    waves, seconds = {}, 0.0
+    for source, mel in inputs.items():
+        begun = time.perf_counter()
+        waves[source] = player.play(mel)
+        seconds = time.perf_counter() - begun
+    return waves, seconds
+
+
+def _title(clip: AudioClip) -> str:
+    """A name that matplotlib takes letter by letter: between two dollars it would read formulas."""
+    return printable(clip.name).replace("$", r"\$")
 
 
 def _own(model: Model, linear: Tensor, device: torch.device) -> Tensor:
