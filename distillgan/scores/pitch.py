@@ -37,7 +37,7 @@ class PitchTrack:
 
     @property
     def pitched(self) -> bool:
-        """Has it a pitch in at least a quarter of its frames? The decoded pitch alone finds one in noise, too."""
+        """Is at least a quarter of its frames more likely voiced than not? Decoded pitches are found in noise, too."""
         return bool((self.periodicity > 0.5).mean() >= _PITCHED)
 
 
