@@ -12,10 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1] / "distillgan"
 VENDOR = ROOT.parent / "vendor"
 # A room imports those to its left, and itself.
-ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "library", "ui"]
+ROAD = ["audio", "data", "vae", "latent", "vocoder", "training", "render", "scores", "library", "ui"]
 # Rooms that stay clear of each other although the road would let them.
 APART = {("vocoder", "vae"), ("vocoder", "latent"), ("vocoder", "data"), ("render", "training"), ("vae", "data")}
 APART |= {("library", "training"), ("library", "render"), ("ui", "training")}
+# What judges a model needs no training, and a catalogue of models no judge.
+APART |= {("scores", "training"), ("library", "scores")}
 BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device", "averaging", "checks"}
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "cli", "entry"}
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
