@@ -88,7 +88,7 @@ def test_the_installed_pin_is_found(installed, tmp_path):
 def test_the_console_command(installed, tmp_path):
     command = installed / "distillgan"
     assert call([command, "--version"], tmp_path) == f"distillgan {distillgan.__version__}\n"
-    assert "vocoder: auto, bigvgan, hifigan, none, vocos" in call([command, "train", "--help"], tmp_path)
+    assert "vocoder: _trained, auto, bigvgan, hifigan, none, vocos" in call([command, "train", "--help"], tmp_path)
 
 
 def test_training_and_generating_away_from_the_checkout(installed, tmp_path):

@@ -78,6 +78,7 @@ class Team:
         self._others = None
         self._starts = False
         self._over = threading.Event()
+        self._threads = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
         self.trainer_options = _options(config.trainer, self.device)
         if config.trainer.strategy == DDP:
             self._fabric = self._meet(place)
@@ -163,6 +164,14 @@ class Team:
         finally:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
+            self._take_back_threads()
+
+    def _take_back_threads(self) -> None:
+        """Lightning has shared them out among the processes, and noted that in the environment."""
+        count, noted = self._threads
+        torch.set_num_threads(count)
+        if noted is None:
+            os.environ.pop("OMP_NUM_THREADS", None)
 
     def _end_others(self, error: BaseException | None) -> None:
         lost = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)

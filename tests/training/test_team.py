@@ -1,5 +1,6 @@
 """Two processes that train together (trainer=ddp, gloo): what they share, how they stop, and what is refused."""
 
+import os
 import shutil
 import signal
 import time
@@ -33,7 +34,9 @@ def weights(home: Path, stage: str) -> dict:
 def together(tmp_path_factory, recordings) -> Path:
     """A home in which two processes have trained both stages; their traces are ranks.0 and ranks.1."""
     home = tmp_path_factory.mktemp("together")
+    threads = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     train(tiny(home, recordings, "trainer=ddp", "vocoder=hifigan", trace(home / "ranks")))
+    assert (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")) == threads, "as before for what comes next"
     return home
 
 
