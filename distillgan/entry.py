@@ -4,12 +4,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.progress import Progress, TimeRemainingColumn
 from rich.text import Text
 
 from distillgan.errors import UserError
@@ -96,6 +98,15 @@ def _leave(error: UserError) -> NoReturn:
 def report(error: UserError) -> None:
     console = Console(stderr=True, soft_wrap=True)
     console.print(Text("error: ", style="bold red") + Text(str(error)))
+
+
+@contextmanager
+def progress_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback of (done, total), drawn with the time left while the block lasts; nothing without a terminal."""
+    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def to_overrides(arguments: list[str]) -> list[str]:

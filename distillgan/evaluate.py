@@ -2,15 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import Progress as RichProgress
-from rich.progress import TimeRemainingColumn
 
 from distillgan import device as devices
 from distillgan import entry
@@ -27,7 +23,7 @@ from distillgan.render.engine import Model
 from distillgan.scores import reconstruction as reconstructions
 from distillgan.scores import report
 from distillgan.scores.players import players
-from distillgan.scores.vocoder import Progress, judge
+from distillgan.scores.vocoder import judge
 
 
 def evaluate(config: DictConfig) -> dict:
@@ -71,7 +67,7 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     playing = players(config, model, home, device, console)
     clips, known = _clips(config, console, home, model)
     held_out = [clip for clip, trained in zip(clips, known, strict=True) if not trained]
-    with _bar(console, "judging") as progress:
+    with entry.progress_bar(console, "judging") as progress:
         judged = judge(model, held_out or clips, playing, device, progress)
     result = {"what": "vocoder", "part": "held out" if held_out else "training", "device": device.type, **judged.result}
     console.print(report.table(result), soft_wrap=False)
@@ -106,14 +102,6 @@ def _folder(config: DictConfig, home: Home, model: Model) -> str | None:
             f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
         )
     return OmegaConf.load(noted).data.dir
-
-
-@contextmanager
-def _bar(console: Console, name: str) -> Iterator[Progress]:
-    columns = (*RichProgress.get_default_columns()[:-1], TimeRemainingColumn())
-    with RichProgress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _write(path: Path, text: str, console: Console) -> None:

@@ -3,15 +3,12 @@
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import Progress as RichProgress
-from rich.progress import TimeRemainingColumn
 
 from distillgan import device as devices
 from distillgan import entry
@@ -85,7 +82,7 @@ def _make(
 ) -> None:
     """Render under a progress bar, write the files, and say how it went."""
     begun = time.perf_counter()
-    with _bar(console, name) as progress:
+    with entry.progress_bar(console, name) as progress:
         wave, gain = _under_peak(rendering(progress))
     factor = wave.shape[1] / model.spec.sample_rate / (time.perf_counter() - begun)
     paths = export_wav(wave, model.spec, home.audio, name, config.export.sample_rate)
@@ -93,14 +90,6 @@ def _make(
     console.print(f"{name}: rendered at {factor:.1f} times real time{note}")
     for path in paths:
         console.print(f"  {path}")
-
-
-@contextmanager
-def _bar(console: Console, name: str) -> Iterator[Progress]:
-    columns = (*RichProgress.get_default_columns()[:-1], TimeRemainingColumn())
-    with RichProgress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _under_peak(wave: np.ndarray) -> tuple[np.ndarray, float]:

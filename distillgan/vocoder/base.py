@@ -1,5 +1,6 @@
 """What every vocoder shares: the mel → wave contract, and block-wise rendering."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -9,7 +10,7 @@ from torch.backends import cudnn
 from distillgan.audio.mel import MelSpec
 
 
-class Vocoder(nn.Module):
+class Vocoder(nn.Module, ABC):
     """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length] in -1…1, at `spec.sample_rate`.
 
     A subclass implements `forward` for a whole mel and states `context_frames`: how many frames on each side of a
@@ -21,9 +22,9 @@ class Vocoder(nn.Module):
         self.spec = spec
         self.context_frames = context_frames
 
+    @abstractmethod
     def forward(self, mel: Tensor) -> Tensor:
         """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length]."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:

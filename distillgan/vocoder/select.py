@@ -49,38 +49,23 @@ def select(
     name = settings["name"]
     if name not in NAMES:
         raise UserError(f"vocoder={name or 'none'} cannot play: choose one of {', '.join(NAMES)}")
-    if name == "auto":
-        return _automatic(settings, model, own, spec, home, device, progress)
-    if name == "bigvgan":
-        files = open_weights(settings, home).get(progress)
-        return Selected(name, _bigvgan(*files, spec, str(device)), "as asked for")
-    if own is None or own.name != name:
+    if own is not None and name in ("auto", own.name):
+        return Selected(own.name, own, "the model's own" if name == "auto" else "as asked for")
+    if name not in ("auto", "bigvgan"):
         given = "has no vocoder of its own yet" if own is None else f"has a {own.name} of its own, not a {name}"
         train = f"distillgan train-vocoder {model} vocoder={name}"
         raise UserError(f"model {model} {given}: train one with `{train}`, or use vocoder=auto")
-    return Selected(name, own, "as asked for")
-
-
-def _automatic(
-    settings: Mapping,
-    model: str,
-    own: TrainedVocoder | None,
-    spec: MelSpec,
-    home: Home,
-    device: torch.device,
-    progress: Progress | None,
-) -> Selected:
-    if own is not None:
-        return Selected(own.name, own, "the model's own")
-    none = f"model {model} has no vocoder of its own"
-    weights = open_weights(settings, home)
+    weights, none = open_weights(settings, home), f"model {model} has no vocoder of its own"
     there = "are here" if weights.here() else "were fetched"
     try:
         files = weights.get(progress)
     except UserError as error:
+        if name == "bigvgan":
+            raise
         train = f"distillgan train-vocoder {model}"
         raise UserError(f"nothing can play it: {none} (train one: `{train}`), and BigVGAN cannot:\n{error}") from error
-    return Selected("bigvgan", _bigvgan(*files, spec, str(device)), f"{none}, and BigVGAN's weights {there}")
+    reason = "as asked for" if name == "bigvgan" else f"{none}, and BigVGAN's weights {there}"
+    return Selected("bigvgan", _bigvgan(*files, spec, str(device)), reason)
 
 
 def open_weights(settings: Mapping, home: Home) -> Weights:
