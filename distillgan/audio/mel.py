@@ -142,16 +142,16 @@ class MelSpectrogram(nn.Module):
         return torch.cat(blocks, -1)
 
     def _of_padded(self, wave: Tensor) -> Tensor:
-        spectrum = torch.stft(
-            wave,
-            self.spec.n_fft,
-            self.spec.hop_length,
-            window=self.window,
-            center=False,
-            return_complex=True,
-        )
-        magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + _MAGNITUDE_EPS)
-        return self.bank @ magnitude
+        return self.of_spectra(self.spectra(wave))
+
+    def spectra(self, padded: Tensor) -> Tensor:
+        """Wave [B, (T - 1) * hop_length + n_fft], its padding included → complex spectra [B, n_fft / 2 + 1, T]."""
+        n_fft, hop = self.spec.n_fft, self.spec.hop_length
+        return torch.stft(padded, n_fft, hop, window=self.window, center=False, return_complex=True)
+
+    def of_spectra(self, spectra: Tensor) -> Tensor:
+        """Complex spectra [B, n_fft / 2 + 1, T] → linear magnitude mel [B, n_mels, T]."""
+        return self.bank @ torch.sqrt(spectra.real.square() + spectra.imag.square() + _MAGNITUDE_EPS)
 
 
 def to_log1p(mel: Tensor, spec: MelSpec) -> Tensor:

@@ -83,7 +83,7 @@ class TrueWave:
             "stft_short": multi_resolution(distances, SHORT),
             "stft_windows": {str(window): list(pair) for window, pair in distances.items()},
             "log_spectral_distance_db": log_spectral_distance(self.wave, made),
-            "mel_l1": float(self._mel(made[None, None], self.wave[None, None])),
+            "mel_l1": float(self._mel([made[None, None]], self.wave[None, None])),
             "periodicity_error": pitch and periodicity_error(self._pitch, pitch),
             "pitch_error_cents": pitch and pitch_error_cents(self._pitch, pitch),
         }

@@ -26,6 +26,14 @@ class Vocoder(nn.Module, ABC):
     def forward(self, mel: Tensor) -> Tensor:
         """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length]."""
 
+    def carried(self, mel: Tensor) -> Tensor | None:
+        """What the frames of mel [B, n_mels, T] owe to all frames before them, [B, C, T]; None if nothing."""
+        return None
+
+    def block(self, mel: Tensor, carried: Tensor | None, first: int) -> Tensor:
+        """As `forward`, for the frames from number `first` on of a longer mel; `carried` is of these frames."""
+        return self(mel)
+
     @torch.no_grad()
     def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
         """The wave of mel [B, n_mels, T], in order, in blocks [B, 1, block_frames * hop_length] (the last shorter).
@@ -39,7 +47,7 @@ class Vocoder(nn.Module, ABC):
         if block_frames < 1:
             raise ValueError(f"block_frames={block_frames} must be at least 1")
         frames, hop = mel.shape[-1], self.spec.hop_length
-        device = next(self.parameters()).device
+        device, carried = next(self.parameters()).device, self.carried(mel)
         for start in range(0, frames, block_frames):
             end = min(start + block_frames, frames)
             # At the true ends no context is made up: the network pads there exactly as it does for the whole.
@@ -47,7 +55,8 @@ class Vocoder(nn.Module, ABC):
             right = min(end + self.context_frames, frames)
             # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
             with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-                wave = self(mel[..., left:right].to(device))
+                past = None if carried is None else carried[..., left:right].to(device)
+                wave = self.block(mel[..., left:right].to(device), past, left)
             yield wave[..., (start - left) * hop : (end - left) * hop].clone()
 
     def render(self, mel: Tensor, block_frames: int = 256) -> Tensor:

@@ -3,10 +3,11 @@
 import math
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+from distillgan.vocoder.folded import FoldedConv1d
 
 _SLOPE = 0.1
 _PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
@@ -84,7 +85,7 @@ class ScaleDiscriminator(_Stack):
         channels = [1, *(_scaled(layer[0], width) for layer in _SCALE_LAYERS)]
         super().__init__(
             [
-                nn.Conv1d(a, b, kernel, stride, padding=kernel // 2, groups=_groups(groups, a, b))
+                FoldedConv1d(a, b, kernel, stride, padding=kernel // 2, groups=_groups(groups, a, b))
                 for (a, b), (_, kernel, stride, groups) in zip(pairwise(channels), _SCALE_LAYERS, strict=True)
             ],
             nn.Conv1d(channels[-1], 1, 3, padding=1),
@@ -139,40 +140,3 @@ class Discriminators(nn.Module):
 
     def forward(self, wave: Tensor) -> list[Verdict]:
         return self.periods(wave) + self.scales(wave)
-
-
-class Disguise:
-    """One random change of gain and background noise, the same for every wave it is applied to.
-
-    Real and fake must pass through one disguise, or the discriminators would learn to tell disguises apart. It keeps
-    them from learning a small corpus by heart (Karras et al. 2020, "Training GANs with limited data", section 2).
-    """
-
-    def __init__(self, gain: Tensor, noise: Tensor):
-        self.gain = gain
-        self.noise = noise
-
-    def __call__(self, wave: Tensor) -> Tensor:
-        """Wave [B, 1, N] → wave [B, 1, N]."""
-        return wave * self.gain + self.noise
-
-
-class DiscriminatorAugment:
-    """Draws a Disguise for a batch: gain within ±`gain_db`, and white noise with `noise_probability` at an SNR in dB
-    uniform in `noise_snr_db`, relative to each item's real wave.
-    """
-
-    def __init__(self, gain_db: float, noise_probability: float, noise_snr_db: tuple[float, float]):
-        self.gain_db = gain_db
-        self.noise_probability = noise_probability
-        self.noise_snr_db = noise_snr_db
-
-    def draw(self, real: Tensor, random: torch.Generator) -> Disguise:
-        """`real` is the wave [B, 1, N] of the batch; every random number comes from `random`, on real's device."""
-        shape = (real.shape[0], 1, 1)
-        gain_db, snr, chance = (torch.rand(shape, generator=random, device=real.device) for _ in range(3))
-        noise = torch.randn(real.shape, generator=random, device=real.device)
-        low, high = self.noise_snr_db
-        gain = 10 ** ((2 * gain_db - 1) * self.gain_db / 20)
-        level = (real * gain).square().mean(dim=-1, keepdim=True).sqrt() * 10 ** (-(low + (high - low) * snr) / 20)
-        return Disguise(gain, noise * level * (chance < self.noise_probability))

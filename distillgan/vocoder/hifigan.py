@@ -123,6 +123,10 @@ class HiFiGANGenerator(nn.Module):
             x = sum(block(x) for block in blocks) / parallel
         return torch.tanh(self.conv_post(F.leaky_relu(x, _FINAL_SLOPE)))
 
+    def draws(self, mel: Tensor, random: torch.Generator) -> list[Tensor]:
+        """One wave: there is nothing random in it."""
+        return [self(mel)]
+
     @property
     def context_frames(self) -> int:
         """Frames before or after frame t that its samples depend on, whichever is more."""

@@ -1,6 +1,6 @@
 """The vocoder's losses: a documented class each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,17 @@ class FeatureMatching:
         )
 
 
+def energy_score(distance: Callable[[Tensor, Tensor], Tensor], draws: Sequence[Tensor], real: Tensor) -> Tensor:
+    """Mean distance of the draws to `real`, less half the distance between the draws if there are two.
+
+    The part of the energy distance that a generator can change (Gritsenko et al. 2020, "A spectral energy distance for
+    parallel speech synthesis", equation 4). Without the second term the best answer to noise is something smoother and
+    quieter than noise; with it, noise. `draws` are one, of a deterministic generator, or two independent ones.
+    """
+    score = sum(distance(draw, real) for draw in draws) / len(draws)
+    return score if len(draws) == 1 else score - distance(*draws) / 2
+
+
 class MelL1(nn.Module):
     """Mean absolute difference of log-clamp mels in nepers, with the package's mel (HiFi-GAN, equation 3)."""
 
@@ -49,11 +60,11 @@ class MelL1(nn.Module):
         super().__init__()
         self.mel = MelSpectrogram(spec)
 
-    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Waves [B, 1, N] → scalar; the gradient flows to `fake` only."""
+    def forward(self, draws: Sequence[Tensor], real: Tensor) -> Tensor:
+        """Waves [B, 1, N] → the scalar energy score; the gradient flows to the draws only."""
         with torch.no_grad():
             target = to_log_clamp(self.mel(real))
-        return F.l1_loss(to_log_clamp(self.mel(fake)), target)
+        return energy_score(F.l1_loss, [to_log_clamp(self.mel(draw)) for draw in draws], target)
 
 
 class _Scale(nn.Module):
@@ -92,21 +103,28 @@ class MultiScaleMelLoss(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(_Scale(sample_rate, *pair) for pair in zip(n_ffts, n_mels, strict=True))
 
-    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Waves [B, 1, N] → scalar, the gradient flows to `fake` only; N must exceed half the longest window."""
-        return self.with_convergence(fake, real)[0]
+    def forward(self, draws: Sequence[Tensor], real: Tensor) -> Tensor:
+        """Waves [B, 1, N] → the scalar energy score; the gradient flows to the draws only.
 
-    def with_convergence(self, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and the spectral convergence ‖real - fake‖ / ‖real‖ of the linear mels, averaged likewise.
+        N must exceed half the longest window.
+        """
+        return self.with_convergence(draws, real)[0]
+
+    def with_convergence(self, draws: Sequence[Tensor], real: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and that of the spectral convergence ‖real - fake‖ / ‖real‖ of the linear mels, averaged likewise.
 
         It hears what is loud, where the logarithms weigh every band alike and would let a lone tone go (Arık et al.
         2018, "Fast spectrogram inversion using multi-head convolutional neural networks", section 3.1).
         """
-        fake, real = fake.squeeze(1), real.detach().squeeze(1)
         logs, convergences = [], []
         for scale in self.scales:
-            made, true = scale(fake), scale(real)
-            logs.append(F.l1_loss(*(torch.log(mel.clamp(min=LOG_FLOOR)) for mel in (made, true))))
-            missed, whole = ((mel.flatten(1)).norm(dim=1) for mel in (made - true, true))
-            convergences.append((missed / whole.clamp(min=_QUIET)).mean())
+            made, true = [scale(draw.squeeze(1)) for draw in draws], scale(real.detach().squeeze(1))
+            whole = true.flatten(1).norm(dim=1).clamp(min=_QUIET)
+
+            def missed(a: Tensor, b: Tensor, whole: Tensor = whole) -> Tensor:
+                return ((a - b).flatten(1).norm(dim=1) / whole).mean()
+
+            convergences.append(energy_score(missed, made, true))
+            made, true = [torch.log(mel.clamp(min=LOG_FLOOR)) for mel in made], torch.log(true.clamp(min=LOG_FLOOR))
+            logs.append(energy_score(F.l1_loss, made, true))
         return sum(logs) / len(logs), sum(convergences) / len(convergences)

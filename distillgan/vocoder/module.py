@@ -14,14 +14,17 @@ from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to
 from distillgan.averaging import averaged
 from distillgan.checks import number, pair, whole
 from distillgan.errors import UserError
+from distillgan.vocoder.adversary import Adversary, accuracies
 from distillgan.vocoder.checkpoint import check_tensors
-from distillgan.vocoder.discriminators import DiscriminatorAugment, Discriminators, Verdict
-from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss
+from distillgan.vocoder.discriminators import Discriminators
+from distillgan.vocoder.disguise import DiscriminatorAugment
+from distillgan.vocoder.losses import MelL1, MultiScaleMelLoss
 from distillgan.vocoder.trained import check_mel
 from distillgan.vocoder.windows import random_windows
 
 _LOSSES = ("loss_mel", "loss_mel_multi", "loss_convergence", "loss_adv", "loss_fm")
 _SPEED_MEMORY = 0.9
+_JUDGED_SAMPLES = 65536  # of a held-out clip, by the discriminators
 
 
 class VocoderModule(LightningModule):
@@ -88,8 +91,7 @@ class VocoderModule(LightningModule):
         self.mel = MelSpectrogram(self.spec)
         self.mel_l1 = MelL1(self.spec)
         self.mel_multi = mel_multi
-        self.gan = LeastSquaresGAN()
-        self.feature_matching = FeatureMatching()
+        self.adversary = Adversary(discriminators, loss_weights["loss_adv"], loss_weights["loss_fm"])
         self.augment = augment
         self.max_steps = max_steps
         self.steps_done = 0
@@ -176,23 +178,26 @@ class VocoderModule(LightningModule):
                 group["lr"] = rate
         with torch.no_grad():
             mel, real = self._draw(batch["wave"], random)
-        fake = self.generator(mel)
-        losses = {"loss_mel": self.mel_l1(fake, real)}
-        losses["loss_mel_multi"], losses["loss_convergence"] = self.mel_multi.with_convergence(fake, real)
-        logged = {"learning_rate": rates[0]}
-        sound = True
+        draws = self.generator.draws(mel, random)
+        losses = {"loss_mel": self.mel_l1(draws, real)}
+        losses["loss_mel_multi"], losses["loss_convergence"] = self.mel_multi.with_convergence(draws, real)
+        loss, logged, sound = self._weighted(losses), {"learning_rate": rates[0]}, True
         if adversarial:
-            disguise = self.augment.draw(real, random)
-            sound, judged = self._discriminator_step(disguise(real), disguise(fake.detach()), discriminator_optimizer)
-            logged |= judged
-            losses["loss_adv"], losses["loss_fm"] = self._adversarial_losses(disguise(real), disguise(fake))
-        loss = sum(self.hparams.loss_weights[name] * value for name, value in losses.items())
+            judged, adversaries, pull = self.adversary.judge(real, draws[0].detach(), self.augment.draw(real, random))
+            sound = self._step(judged["loss_disc"], discriminator_optimizer)
+            # A loss whose gradient at the wave is the one that the discriminators have given already.
+            loss = loss + (draws[0] * pull).sum()
+            losses, logged = losses | adversaries, logged | judged
         sound = sound and self._step(loss, generator_optimizer)
         if sound:
             self.averaged.update_parameters(self.generator)
             self.steps_done += 1
         self._log_step(losses | logged, batch["wave"].shape[0])
-        return {"loss": loss.detach() if sound else torch.full_like(loss, torch.nan)}
+        total = self._weighted(losses).detach()
+        return {"loss": total if sound else torch.full_like(total, torch.nan)}
+
+    def _weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return sum(self.hparams.loss_weights[name] * value for name, value in losses.items())
 
     def _step(self, loss: Tensor, optimizer: Optimizer) -> bool:
         """Step `optimizer` down `loss`, unless it is not finite on some process; returns whether it did."""
@@ -205,27 +210,6 @@ class VocoderModule(LightningModule):
             self.clip_gradients(optimizer, self.hparams.gradient_clip, "norm")
         optimizer.step()
         return True
-
-    def _discriminator_step(self, real: Tensor, fake: Tensor, optimizer: Optimizer) -> tuple[bool, dict[str, Tensor]]:
-        # Real and fake in one pass: half the calls, larger matrices.
-        scores = [score.chunk(2) for score, _ in self.discriminators(torch.cat([real, fake]))]
-        reals, fakes = zip(*scores, strict=True)
-        loss = self.gan.discriminator(reals, fakes)
-        stepped = self._step(loss, optimizer)
-        return stepped, {
-            "loss_disc": loss,
-            "disc_real_accuracy": sum((score > 0.5).float().mean() for score in reals) / len(scores),
-            "disc_fake_accuracy": sum((score < 0.5).float().mean() for score in fakes) / len(scores),
-        }
-
-    def _adversarial_losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """(loss_adv, loss_fm) with a graph to `fake` alone: none of the discriminators' own, none for `real`."""
-        with torch.no_grad():
-            targets: list[Verdict] = self.discriminators(real)
-        self.discriminators.requires_grad_(False)
-        verdicts: list[Verdict] = self.discriminators(fake)
-        self.discriminators.requires_grad_(True)
-        return self.gan.generator([score for score, _ in verdicts]), self.feature_matching(targets, verdicts)
 
     def _random(self) -> torch.Generator:
         """The source of this step's random numbers, on this device."""
@@ -255,17 +239,28 @@ class VocoderModule(LightningModule):
     # --- validation and preview -------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Mapping, batch_idx: int) -> None:
-        """Whole held-out clips {"wave": [1, 1, N]}: logs val/mel_error (multi-scale), val/mel_l1, val/mel_error_own."""
+        """Whole held-out clips {"wave": [1, 1, N]}: logs val/mel_error (multi-scale), val/mel_l1, val/mel_error_own,
+
+        and once the discriminators have joined val/disc_real_accuracy, val/disc_fake_accuracy.
+        """
         hop = self.spec.hop_length
         wave = batch["wave"]
         wave = wave[..., : wave.shape[-1] // hop * hop]
         mel = self.mel(wave)
-        fake = self.averaged(to_log_clamp(mel))
-        errors = {"val/mel_error": self.mel_multi(fake, wave), "val/mel_l1": self.mel_l1(fake, wave)}
+        draws = self._judged(to_log_clamp(mel))
+        errors = {"val/mel_error": self.mel_multi(draws, wave), "val/mel_l1": self.mel_l1(draws, wave)}
         if self._reconstruct is not None:
             own = self._reconstruct(to_log1p(mel, self.spec))
-            errors["val/mel_error_own"] = self.mel_multi(self.averaged(log1p_to_log_clamp(own, self.spec)), wave)
+            errors["val/mel_error_own"] = self.mel_multi(self._judged(log1p_to_log_clamp(own, self.spec)), wave)
+        if self.steps_done > self.hparams.adversarial_from_step:
+            # A window each: how well they tell sounds apart that they were not trained on.
+            verdicts = [self.discriminators(sound[..., :_JUDGED_SAMPLES]) for sound in (wave, draws[0])]
+            errors |= {f"val/{key}": value for key, value in accuracies(*verdicts).items()}
         self.log_dict(errors, on_step=False, on_epoch=True, batch_size=wave.shape[0], sync_dist=True)
+
+    def _judged(self, mel: Tensor) -> list[Tensor]:
+        """The averaged generator's draws, the same at each validation."""
+        return self.averaged.module.draws(mel, torch.Generator(self.device).manual_seed(0))
 
     @torch.no_grad()
     def preview(self, wave: Tensor) -> dict[str, Tensor]:

@@ -19,8 +19,9 @@ class TrainedVocoder(Vocoder):
 
     Such a generator maps log-clamp mel [B, num_mels, T] to wave [B, 1, T * hop_length] and has
 
-        args                 its arguments as plain types
+        args                 its arguments as plain types; those named as fields of MelSpec are the mel's
         num_mels, hop_length, context_frames
+        draws(mel, random)   its waves of one mel: one of a deterministic generator, two independent ones of another
         add_weight_norm()    reparametrises it for training
         export_state()       its plain weights, float32 on the CPU
 
@@ -75,10 +76,13 @@ class TrainedVocoder(Vocoder):
 
 
 def check_mel(generator: nn.Module, spec: MelSpec) -> None:
-    """Raises UserError unless the generator's bands and samples a frame are those of the mel."""
+    """Raises UserError unless bands, samples a frame and whatever else of a mel the generator has are the mel's."""
     if generator.num_mels != spec.n_mels:
         raise UserError(f"num_mels={generator.num_mels}, but the mel has n_mels={spec.n_mels}")
     if generator.hop_length != spec.hop_length:
         raise UserError(
             f"it makes {generator.hop_length} samples a frame, but the mel has hop_length={spec.hop_length}"
         )
+    for key, value in spec.to_dict().items():
+        if generator.args.get(key, value) != value:
+            raise UserError(f"{key}={generator.args[key]}, but the mel has {key}={value}")

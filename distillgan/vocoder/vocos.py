@@ -1,6 +1,7 @@
-"""A generator at the frame rate with an inverse-STFT head (Siuzdak 2023, "Vocos", section 3), and its vocoder.
+"""A generator at the frame rate with inverse-STFT heads (after Siuzdak 2023, "Vocos", section 3), and its vocoder.
 
 All its layers run once a frame, where HiFi-GAN's last run once a sample: several times faster to train and to play.
+Where Vocos lets the network guess each bin's phase, here partials carry their phase from frame to frame: see Partials.
 """
 
 import math
@@ -9,12 +10,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distillgan.checks import whole
+from distillgan.audio.mel import MelSpec
+from distillgan.checks import number, whole
 from distillgan.errors import UserError
+from distillgan.vocoder.inverse_stft import InverseSTFT
+from distillgan.vocoder.noise import noise_phases
+from distillgan.vocoder.partials import Partials, hann_lobe
+from distillgan.vocoder.projection import MelProjection
 from distillgan.vocoder.trained import TrainedVocoder
 
 _KERNEL = 7
-_LOUDEST = 100.0  # a magnitude far above that of any wave in -1…1, so that exp cannot overflow
+_QUICK = 4  # short windows in a long one
+_MORE = 1.5  # nepers above the level that the mel tells, at most
+_LOUDEST = 10.0  # log magnitude far above that of any wave in -1…1, so that exp cannot overflow
+_FAINTEST = 1e-3  # of a partial's lobe: what is further away is as faint
+_EVENLY = -0.7  # nepers: where each of two noises begins
+_TRUSTED = 3.0  # logit of the trust in the mel, to begin with
+_DRAWS = 1 << 30  # frame numbers that the noise of a draw may begin at
+_CARRIED_FRAMES = 4096  # whose phases are carried at once
 
 
 class ConvNeXtBlock(nn.Module):
@@ -34,93 +47,134 @@ class ConvNeXtBlock(nn.Module):
         return x + h.transpose(1, 2)
 
 
-class InverseSTFT(nn.Module):
-    """Spectra [B, n_fft / 2 + 1, T] → wave [B, 1, T * hop_length], frame t centred as the mel's frame t is.
-
-    Overlapping frames are added under the window and divided by the sum of its squares (Griffin and Lim 1984,
-    equation 6); what reaches beyond the T frames is cut off.
-    """
-
-    def __init__(self, n_fft: int, hop_length: int):
-        super().__init__()
-        self.n_fft, self.hop_length = n_fft, hop_length
-
-    def forward(self, spectra: Tensor) -> Tensor:
-        window = torch.hann_window(self.n_fft, device=spectra.device)[:, None]
-        frames = torch.fft.irfft(spectra, self.n_fft, dim=1) * window
-        weights = window.square().expand(-1, frames.shape[-1])
-        cut = (self.n_fft - self.hop_length) // 2
-        wave, weight = (self._added(x)[..., cut:-cut] for x in (frames, weights[None]))
-        return wave / weight
-
-    def _added(self, frames: Tensor) -> Tensor:
-        """Frames [B, n_fft, T] laid over one another: [B, 1, (T - 1) * hop_length + n_fft]."""
-        parts = frames.unflatten(1, (-1, self.hop_length)).unbind(1)
-        # A hop's worth of every frame at a time: part p of frame t lies in hop t + p.
-        wave = sum(F.pad(part, (place, len(parts) - 1 - place)) for place, part in enumerate(parts))
-        return wave.transpose(1, 2).flatten(1)[:, None]
-
-
 class VocosGenerator(nn.Module):
     """Log-clamp mel [B, num_mels, T] → wave [B, 1, T * hop_length] in -1…1.
 
-    8.3 M parameters by default. `args` holds the arguments as plain types.
-    Raises UserError if the arguments describe no network.
+    The wave is the sum of partials, whose frequencies and phases are read from the mel, of noise in windows as long as
+    the mel's, and of noise in windows a quarter as long for what is quick. Each begins at the level that the mel itself
+    tells; the network says how much more or less of it there is at every frequency. The sum is then brought nearer to
+    the mel, `projections` times, as far as the network trusts it.
+
+    The noise is a function of the frame's number. 3.4 M parameters by default. `args` holds the arguments as plain
+    types; those of the mel are the fields of MelSpec. Raises UserError if the arguments describe no network.
     """
 
     def __init__(
         self,
         num_mels: int = 128,
-        channels: int = 384,
+        channels: int = 256,
         expansion: int = 3,
-        layers: int = 8,
+        layers: int = 6,
+        projections: int = 3,
         n_fft: int = 2048,
         hop_length: int = 512,
+        sample_rate: int = 44100,
+        f_min: float = 0.0,
+        f_max: float = 22050.0,
     ):
         super().__init__()
         self.args = {
-            "num_mels": whole("vocoder.generator.num_mels", num_mels, 1),
+            "num_mels": whole("vocoder.generator.num_mels", num_mels, 3),
             "channels": whole("vocoder.generator.channels", channels, 1, 4096),
             "expansion": whole("vocoder.generator.expansion", expansion, 1, 16),
             "layers": whole("vocoder.generator.layers", layers, 1, 64),
-            "n_fft": whole("vocoder.generator.n_fft", n_fft, 4, 16384),
-            "hop_length": whole("vocoder.generator.hop_length", hop_length, 1),
+            "projections": whole("vocoder.generator.projections", projections, 0, 16),
+            "n_fft": whole("vocoder.generator.n_fft", n_fft, 64, 16384),
+            "hop_length": whole("vocoder.generator.hop_length", hop_length, 16),
+            "sample_rate": whole("vocoder.generator.sample_rate", sample_rate, 1),
+            "f_min": number("vocoder.generator.f_min", f_min, 0),
+            "f_max": number("vocoder.generator.f_max", f_max, 0),
         }
-        if n_fft < 2 * hop_length or n_fft % hop_length or n_fft % 2 or hop_length % 2:
+        if n_fft < 2 * hop_length or n_fft % hop_length or hop_length % (2 * _QUICK):
             raise UserError(
-                f"vocoder.generator.n_fft={n_fft} must be a multiple, twice or more, of an even "
-                f"hop_length={hop_length}: overlapping windows add up to the wave"
+                f"vocoder.generator.n_fft={n_fft} must be a multiple, twice or more, of hop_length={hop_length}, and "
+                f"that of {2 * _QUICK}: overlapping windows add up to the wave"
             )
-        self.num_mels, self.hop_length = num_mels, hop_length
+        spec = MelSpec(sample_rate, n_fft, hop_length, num_mels, f_min, f_max)
+        self.num_mels, self.hop_length, self.projections = num_mels, hop_length, projections
+        self.partials, self.projection = Partials(spec), MelProjection(spec)
+        self.long, self.quick = InverseSTFT(n_fft, hop_length), InverseSTFT(n_fft // _QUICK, hop_length // _QUICK)
         self.embed = nn.Conv1d(num_mels, channels, _KERNEL, padding=_KERNEL // 2)
         self.norm_in = nn.LayerNorm(channels, eps=1e-6)
         self.blocks = nn.ModuleList(ConvNeXtBlock(channels, expansion, 1 / layers) for _ in range(layers))
         self.norm_out = nn.LayerNorm(channels, eps=1e-6)
-        self.head = nn.Linear(channels, n_fft + 2)
-        self.istft = InverseSTFT(n_fft, hop_length)
+        bins, quick_bins = n_fft // 2 + 1, n_fft // _QUICK // 2 + 1
+        self.sizes = (bins, bins, _QUICK * quick_bins, num_mels)
+        self.head = nn.Linear(channels, sum(self.sizes))
+        self._initialise()
+
+    def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            _, slow, quick, trust = self.head.bias.split(self.sizes)
+            slow.fill_(_EVENLY)
+            quick.fill_(_EVENLY)
+            trust.fill_(_TRUSTED)
 
-    def forward(self, mel: Tensor) -> Tensor:
+    def forward(self, mel: Tensor, phase: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """`phase` [B, num_mels, T] is what `Partials.phases` says of these frames, and `first` [B] (int64) the number
+
+        of the first of them, where they are a block of a longer mel; without them they are its beginning.
+        """
+        first = torch.zeros(mel.shape[:1], dtype=torch.long, device=mel.device) if first is None else first
+        return self._waves(mel, phase, [first])[0]
+
+    def draws(self, mel: Tensor, random: torch.Generator) -> list[Tensor]:
+        """Two waves of the same mel, of independent noise."""
+        firsts = torch.randint(_DRAWS, (2, len(mel)), generator=random, device=mel.device)
+        return self._waves(mel, None, list(firsts))
+
+    def _waves(self, mel: Tensor, phase: Tensor | None, firsts: list[Tensor]) -> list[Tensor]:
+        tone, slow, quick, trust = self._changes(mel)
+        partials = self._tones(mel, tone, phase)
+        level = self.partials.noise_levels(mel)
+        slow = torch.exp((slow + level + _noise_gain(self.long)).clamp(max=_LOUDEST))
+        # Short windows have every fourth bin, and there are four of them in a frame.
+        quick = quick.unflatten(1, (_QUICK, -1)) + level[:, None, ::_QUICK] + _noise_gain(self.quick)
+        quick = torch.exp(quick.clamp(max=_LOUDEST)).permute(0, 2, 3, 1).flatten(2)
+        waves = []
+        for first in firsts:
+            wave = partials + self.long(_noise(slow, first)) + self.quick(_noise(quick, _QUICK * first + _DRAWS))
+            for _ in range(self.projections):
+                wave = self.projection(wave, mel, trust)
+            waves.append(wave.clamp(-1, 1))
+        return waves
+
+    def _changes(self, mel: Tensor) -> tuple[Tensor, ...]:
+        """What the network says: nepers more or less of partials, slow and quick noise, and its trust in the mel."""
         x = self.norm_in(self.embed(mel).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
-        magnitude, phase = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).chunk(2, dim=1)
         # There are no complex numbers of half precision.
-        spectra = torch.polar(torch.exp(magnitude.float().clamp(max=math.log(_LOUDEST))), phase.float())
-        return self.istft(spectra).clamp(-1, 1)
+        said = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).float()
+        *levels, trust = said.split(self.sizes, dim=1)
+        return *(_MORE - F.softplus(_MORE - level) for level in levels), torch.sigmoid(trust)
+
+    def _tones(self, mel: Tensor, change: Tensor, phase: Tensor | None) -> Tensor:
+        """The partials' wave [B, 1, T * hop_length]: of each, the Hann window's lobe around its frequency."""
+        peak, place, level = self.partials(mel)
+        if phase is None:
+            phase = self.partials.phases(peak, place)
+        band = self.partials.band
+        bins = torch.arange(len(band), device=mel.device)[:, None]
+        lobe = hann_lobe(bins - place[:, band]).abs().clamp(min=_FAINTEST) * (self.long.n_fft / 4)
+        size = torch.exp((change + level[:, band]).clamp(max=_LOUDEST)) * lobe
+        # The phase is that at the middle of the window, half a turn a bin after its beginning.
+        return self.long(torch.polar(size, phase[:, band] * (2 * math.pi) + math.pi * (bins % 2)))
 
     @property
     def context_frames(self) -> int:
-        """Frames before or after frame t that its samples depend on: the convolutions', and the overlapping windows'.
+        """Frames before or after frame t that its samples depend on: the convolutions', the overlapping windows', and
 
-        The window of frame f covers the samples from f · hop - (n_fft - hop) / 2 on; the samples of frame t end at
-        (t + 1) · hop - 1. The other side is its mirror image.
+        what each projection looks at. The phases, which have their past in them, are given to a block.
         """
-        overlap = (self.hop_length - 1 + (self.args["n_fft"] - self.hop_length) // 2) // self.hop_length
-        return _KERNEL // 2 * (1 + self.args["layers"]) + overlap
+        n_fft, hop = self.args["n_fft"], self.hop_length
+        overlap = (hop - 1 + (n_fft - hop) // 2) // hop
+        network = _KERNEL // 2 * (1 + self.args["layers"])
+        return network + overlap + self.projections * self.projection.context_frames
 
     def add_weight_norm(self) -> None:
         """Nothing: layer norms keep the scale here."""
@@ -130,8 +184,38 @@ class VocosGenerator(nn.Module):
         return {key: tensor.detach().float().cpu().clone() for key, tensor in self.state_dict().items()}
 
 
+def _noise(size: Tensor, first: Tensor) -> Tensor:
+    """Magnitudes [B, bins, T] → spectra of them at random phases."""
+    return torch.polar(size, noise_phases(first, size.shape[-1], size.shape[1]).to(size.dtype))
+
+
+def _noise_gain(inverse: InverseSTFT) -> float:
+    """Log magnitude of the spectra that `inverse` makes noise of unit variance of.
+
+    A frame's inverse transform has the variance magnitude² / n_fft; frames of independent phases are added under the
+    window and divided by the sum of its squares, 3/8 of the overlap.
+    """
+    overlap = inverse.n_fft / inverse.hop_length
+    return 0.5 * math.log(inverse.n_fft * overlap * 3 / 8)
+
+
 class VocosVocoder(TrainedVocoder):
     """A VocosGenerator behind the mel → wave contract."""
 
     name = "vocos"
     generator_type = VocosGenerator
+
+    @torch.no_grad()
+    def carried(self, mel: Tensor) -> Tensor:
+        """The phases of the partials of mel [B, n_mels, T], in cycles, the same shape; on the mel's device."""
+        partials, parts, before = self.generator.partials, [], None
+        for piece in mel.split(_CARRIED_FRAMES, dim=-1):
+            peak, place, _ = partials(piece.to(partials.start.device))
+            phase = partials.phases(peak, place, before)
+            before = phase[..., -1], place[..., -1]
+            parts.append(phase.to(mel.device))
+        return torch.cat(parts, dim=-1)
+
+    @torch.no_grad()
+    def block(self, mel: Tensor, carried: Tensor, first: int) -> Tensor:
+        return self.generator(mel, carried, torch.full(mel.shape[:1], first, device=mel.device))

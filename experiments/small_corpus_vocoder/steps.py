@@ -2,11 +2,12 @@
 
     python experiments/small_corpus_vocoder/steps.py [rounds] [width of the discriminators]
 
-The textbook loop passes real and fake through the discriminators apart, recomputes the features of the real wave with a
-graph in the generator's step, and lets gradients flow into the discriminators there. Each variant takes one of these
-back alone. Rounds alternate between the variants; the figure is the median of the rounds' ratios.
+The textbook loop judges real and fake once for the discriminators' step and once more for the generator's, recomputes
+there the features of the real wave with a graph, and lets gradients flow into the discriminators, whose grouped
+convolutions are PyTorch's. The other variants take a part of that back. Rounds alternate between the variants; the figure is the median of the rounds' ratios.
 """
 
+import functools
 import statistics
 import sys
 import time
@@ -15,57 +16,64 @@ import warnings
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch import Callback, Trainer
+from torch import nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from distillgan.paths import conf_dir
 from distillgan.training.fit import build
+from distillgan.vocoder.adversary import Adversary, accuracies
+from distillgan.vocoder.folded import FoldedConv1d
 from distillgan.vocoder.module import VocoderModule
 
 STEPS = 4  # a round, after one that warms up
 
 
-class Apart(VocoderModule):
-    """Real and fake in passes of their own."""
+class Textbook(Adversary):
+    """All of it, as in the authors' program."""
 
-    def _discriminator_step(self, real, fake, optimizer):
-        reals, fakes = ([score for score, _ in self.discriminators(wave)] for wave in (real, fake))
-        loss = self.gan.discriminator(reals, fakes)
-        return self._step(loss, optimizer), {"loss_disc": loss}
+    frozen, real_graph = False, True
 
-
-class RealGraph(VocoderModule):
-    """The features of the real wave are recomputed with a graph."""
-
-    def _adversarial_losses(self, real, fake):
-        targets = self.discriminators(real)
-        self.discriminators.requires_grad_(False)
-        verdicts = self.discriminators(fake)
-        self.discriminators.requires_grad_(True)
-        return self.gan.generator([score for score, _ in verdicts]), self.feature_matching(targets, verdicts)
-
-
-class Everywhere(VocoderModule):
-    """The generator's step makes gradients of the discriminators, too."""
-
-    def _adversarial_losses(self, real, fake):
-        with torch.no_grad():
-            targets = self.discriminators(real)
-        verdicts = self.discriminators(fake)
-        return self.gan.generator([score for score, _ in verdicts]), self.feature_matching(targets, verdicts)
-
-
-class Textbook(Apart):
-    """All three, as in the authors' program."""
-
-    def _adversarial_losses(self, real, fake):
-        targets, verdicts = self.discriminators(real), self.discriminators(fake)
+    def judge(self, real, fake, disguise):
+        reals, fakes = (self.discriminators(disguise(wave)) for wave in (real, fake))
+        scores = ([score for score, _ in verdicts] for verdicts in (reals, fakes))
+        judged = {"loss_disc": self.gan.discriminator(*scores), **accuracies(reals, fakes)}
+        heard = fake.clone().requires_grad_()
+        self.discriminators.requires_grad_(not self.frozen)
+        with torch.set_grad_enabled(self.real_graph):
+            targets = self.discriminators(disguise(real))
+        verdicts = self.discriminators(disguise(heard))
         # Not detached, as there: the graph of the real features is walked, too.
-        matching = sum(
-            torch.mean(torch.abs(r - f))
-            for (_, reals), (_, fakes) in zip(targets, verdicts, strict=True)
-            for r, f in zip(reals, fakes, strict=True)
-        )
-        return self.gan.generator([score for score, _ in verdicts]), matching
+        pairs = zip(targets, verdicts, strict=True)
+        matching = sum(F.l1_loss(f, r) for (_, rs), (_, fs) in pairs for r, f in zip(rs, fs, strict=True))
+        adv = self.gan.generator([score for score, _ in verdicts])
+        touched = [heard] if self.frozen else [heard, *self.discriminators.parameters()]
+        pull, *_ = torch.autograd.grad(self.weight_adv * adv + self.weight_fm * matching, touched)
+        self.discriminators.requires_grad_(True)
+        return judged, {"loss_adv": adv.detach(), "loss_fm": matching.detach()}, pull
+
+
+class NoRealGraph(Textbook):
+    """The features of the real wave are recomputed, but without a graph."""
+
+    real_graph = False
+
+
+class SecondPass(Textbook):
+    """A second pass for the generator, but only what it needs: no graph for the real wave, frozen discriminators."""
+
+    frozen, real_graph = True, False
+
+
+# How each variant judges, and whether its grouped convolutions are folded.
+VARIANTS = {
+    "ours": (Adversary, True),
+    "textbook": (Textbook, False),
+    "textbook, folded convolutions": (Textbook, True),
+    "ours, plain convolutions": (Adversary, False),
+    "no graph of the real features": (NoRealGraph, False),
+    "and discriminators frozen in the generator's step": (SecondPass, False),
+}
 
 
 class Clock(Callback):
@@ -79,13 +87,17 @@ class Clock(Callback):
         self.seconds.append(time.perf_counter() - self._begun)
 
 
-def module(kind: type[VocoderModule], name: str, width: float) -> VocoderModule:
+def module(adversary: type[Adversary], folded: bool, name: str, width: float) -> VocoderModule:
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
         config = compose("train", overrides=[f"vocoder={name}", f"vocoder.discriminators.width={width}"])
     config.vocoder.max_steps, config.vocoder.adversarial_from_step = 10**6, 0
-    config.vocoder.module._target_ = f"{kind.__module__}.{kind.__qualname__}"
     torch.manual_seed(0)
-    return build(config.vocoder.module)
+    made = build(config.vocoder.module)
+    made.adversary = adversary(made.discriminators, made.adversary.weight_adv, made.adversary.weight_fm)
+    for layer in made.discriminators.modules():
+        if isinstance(layer, FoldedConv1d) and not folded:
+            layer.forward = functools.partial(nn.Conv1d.forward, layer)
+    return made
 
 
 def seconds_a_step(model: VocoderModule) -> float:
@@ -103,17 +115,15 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     width = float(sys.argv[2]) if len(sys.argv) > 2 else 0.125
     for name in ("hifigan", "vocos"):
-        kinds = (VocoderModule, Textbook, Apart, RealGraph, Everywhere)
-        models = {kind.__name__: module(kind, name, width) for kind in kinds}
+        models = {label: module(*kind, name, width) for label, kind in VARIANTS.items()}
         times = {label: [] for label in models}
         for _ in range(rounds):
             for label, model in models.items():
                 times[label].append(seconds_a_step(model))
-        ours = times["VocoderModule"]
         for label, taken in times.items():
-            ratios = [t / o for t, o in zip(taken, ours, strict=True)]
+            ratios = [t / o for t, o in zip(taken, times["ours"], strict=True)]
             print(
-                f"{name}, width {width}: {label:14} {min(taken):.2f} s a step, "
+                f"{name}, width {width}: {label:50} {min(taken):.2f} s a step, "
                 f"{statistics.median(ratios):.2f} times ours (least {min(ratios):.2f})",
                 flush=True,
             )

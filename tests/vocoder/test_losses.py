@@ -8,7 +8,7 @@ import torch
 
 from distillgan.audio.mel import MelSpec
 from distillgan.vocoder.discriminators import Discriminators
-from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss
+from distillgan.vocoder.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss, energy_score
 
 RATE = 44100
 
@@ -18,12 +18,18 @@ def tone(hertz: float, level: float = 0.3) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module", params=["one mel", "many"])
-def mel_loss(request):
+def mel_score(request):
     if request.param == "one mel":
         return MelL1(MelSpec())
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no band may be empty
         return MultiScaleMelLoss(RATE, (32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320))
+
+
+@pytest.fixture(scope="module")
+def mel_loss(mel_score):
+    """Of one wave, as a deterministic generator makes it."""
+    return lambda fake, real: mel_score([fake], real)
 
 
 def test_least_squares_by_hand():
@@ -74,6 +80,23 @@ def test_mel_gradient_flows_to_the_fake_alone(mel_loss):
     assert real.grad is None
 
 
+def test_the_energy_score_is_best_for_noise_as_loud_and_as_random_as_the_real(mel_score):
+    """Draws that are quieter, louder or without any chance in them score worse; the plain distance would have it so."""
+    torch.manual_seed(0)
+    real, *draws = 0.1 * torch.randn(3, 8, 1, RATE // 2)
+    scores = {gain: float(mel_score([gain * draw for draw in draws], real)) for gain in (0.7, 1.0, 1.4)}
+    assert scores[1.0] < min(scores[0.7], scores[1.4])
+    assert scores[1.0] < float(mel_score([draws[0], draws[0]], real))
+    assert float(mel_score([real, real], real)) == 0
+
+
+def test_the_energy_score_by_hand():
+    a, b, real = torch.tensor([0.0]), torch.tensor([4.0]), torch.tensor([1.0])
+    distance = torch.nn.functional.l1_loss
+    assert energy_score(distance, [a], real) == 1
+    assert energy_score(distance, [a, b], real) == (1 + 3) / 2 - 4 / 2
+
+
 def test_silence_has_finite_gradients(mel_loss):
     fake = torch.zeros(1, 1, 8192, requires_grad=True)
     loss = mel_loss(fake, tone(440)[..., :8192])
@@ -87,8 +110,9 @@ def test_short_windows_see_an_attack_in_time():
     click, late = torch.zeros(2, 1, 1, 8192)
     click[..., 4000], late[..., 4200] = 0.5, 0.5
     long, short = MultiScaleMelLoss(RATE, (2048,), (320,)), MultiScaleMelLoss(RATE, (64,), (10,))
-    assert short(click, late) > 0
-    assert loss(click, late) == pytest.approx((long(click, late) + short(click, late)) / 2)
+    both = (loss([click], late) for loss in (long, short))
+    assert short([click], late) > 0
+    assert loss([click], late) == pytest.approx(sum(both) / 2)
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank")

@@ -34,7 +34,7 @@ GENERATORS = {
         "generator.resblock_kernel_sizes": [3, 5],
         "generator.resblock_dilation_sizes": [[1, 3], [1, 3]],
     },
-    "vocos": {"generator.channels": 32, "generator.layers": 2},
+    "vocos": {"generator.channels": 32, "generator.layers": 2, "generator.projections": 1},
 }
 TINY = {
     "discriminators.width": 0.02,
@@ -177,9 +177,7 @@ def test_real_and_fake_pass_through_one_disguise(monkeypatch):
     scale = torch.nn.Parameter(torch.ones(()))
     module.generator.forward = lambda mel: tones() * scale + 0 * module.generator.conv_post.bias
     fit(module, 1)
-    both, real, fake = heard
-    assert torch.equal(*both.chunk(2))
-    assert torch.equal(real, both.chunk(2)[0])
+    real, fake = heard
     assert torch.equal(fake, real)
     assert not torch.allclose(real, tones(), atol=1e-3)
 

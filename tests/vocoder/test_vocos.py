@@ -1,14 +1,16 @@
-"""The frame-rate generator: its inverse STFT is exact, its reach is as stated, and what does not fit is refused."""
+"""The frame-rate generator: tones and noise come out as they went in, its reach is as stated, misfits are refused."""
 
+import math
 import re
 
 import pytest
 import torch
 
-from distillgan.audio.mel import MelSpec
+from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.errors import UserError
+from distillgan.vocoder.inverse_stft import InverseSTFT
 from distillgan.vocoder.own import load_own
-from distillgan.vocoder.vocos import InverseSTFT, VocosGenerator, VocosVocoder
+from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
 
 SMALL = {"channels": 16, "layers": 3}
 
@@ -28,6 +30,49 @@ def vocoder() -> VocosVocoder:
     return VocosVocoder(lively(), MelSpec())
 
 
+@pytest.fixture(scope="module")
+def untrained() -> VocosVocoder:
+    torch.manual_seed(0)
+    return VocosVocoder(VocosGenerator(**SMALL), MelSpec())
+
+
+def through(vocoder: VocosVocoder, wave: torch.Tensor) -> torch.Tensor:
+    """What the middle of a wave [N] becomes, by way of its mel."""
+    return vocoder(to_log_clamp(MelSpectrogram(vocoder.spec)(wave[None])))[0, 0, 4096:-4096]
+
+
+@pytest.mark.parametrize("hertz", [55, 110, 440, 1234.5, 3000, 8000])
+def test_a_steady_tone_keeps_its_pitch(untrained, hertz):
+    """And is not drawn to a multiple of the frame rate, 86.1 Hz; this takes no training."""
+    time = torch.arange(44032 * 2) / 44100
+    made = through(untrained, 0.3 * torch.sin(2 * math.pi * hertz * time)).double()
+    window = torch.hann_window(len(made), dtype=torch.float64)
+    spectrum = torch.fft.rfft(made * window, 8 * len(made)).abs()
+    assert 1200 * math.log2(spectrum.argmax() * 44100 / (8 * len(made)) / hertz) == pytest.approx(0, abs=6)
+
+
+def test_noise_stays_as_loud_and_as_random(untrained):
+    torch.manual_seed(1)
+    wave = 0.1 * torch.randn(44032 * 2)
+    made = through(untrained, wave)
+    assert 20 * math.log10(made.std() / 0.1) == pytest.approx(0, abs=1.5)
+    assert (made**4).mean() / (made**2).mean() ** 2 == pytest.approx(3, abs=0.3)  # a Gauss curve's
+    turns = torch.fft.rfft(made.view(-1, 512)[:, :512])  # no wave that repeats every hop
+    steady = turns.mean(0).abs().square().sum() / turns.abs().square().mean(0).sum()
+    assert steady < 3 / len(turns)
+
+
+def test_silence_stays_silent(untrained):
+    assert through(untrained, torch.zeros(44032)).abs().max() < 1e-4
+
+
+def test_draws_differ_in_their_noise_alone_and_come_from_the_given_source(untrained):
+    mel = torch.randn(2, 128, 20) - 4
+    one, two = untrained.generator.draws(mel, torch.Generator().manual_seed(0))
+    again, _ = untrained.generator.draws(mel, torch.Generator().manual_seed(0))
+    assert torch.equal(one, again) and (one - two).std() > 0.3 * one.std()
+
+
 @pytest.mark.parametrize(("n_fft", "hop"), [(2048, 512), (1024, 512), (64, 16), (96, 16)])
 def test_the_inverse_of_the_mels_own_frames_is_the_wave(n_fft, hop):
     wave = torch.randn(2, 20 * hop)
@@ -39,13 +84,14 @@ def test_the_inverse_of_the_mels_own_frames_is_the_wave(n_fft, hop):
     assert (made[:, 0] - wave).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("projections", [0, 2])
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("n_fft", [1024, 2048])
-def test_context_is_the_measured_receptive_field(layers, n_fft):
-    generator = lively(layers=layers, n_fft=n_fft).double()
-    centre, hop = 20, 512
+def test_context_is_the_measured_receptive_field(layers, n_fft, projections):
+    generator = lively(layers=layers, n_fft=n_fft, projections=projections).double()
+    centre, hop = 24, 512
     mel = torch.randn(1, 128, 2 * centre + 1, dtype=torch.float64, requires_grad=True)
-    wave = generator(mel).double()
+    wave = generator(mel, torch.rand(1, 128, 2 * centre + 1, dtype=torch.float64))
     (wave[0, 0, centre * hop : (centre + 1) * hop] * torch.randn(hop, dtype=torch.float64)).sum().backward()
     touched = mel.grad.abs().sum(dim=(0, 1)).nonzero().flatten()
     assert touched.min() > 0 and touched.max() < 2 * centre
@@ -66,6 +112,12 @@ def test_less_context_would_not_do(vocoder, monkeypatch):
     assert (vocoder.render(mel, 20) - vocoder(mel)).abs().max() > 1e-5
 
 
+def test_without_the_phases_carried_a_block_would_not_do(vocoder, monkeypatch):
+    mel = torch.randn(1, 128, 90)
+    monkeypatch.setattr(vocoder, "block", lambda mel, carried, first: vocoder(mel))
+    assert (vocoder.render(mel, 30) - vocoder(mel)).abs().max() > 1e-2
+
+
 def test_it_stays_within_bounds_whatever_comes(vocoder):
     for level in (-1e3, 0.0, 1e3):
         wave = vocoder(torch.full((1, 128, 9), level))
@@ -74,8 +126,8 @@ def test_it_stays_within_bounds_whatever_comes(vocoder):
 
 def test_default_size():
     generator = VocosGenerator()
-    assert 8.0e6 < sum(parameter.numel() for parameter in generator.parameters()) < 8.5e6
-    assert generator.context_frames == 29
+    assert 3.4e6 < sum(parameter.numel() for parameter in generator.parameters()) < 3.5e6
+    assert generator.context_frames == 32
 
 
 def test_packed_and_loaded_it_is_the_same(vocoder):
@@ -94,8 +146,10 @@ def test_packed_and_loaded_it_is_the_same(vocoder):
         ("vocos", {"width": 3}, "the arguments ['width'] are missing or unknown"),
         ("vocos", {"num_mels": 80}, "num_mels=80, but the mel has n_mels=128"),
         ("vocos", {"hop_length": 256}, "it makes 256 samples a frame, but the mel has hop_length=512"),
-        ("vocos", {"hop_length": 500}, "must be a multiple, twice or more, of an even hop_length=500"),
-        ("vocos", {"n_fft": 512}, "must be a multiple, twice or more, of an even hop_length=512"),
+        ("vocos", {"hop_length": 500}, "must be a multiple, twice or more, of hop_length=500, and that of 8"),
+        ("vocos", {"n_fft": 512}, "must be a multiple, twice or more, of hop_length=512"),
+        ("vocos", {"f_max": 16000}, "f_max=16000.0, but the mel has f_max=22050.0"),
+        ("vocos", {"projections": -1}, "vocoder.generator.projections=-1 must be a whole number"),
         ("vocos", {"channels": 24}, "of another shape"),
         ("vocos", {"layers": 2}, "unexpected"),
         ("vocos", {"layers": 4}, "missing"),

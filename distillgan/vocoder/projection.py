@@ -1,0 +1,46 @@
+"""A wave brought nearer to the mel that it is to have."""
+
+import torch
+from torch import Tensor, nn
+
+from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
+from distillgan.vocoder.inverse_stft import InverseSTFT
+
+_STEP = 2.0  # nepers a band may be turned up or down by at once
+
+
+class MelProjection(nn.Module):
+    """Wave [B, 1, T * hop_length] → wave of the same size whose mel is nearer to a given one.
+
+    Where Griffin and Lim (1984) give each spectrum its wanted magnitudes and keep the phases, this turns whole bands up
+    or down, by what their level in the mel lacks, and keeps phases and all that is finer than a band. Repeated, it
+    converges likewise. Differentiable.
+    """
+
+    def __init__(self, spec: MelSpec):
+        super().__init__()
+        with torch.device("cpu"):  # real even where networks are built on the meta device: these are no weights
+            self.mel = MelSpectrogram(spec)
+        self.inverse = InverseSTFT(spec.n_fft, spec.hop_length)
+        # A bin is turned as the bands that hear it are, each by how well it does.
+        bank = self.mel.bank
+        self.register_buffer("share", (bank / bank.sum(0).clamp(min=1e-9)).T.contiguous(), persistent=False)
+
+    @property
+    def context_frames(self) -> int:
+        """Frames on each side that a frame's samples depend on through it: those whose windows reach its own."""
+        return self.mel.spec.n_fft // self.mel.spec.hop_length - 1
+
+    def forward(self, wave: Tensor, mel: Tensor, trust: Tensor) -> Tensor:
+        """Towards log-clamp `mel` [B, n_mels, T], by the share `trust` (0…1, the same shape) of what is missing."""
+        spectra = self.mel.spectra(_reflected(wave[:, 0], self.mel.pad))
+        missing = mel - to_log_clamp(self.mel.of_spectra(spectra))
+        turn = self.share @ (trust * missing).clamp(-_STEP, _STEP)
+        return self.inverse(spectra * torch.exp(turn))
+
+
+def _reflected(wave: Tensor, pad: int) -> Tensor:
+    """Wave [B, N] mirrored at both ends, as the mel pads it, but for waves shorter than the padding, too."""
+    last = wave.shape[-1] - 1
+    place = torch.arange(-pad, wave.shape[-1] + pad, device=wave.device) % (2 * last)
+    return wave[:, torch.where(place > last, 2 * last - place, place)]
