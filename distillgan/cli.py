@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -17,6 +18,7 @@ _ENTRIES = {
     "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
     "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
 }
+_VOCODER = "vocos"  # the kind that a model gets if nothing else is said
 _EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
 _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
 
@@ -67,29 +69,28 @@ def _export_arguments(arguments: list[str]) -> list[str]:
 
 
 def _vocoder_overrides(arguments: list[str]) -> list[str]:
-    """`NAME …` → a training of the vocoder stage on the recordings that the run of that name was trained on."""
+    """`NAME …` → a training of the vocoder stage, of the kind and on the recordings that the run of that name has."""
     if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
         raise UserError("train-vocoder wants the model's name first: distillgan train-vocoder rain")
     name, rest = arguments[0], to_overrides(arguments[1:])
     given = {item.partition("=")[0] for item in rest}
     overrides = [f"name={name}", "stages=[vocoder]"]
+    path = Home(_home(rest)).run(name) / CONFIG
+    run = OmegaConf.load(path) if path.exists() else None
     if "vocoder" not in given:
-        overrides.append("vocoder=hifigan")
+        overrides.append(f"vocoder={(run and OmegaConf.select(run, 'vocoder.name')) or _VOCODER}")
     if not given & {"data.dir", "data"}:
-        overrides += _recordings_of(name, rest)
+        if run is None:
+            missing = f"there is no run {name} in {path.parents[1]}"
+            raise UserError(f"{missing}: give the recordings that it was trained on, data.dir=PATH")
+        folder = run.data.dir
+        overrides += [] if folder is None else [f"data.dir={quote(folder)}"]
     return overrides + rest
 
 
-def _recordings_of(name: str, overrides: list[str]) -> list[str]:
+def _home(overrides: list[str]) -> str | Path:
     parsed = OverridesParser.create().parse_overrides([item for item in overrides if item.startswith("paths.home=")])
-    home = parsed[-1].value() if parsed else default_home()
-    config = Home(home).run(name) / CONFIG
-    if not config.exists():
-        raise UserError(
-            f"there is no run {name} in {Home(home).runs}: give the recordings that it was trained on, data.dir=PATH"
-        )
-    folder = OmegaConf.load(config).data.dir
-    return [] if folder is None else [f"data.dir={quote(folder)}"]
+    return parsed[-1].value() if parsed else default_home()
 
 
 if __name__ == "__main__":

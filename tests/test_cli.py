@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
+
+from distillgan import cli
 
 
 def distillgan(*arguments, **environment):
@@ -51,6 +54,17 @@ def test_train_vocoder_finds_the_recordings_of_its_model(trained, recordings, tm
     done = distillgan("generate", "--model", "own", "--duration", "0.3", DISTILLGAN_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "audio" / "own_seed1.wav").exists()
+
+
+@pytest.mark.parametrize(("noted", "kind"), [("hifigan", "hifigan"), ("vocos", "vocos"), (None, "vocos")])
+def test_train_vocoder_goes_on_with_the_kind_that_the_run_has(tmp_path, noted, kind):
+    (tmp_path / "runs" / "rain").mkdir(parents=True)
+    note = {"data": {"dir": "/my rain"}, "vocoder": {"name": noted}}
+    OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
+    overrides = cli._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
+    assert f"vocoder={kind}" in overrides and "data.dir='/my rain'" in overrides
+    asked = cli._vocoder_overrides(["rain", "--vocoder", "hifigan", f"paths.home={tmp_path}"])
+    assert [item for item in asked if item.startswith("vocoder=")] == ["vocoder=hifigan"]
 
 
 def test_a_reader_that_leaves_does_not_stop_a_training(recordings, tmp_path):

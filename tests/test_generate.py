@@ -60,7 +60,7 @@ def test_48_kilohertz_keeps_the_duration(home):
         (["duration=0"], "duration=0"),
         (["duration=1e9"], "duration"),
         (["export.sample_rate=22050"], "22050"),
-        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, hifigan, vocos"),
+        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, universal, hifigan, vocos"),
         (["source=nosuch.wav"], "nosuch.wav: unreadable: no such file"),
         (["source=a.wav", "duration=3"], "leave out duration and count"),
         (["source=a.wav", "count=2"], "leave out duration and count"),

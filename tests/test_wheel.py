@@ -56,6 +56,8 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def test_the_wheel_holds_the_package_with_conf_and_vendor_and_nothing_else(wheel):
     expected = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "distillgan").rglob("*.py")}
+    universal = (CHECKOUT / "distillgan" / "vocoder" / "universal").iterdir()
+    expected |= {path.relative_to(CHECKOUT) for path in universal}
     for beside in ("conf", "vendor"):
         files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         expected |= {Path("distillgan") / path.relative_to(CHECKOUT) for path in files}
@@ -88,7 +90,18 @@ def test_the_installed_pin_is_found(installed, tmp_path):
 def test_the_console_command(installed, tmp_path):
     command = installed / "distillgan"
     assert call([command, "--version"], tmp_path) == f"distillgan {distillgan.__version__}\n"
-    assert "vocoder: _trained, auto, bigvgan, hifigan, none, vocos" in call([command, "train", "--help"], tmp_path)
+    assert "vocoder: _trained, auto, bigvgan, hifigan, none, universal, vocos" in call(
+        [command, "train", "--help"], tmp_path
+    )
+
+
+def test_the_installed_universal_vocoder_plays(installed, tmp_path):
+    code = (
+        "import torch, distillgan.vocoder.weights_file as w; path = w.packaged(w.UNIVERSAL); print(path)\n"
+        "print(w.read_weights(path).vocoder()(torch.zeros(1, 128, 20)).isfinite().all().item())"
+    )
+    path, finite = call([installed / "python", "-c", code], tmp_path).splitlines()[-2:]
+    assert Path(path).is_relative_to(installed.parent) and finite == "True"
 
 
 def test_training_and_generating_away_from_the_checkout(installed, tmp_path):

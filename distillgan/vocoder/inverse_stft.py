@@ -1,4 +1,4 @@
-"""Spectra laid over one another: the inverse of the mel's own short-time Fourier transform."""
+"""Spectra laid over one another: the inverse of the mel's own short-time Fourier transform, and that transform."""
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,16 @@ class InverseSTFT(nn.Module):
         super().__init__()
         self.n_fft, self.hop_length = n_fft, hop_length
 
+    def spectra(self, wave: Tensor) -> Tensor:
+        """Wave [B, 1, T * hop_length] → the spectra [B, n_fft / 2 + 1, T] that it is the inverse of.
+
+        Silence is before and after it.
+        """
+        beyond = (self.n_fft - self.hop_length) // 2
+        window = torch.hann_window(self.n_fft, device=wave.device, dtype=wave.dtype)
+        padded = F.pad(wave[:, 0], (beyond, beyond))
+        return torch.stft(padded, self.n_fft, self.hop_length, window=window, center=False, return_complex=True)
+
     def forward(self, spectra: Tensor) -> Tensor:
         window = torch.hann_window(self.n_fft, device=spectra.device)[:, None]
         frames = torch.fft.irfft(spectra, self.n_fft, dim=1) * window
@@ -23,6 +33,17 @@ class InverseSTFT(nn.Module):
         cut = (self.n_fft - self.hop_length) // 2
         wave, weight = (self._added(x)[..., cut:-cut] for x in (frames, weights[None]))
         return wave / weight
+
+    def reach(self, first: int, last: int) -> tuple[int, int, int, int]:
+        """First and last frame whose windows reach the samples `first` to `last`, then first and last sample that the
+
+        windows of these frames reach. A window is zero at its first sample.
+        """
+        beyond = (self.n_fft - self.hop_length) // 2
+        before = -((self.n_fft - beyond - 1 - first) // self.hop_length)
+        after = (last + beyond - 1) // self.hop_length
+        start, end = before * self.hop_length - beyond + 1, after * self.hop_length + self.n_fft - beyond - 1
+        return before, after, start, end
 
     def _added(self, frames: Tensor) -> Tensor:
         """Frames [B, n_fft, T] laid over one another: [B, 1, (T - 1) * hop_length + n_fft]."""

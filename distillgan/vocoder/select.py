@@ -16,8 +16,9 @@ from distillgan.vocoder.own import OWN
 from distillgan.vocoder.release import Release
 from distillgan.vocoder.trained import TrainedVocoder
 from distillgan.vocoder.weights import Weights
+from distillgan.vocoder.weights_file import UNIVERSAL, packaged, read_weights
 
-NAMES = ("auto", "bigvgan", *OWN)
+NAMES = ("auto", "bigvgan", "universal", *OWN)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ def select(
     """The vocoder that the node `vocoder` of a configuration asks for.
 
     `own` is that of the model itself, if it has one; `spec` is the model's mel. `auto` takes it, else BigVGAN if its
-    weights are there or can be had. `progress` is told of a download.
+    weights are there or can be had, else the small universal one that ships with the package. `progress` is told of a
+    download.
 
     Raises:
         UserError: there is no such vocoder for this model, its weights cannot be had, or its mel is another.
@@ -51,6 +53,8 @@ def select(
         raise UserError(f"vocoder={name or 'none'} cannot play: choose one of {', '.join(NAMES)}")
     if own is not None and name in ("auto", own.name):
         return Selected(own.name, own, "the model's own" if name == "auto" else "as asked for")
+    if name == "universal":
+        return Selected(name, _universal(spec, str(device)), "as asked for")
     if name not in ("auto", "bigvgan"):
         given = "has no vocoder of its own yet" if own is None else f"has a {own.name} of its own, not a {name}"
         train = f"distillgan train-vocoder {model} vocoder={name}"
@@ -62,8 +66,8 @@ def select(
     except UserError as error:
         if name == "bigvgan":
             raise
-        train = f"distillgan train-vocoder {model}"
-        raise UserError(f"nothing can play it: {none} (train one: `{train}`), and BigVGAN cannot:\n{error}") from error
+        why = str(error).partition("\n")[0]
+        return Selected("universal", _universal(spec, str(device)), f"{none}, and BigVGAN cannot play: {why}")
     reason = "as asked for" if name == "bigvgan" else f"{none}, and BigVGAN's weights {there}"
     return Selected("bigvgan", _bigvgan(*files, spec, str(device)), reason)
 
@@ -94,3 +98,11 @@ def _bigvgan(config: Path, checkpoint: Path, spec: MelSpec, device: str) -> Voco
     from distillgan.vocoder.bigvgan import BigVGANVocoder
 
     return BigVGANVocoder.from_files(config, checkpoint, spec).to(device)
+
+
+@functools.lru_cache(maxsize=1)
+def _universal(spec: MelSpec, device: str) -> Vocoder:
+    """The packaged one, built once a process."""
+    weights = read_weights(packaged(UNIVERSAL))
+    spec.require(weights.spec, "the model", "the universal vocoder")
+    return weights.vocoder().to(device)

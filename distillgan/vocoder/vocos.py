@@ -50,10 +50,10 @@ class ConvNeXtBlock(nn.Module):
 class VocosGenerator(nn.Module):
     """Log-clamp mel [B, num_mels, T] → wave [B, 1, T * hop_length] in -1…1.
 
-    The wave is the sum of partials, whose frequencies and phases are read from the mel, of noise in windows as long as
-    the mel's, and of noise in windows a quarter as long for what is quick. Each begins at the level that the mel itself
-    tells; the network says how much more or less of it there is at every frequency. The sum is then brought nearer to
-    the mel, `projections` times, as far as the network trusts it.
+    The wave begins as partials, whose frequencies and phases are read from the mel, and noise in windows as long as the
+    mel's. In windows a quarter as long their sum is shaped, since it knows nothing quicker, and quick noise is added.
+    Partials and noises are as loud as the mel itself tells; the network says how much more or less of each there is at
+    every frequency. The wave is then brought nearer to the mel, `projections` times, as far as the network trusts it.
 
     The noise is a function of the frame's number. 3.4 M parameters by default. `args` holds the arguments as plain
     types; those of the mel are the fields of MelSpec. Raises UserError if the arguments describe no network.
@@ -65,7 +65,7 @@ class VocosGenerator(nn.Module):
         channels: int = 256,
         expansion: int = 3,
         layers: int = 6,
-        projections: int = 3,
+        projections: int = 4,
         n_fft: int = 2048,
         hop_length: int = 512,
         sample_rate: int = 44100,
@@ -99,7 +99,7 @@ class VocosGenerator(nn.Module):
         self.blocks = nn.ModuleList(ConvNeXtBlock(channels, expansion, 1 / layers) for _ in range(layers))
         self.norm_out = nn.LayerNorm(channels, eps=1e-6)
         bins, quick_bins = n_fft // 2 + 1, n_fft // _QUICK // 2 + 1
-        self.sizes = (bins, bins, _QUICK * quick_bins, num_mels)
+        self.sizes = (bins, bins, _QUICK * quick_bins, _QUICK * quick_bins, num_mels)
         self.head = nn.Linear(channels, sum(self.sizes))
         self._initialise()
 
@@ -109,7 +109,7 @@ class VocosGenerator(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
-            _, slow, quick, trust = self.head.bias.split(self.sizes)
+            _, slow, quick, _, trust = self.head.bias.split(self.sizes)
             slow.fill_(_EVENLY)
             quick.fill_(_EVENLY)
             trust.fill_(_TRUSTED)
@@ -128,23 +128,24 @@ class VocosGenerator(nn.Module):
         return self._waves(mel, None, list(firsts))
 
     def _waves(self, mel: Tensor, phase: Tensor | None, firsts: list[Tensor]) -> list[Tensor]:
-        tone, slow, quick, trust = self._changes(mel)
+        tone, slow, quick, shape, trust = self._changes(mel)
         partials = self._tones(mel, tone, phase)
         level = self.partials.noise_levels(mel)
         slow = torch.exp((slow + level + _noise_gain(self.long)).clamp(max=_LOUDEST))
         # Short windows have every fourth bin, and there are four of them in a frame.
-        quick = quick.unflatten(1, (_QUICK, -1)) + level[:, None, ::_QUICK] + _noise_gain(self.quick)
-        quick = torch.exp(quick.clamp(max=_LOUDEST)).permute(0, 2, 3, 1).flatten(2)
+        quick = quick + level[:, ::_QUICK].repeat(1, _QUICK, 1) + _noise_gain(self.quick)
+        quick, shape = (_in_turn(torch.exp(part.clamp(max=_LOUDEST))) for part in (quick, shape))
         waves = []
         for first in firsts:
-            wave = partials + self.long(_noise(slow, first)) + self.quick(_noise(quick, _QUICK * first + _DRAWS))
+            steady = self.quick.spectra(partials + self.long(_noise(slow, first)))
+            wave = self.quick(steady * shape + _noise(quick, _QUICK * first + _DRAWS))
             for _ in range(self.projections):
                 wave = self.projection(wave, mel, trust)
             waves.append(wave.clamp(-1, 1))
         return waves
 
     def _changes(self, mel: Tensor) -> tuple[Tensor, ...]:
-        """What the network says: nepers more or less of partials, slow and quick noise, and its trust in the mel."""
+        """What the network says: nepers more or less of partials, slow and quick noise, the shape; trust in the mel."""
         x = self.norm_in(self.embed(mel).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
@@ -167,14 +168,16 @@ class VocosGenerator(nn.Module):
 
     @property
     def context_frames(self) -> int:
-        """Frames before or after frame t that its samples depend on: the convolutions', the overlapping windows', and
+        """Frames before or after frame t that its samples depend on, whichever is more.
 
-        what each projection looks at. The phases, which have their past in them, are given to a block.
+        The samples of one frame are followed back through the windows to the network and its convolutions. The phases,
+        which have their past in them, are given to a block.
         """
-        n_fft, hop = self.args["n_fft"], self.hop_length
-        overlap = (hop - 1 + (n_fft - hop) // 2) // hop
-        network = _KERNEL // 2 * (1 + self.args["layers"])
-        return network + overlap + self.projections * self.projection.context_frames
+        first, last = 0, self.hop_length - 1
+        for inverse in [self.long] * self.projections + [self.quick]:
+            _, _, first, last = inverse.reach(first, last)
+        before, after, _, _ = self.long.reach(first, last)
+        return max(-before, after) + _KERNEL // 2 * (1 + self.args["layers"])
 
     def add_weight_norm(self) -> None:
         """Nothing: layer norms keep the scale here."""
@@ -182,6 +185,11 @@ class VocosGenerator(nn.Module):
     def export_state(self) -> dict[str, Tensor]:
         """Weights for a model file: float32 on the CPU, no shared memory."""
         return {key: tensor.detach().float().cpu().clone() for key, tensor in self.state_dict().items()}
+
+
+def _in_turn(x: Tensor) -> Tensor:
+    """[B, _QUICK * bins, T], a frame's short windows beside each other → one after another, [B, bins, _QUICK * T]."""
+    return x.unflatten(1, (_QUICK, -1)).permute(0, 2, 3, 1).flatten(2)
 
 
 def _noise(size: Tensor, first: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weights that a vocoder's training can start from: a file of them, or a model file with a vocoder.
+"""Weights that a vocoder can start from, or play with as it is: those that ship with the package, or a file of them.
 
 A weights file is safetensors, any float precision, whose metadata "distillgan" is the JSON of
 {"name", "generator": arguments, "mel": the fields of MelSpec, …}.
@@ -15,6 +15,11 @@ from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.modelfile import read_model
 from distillgan.paths import MODEL_SUFFIX
+from distillgan.vocoder.own import load_own
+from distillgan.vocoder.trained import TrainedVocoder
+
+UNIVERSAL = "vocos"  # the generator whose packaged weights play a model without a vocoder of its own
+_PACKAGED = Path(__file__).resolve().parent / "universal"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,20 @@ class GeneratorWeights:
     arguments: dict
     spec: MelSpec
     tensors: dict[str, Tensor]
+
+    def vocoder(self) -> TrainedVocoder:
+        """The generator behind the contract. Raises UserError, naming the origin, if the parts do not fit together."""
+        state = {f"vocoder.{key}": tensor for key, tensor in self.tensors.items()}
+        try:
+            return load_own({"name": self.name, "generator": self.arguments}, state, self.spec)
+        except UserError as error:
+            raise UserError(f"{self.origin}: {error}") from error
+
+
+def packaged(name: str) -> Path | None:
+    """The weights of the generator `name` that ship with the package, if there are any."""
+    path = _PACKAGED / f"{name}.safetensors"
+    return path if path.is_file() else None
 
 
 def read_weights(path: str | Path) -> GeneratorWeights:

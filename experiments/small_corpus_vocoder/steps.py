@@ -4,7 +4,8 @@
 
 The textbook loop judges real and fake once for the discriminators' step and once more for the generator's, recomputes
 there the features of the real wave with a graph, and lets gradients flow into the discriminators, whose grouped
-convolutions are PyTorch's. The other variants take a part of that back. Rounds alternate between the variants; the figure is the median of the rounds' ratios.
+convolutions are PyTorch's. The other variants take a part of that back. Rounds alternate between the variants; the
+figure is the median of the rounds' ratios.
 """
 
 import functools

@@ -1,10 +1,11 @@
 """Scores universal vocoders on whole held-out sources: python experiments/universal_hifigan/score.py WEIGHTS …
 
-WEIGHTS are what train.py writes. Rows: phase guessing (Griffin-Lim, 64 iterations on the mel's least-squares inverse) and
-each file of weights; true mels in. `--clips` at most of each source are taken, spread over it, `--seconds` of each.
-Percussive means the drums. Prints a Markdown table and writes scores.json beside the first file of weights. Wants
-`pip install 'distillgan[scores]' && pip install --no-deps cdpam==0.0.6 resampy`. The second table is of made sounds that a vocoder must not fail: noise, steady tones,
-silence, a sweep.
+WEIGHTS are what train.py writes. Rows: phase guessing (Griffin-Lim, 64 iterations on the mel's least-squares inverse)
+and each file of weights; true mels in. `--clips` at most of each source are taken (four times as many of the largest),
+spread over it, `--seconds` of each. Percussive means the drums. Prints Markdown tables and writes scores.json beside
+the first file of weights; the second table is of made sounds that a vocoder must not fail. Wants
+
+    pip install 'distillgan[scores]' && pip install --no-deps cdpam==0.0.6 resampy
 """
 
 import argparse
@@ -28,12 +29,14 @@ from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.scores.griffinlim import GriffinLim
 from distillgan.scores.metrics import SPEED, TrueWave, mean
 from distillgan.scores.perceptual import JUDGES
+from distillgan.scores.spectral import WINDOWS, multi_resolution, stft_distances
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.weights_file import read_weights
 
 HERE = Path(__file__).parent
 SPEC = MelSpec()
 KEYS = (*JUDGES, "cdpam", "stft", "stft_short", "log_spectral_distance_db", "mel_l1", SPEED)
+_WINDOWS = (*WINDOWS, 4096)
 _FRAME_RATE = SPEC.sample_rate / SPEC.hop_length
 
 
@@ -79,11 +82,12 @@ def score(job: tuple[str, Path, float]) -> dict:
         made = play(mel)
         speed = len(wave) / SPEC.sample_rate / (time.perf_counter() - begun)
     values = TrueWave(wave, SPEC).compare(made) | {SPEED: speed, "cdpam": cdpam()(wave, made)}
+    values["stft"] = multi_resolution(stft_distances(wave, made, _WINDOWS), _WINDOWS)
     return {"vocoder": name, "source": path.parent.name, "file": path.name, **values}
 
 
 def made_sounds(name: str) -> dict[str, float]:
-    """How far off a vocoder is on sounds of known truth: levels in dB, pitches in cents, lines at the frame rate in dB."""
+    """How far off a vocoder is on sounds of known truth: levels and lines at the frame rate in dB, pitches in cents."""
     time_axis = np.arange(8 * SPEC.sample_rate // SPEC.hop_length * SPEC.hop_length) / SPEC.sample_rate
     random, play = np.random.default_rng(0), player(name)
     found = {}
@@ -143,7 +147,7 @@ def main() -> None:
     jobs = [(name, path, options.seconds) for path in paths for name in names]
     with multiprocessing.get_context("spawn").Pool(options.processes, torch.set_num_threads, (1,)) as pool:
         rows = pool.map(score, jobs, chunksize=1)
-    parts = {"all": rows, "percussive": [row for row in rows if row["file"].startswith("drum")]}
+    parts = {"all": rows, "percussive": [row for row in rows if "drum_" in row["file"]]}
     parts |= {
         source: [row for row in rows if row["source"] == source] for source in sorted({r["source"] for r in rows})
     }

@@ -16,6 +16,7 @@ from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 from distillgan.vocoder.hifigan import HiFiGANGenerator
 from distillgan.vocoder.vocos import VocosGenerator
+from distillgan.vocoder.weights_file import packaged, read_weights
 
 GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": VocosGenerator(channels=32)}
 
@@ -66,11 +67,17 @@ def test_a_resumed_run_keeps_its_rate(weights, recordings, capsys):
             ["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.channels=16"],
             "channels=32 there, 16 here",
         ),
+        (["vocoder=hifigan", "vocoder.init=universal"], "there are none for hifigan: use vocoder.init=scratch"),
+        (["vocoder=vocos", "vocoder.init=universal"], "channels=256 there, 32 here"),
         (["vocoder=vocos", "vocoder.init=nosuch.safetensors"], "nosuch.safetensors: there is no such file"),
         (["vocoder=vocos", "vocoder.init={folder}/hifigan.safetensors"], "are those of another network: hifigan"),
         (["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.init_rate=-1"], "vocoder.init_rate=-1"),
         (
             ["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "mel.f_max=16000"],
+            "f_max=22050.0 there, 16000.0 here",
+        ),
+        (
+            ["vocoder=hifigan", "vocoder.init={folder}/hifigan.safetensors", "mel.f_max=16000"],
             "the mel of the configuration",
         ),
     ],
@@ -79,6 +86,24 @@ def test_weights_that_do_not_belong_are_refused(weights, recordings, overrides, 
     overrides = [override.format(folder=weights) for override in overrides]
     with pytest.raises(UserError, match=re.escape(words)):
         train(tiny(weights, recordings, *overrides))
+
+
+def test_without_a_word_about_it_the_start_is_told(tmp_path, recordings, capsys):
+    train(tiny(tmp_path, recordings, "vocoder=vocos"))
+    said = (
+        "from scratch (the universal weights are those of another network: vocos there, vocos here; channels=256 there"
+    )
+    assert said in capsys.readouterr().out
+    train(tiny(tmp_path, recordings, "vocoder=hifigan"))
+    assert "from scratch (there are no universal weights for hifigan)" in capsys.readouterr().out
+
+
+def test_by_itself_a_vocos_starts_from_the_universal_weights(tmp_path, recordings, capsys):
+    still = ["vocoder.channels=256", "vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
+    train(tiny(tmp_path, recordings, "vocoder=vocos", *still))
+    assert "M parameters, from the universal weights" in capsys.readouterr().out
+    expected = read_weights(packaged("vocos")).tensors
+    assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(tmp_path).items())
 
 
 def test_a_model_lends_its_vocoder(trained, tmp_path, recordings, capsys):

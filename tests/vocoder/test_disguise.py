@@ -51,5 +51,5 @@ def test_turned_phases_keep_every_magnitude_and_stay_small():
 
 @pytest.mark.parametrize("values", [(-1, 0, 0, (1, 2)), (0, 181, 0, (1, 2)), (0, 0, 1.5, (1, 2)), (0, 0, 0, (3, 2))])
 def test_values_out_of_range(values):
-    with pytest.raises(UserError, match="vocoder.discriminator_augment"):
+    with pytest.raises(UserError, match=r"vocoder\.discriminator_augment"):
         DiscriminatorAugment(*values)

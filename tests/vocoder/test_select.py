@@ -14,6 +14,7 @@ from distillgan.vocoder import select as selecting
 from distillgan.vocoder.bigvgan import BigVGANVocoder
 from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
 from distillgan.vocoder.select import Selected, select
+from distillgan.vocoder.vocos import VocosVocoder
 
 SPEC = MelSpec()
 
@@ -26,6 +27,7 @@ def own() -> HiFiGANVocoder:
 @pytest.fixture(autouse=True)
 def nothing_built_before():
     selecting._bigvgan.cache_clear()
+    selecting._universal.cache_clear()
 
 
 def chosen(tmp_path, name, own=None, spec=SPEC, weights_dir=None) -> Selected:
@@ -70,10 +72,16 @@ def test_no_own_one_is_no_reason_to_take_another(hub, tmp_path):
     assert not hub.requests
 
 
-def test_nothing_to_be_had(hub, tmp_path, own, monkeypatch):
+def test_where_bigvgan_cannot_be_had_the_small_universal_one_plays_and_says_why(hub, tmp_path, own, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"(?s)nothing can play it: model rain.*train-vocoder rain.*HF_HUB_OFFLINE is"):
-        chosen(tmp_path, "auto")
+    selected = chosen(tmp_path, "auto")
+    assert isinstance(selected.vocoder, VocosVocoder) and selected.name == "universal"
+    assert re.fullmatch(
+        r"model rain has no vocoder of its own, and BigVGAN cannot play: config.json could not be fetched: "
+        r"HF_HUB_OFFLINE is set.*",
+        selected.reason,
+    )
+    assert chosen(tmp_path, "auto").vocoder is selected.vocoder, "built once a process"
     with pytest.raises(UserError, match=r"(?s)^config.json could not be fetched"):
         chosen(tmp_path, "bigvgan", own)
     assert chosen(tmp_path, "auto", own).vocoder is own
@@ -84,11 +92,17 @@ def test_another_own_one_is_not_taken(hub, tmp_path, own):
         chosen(tmp_path, "vocos", own)
 
 
+def test_the_universal_one_by_name(hub, tmp_path, own):
+    selected = chosen(tmp_path, "universal", own)
+    assert (selected.name, selected.reason) == ("universal", "as asked for") and not hub.requests
+    with pytest.raises(UserError, match="the mel of the model and of the universal vocoder differ"):
+        chosen(tmp_path, "universal", spec=MelSpec(f_max=16000))
+
+
 def test_a_folder_that_lacks_a_file(hub, tmp_path):
     folder = tmp_path / "weights"
     folder.mkdir()
-    with pytest.raises(UserError, match=rf"(?s)nothing can play it.*weights_dir={folder}: there is no config.json"):
-        chosen(tmp_path, "auto", weights_dir=str(folder))
+    assert f"weights_dir={folder}: there is no config.json" in chosen(tmp_path, "auto", weights_dir=str(folder)).reason
     (folder / "config.json").write_bytes(small_release()["config.json"])
     with pytest.raises(UserError, match=rf"there is no {CHECKPOINT}"):
         chosen(tmp_path, "bigvgan", weights_dir=str(folder))

@@ -8,6 +8,7 @@ import torch
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.errors import UserError
+from distillgan.vocoder import vocos
 from distillgan.vocoder.inverse_stft import InverseSTFT
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
@@ -112,6 +113,14 @@ def test_less_context_would_not_do(vocoder, monkeypatch):
     assert (vocoder.render(mel, 20) - vocoder(mel)).abs().max() > 1e-5
 
 
+def test_phases_are_carried_over_long_mels_in_pieces(vocoder, monkeypatch):
+    mel = torch.randn(1, 128, 50)
+    whole = vocoder.carried(mel)
+    monkeypatch.setattr(vocos, "_CARRIED_FRAMES", 7)
+    off = vocoder.carried(mel) - whole
+    assert ((off + 0.5) % 1 - 0.5).abs().max() < 1e-5
+
+
 def test_without_the_phases_carried_a_block_would_not_do(vocoder, monkeypatch):
     mel = torch.randn(1, 128, 90)
     monkeypatch.setattr(vocoder, "block", lambda mel, carried, first: vocoder(mel))
@@ -126,8 +135,8 @@ def test_it_stays_within_bounds_whatever_comes(vocoder):
 
 def test_default_size():
     generator = VocosGenerator()
-    assert 3.4e6 < sum(parameter.numel() for parameter in generator.parameters()) < 3.5e6
-    assert generator.context_frames == 32
+    assert 3.6e6 < sum(parameter.numel() for parameter in generator.parameters()) < 3.8e6
+    assert generator.context_frames == 36
 
 
 def test_packed_and_loaded_it_is_the_same(vocoder):
