@@ -18,6 +18,7 @@ _GRID = 128  # intervals of the table of ratios
 _TONES = 256  # that each band's row of the table is made of
 _RATIO = math.log((1 + _LEAK) / _LEAK)  # the largest logarithm of that ratio at a peak
 _LOBES = 32  # bins beyond which a tone is not heard: 130 dB down
+_NEAR = 2  # bands on each side that a partial reaches into
 _GOLDEN = 0.618034
 _TRACED_STEPS = 24  # doublings that a traced module always makes: enough for 2^24 frames
 
@@ -58,8 +59,13 @@ class Partials(nn.Module):
             self.register_buffer(name, buffer, persistent=False)
 
     def noise_levels(self, mel: Tensor) -> Tensor:
-        """Log-clamp mel [B, M, T] → log standard deviation [B, n_fft / 2 + 1, T] of white noise as loud, bin by bin."""
-        return (mel - self.noise)[:, self.band]
+        """Log-clamp mel [B, M, T] → log standard deviation [B, n_fft / 2 + 1, T] of white noise as loud, bin by bin.
+
+        As loud as the quietest band near by: what stands out of its surroundings is a partial, and noise as loud as it
+        would roughen it.
+        """
+        quietest = -F.max_pool1d(-mel.transpose(1, 2), 2 * _NEAR + 1, stride=1, padding=_NEAR).transpose(1, 2)
+        return (quietest - self.noise)[:, self.band]
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-clamp mel [B, M, T] → of each band's partial: its band (int64), frequency in bins, log amplitude."""

@@ -23,8 +23,7 @@ _KERNEL = 7
 _QUICK = 4  # short windows in a long one
 _MORE = 1.5  # nepers above the level that the mel tells, at most
 _LOUDEST = 10.0  # log magnitude far above that of any wave in -1…1, so that exp cannot overflow
-_FAINTEST = 1e-3  # of a partial's lobe: what is further away is as faint
-_EVENLY = -0.7  # nepers: where each of two noises begins
+_EVENLY = -0.3  # nepers: where each of two noises begins
 _TRUSTED = 3.0  # logit of the trust in the mel, to begin with
 _DRAWS = 1 << 30  # frame numbers that the noise of a draw may begin at
 _CARRIED_FRAMES = 4096  # whose phases are carried at once
@@ -161,10 +160,11 @@ class VocosGenerator(nn.Module):
             phase = self.partials.phases(peak, place)
         band = self.partials.band
         bins = torch.arange(len(band), device=mel.device)[:, None]
-        lobe = hann_lobe(bins - place[:, band]).abs().clamp(min=_FAINTEST) * (self.long.n_fft / 4)
+        lobe = hann_lobe(bins - place[:, band]) * (self.long.n_fft / 4)
         size = torch.exp((change + level[:, band]).clamp(max=_LOUDEST)) * lobe
         # The phase is that at the middle of the window, half a turn a bin after its beginning.
-        return self.long(torch.polar(size, phase[:, band] * (2 * math.pi) + math.pi * (bins % 2)))
+        turn = phase[:, band] * (2 * math.pi) + math.pi * (bins % 2)
+        return self.long(torch.complex(size * torch.cos(turn), size * torch.sin(turn)))
 
     @property
     def context_frames(self) -> int:

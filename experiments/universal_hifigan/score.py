@@ -104,6 +104,8 @@ def made_sounds(name: str) -> dict[str, float]:
         peak = spectrum.argmax() * SPEC.sample_rate / (8 * len(made))
         found[f"{hz:g} Hz cents"] = 1200 * math.log2(peak / hz)
         found[f"{hz:g} Hz level dB"] = 20 * math.log10(made.std() / (0.3 / math.sqrt(2)))
+        power, near = spectrum**2, np.abs(np.arange(len(spectrum)) * SPEC.sample_rate / (8 * len(made)) - hz) < 3
+        found[f"{hz:g} Hz above the rest dB"] = 10 * math.log10(power[near].sum() / power[~near].sum())
     return found
 
 

@@ -33,6 +33,8 @@ from distillgan.vae.network import VAENetwork
 
 
 def train_universal(config: DictConfig) -> None:
+    if config.trainer.strategy == "ddp":
+        alone()
     console, home = Console(soft_wrap=True, highlight=False), Home(config.paths.home)
     device, spec = devices.resolve(config.device.name), MelSpec.from_config(config.mel)
     manifests = [scan(Path(config.data.dir) / part, home.decoded, spec.sample_rate) for part in ("train", "held_out")]

@@ -94,6 +94,9 @@ def test_the_one_that_ships_keeps_a_tone_at_its_pitch_and_level(universal, hertz
     spectrum = torch.fft.rfft(made * window, 8 * len(made)).abs()
     assert abs(1200 * torch.log2(spectrum.argmax() * 44100 / (8 * len(made)) / hertz)) < 6, "cents"
     assert abs(20 * torch.log10(spectrum.max() * 2 / window.sum() / 0.3)) < 2, "dB"
+    near = (torch.arange(len(spectrum)) * 44100 / (8 * len(made)) - hertz).abs() < 3
+    rest = spectrum[~near].square().sum()
+    assert 10 * torch.log10(spectrum[near].square().sum() / rest) > (15 if hertz < 60 else 30), "dB"
 
 
 def test_the_one_that_ships_keeps_noise_and_silence(universal):
