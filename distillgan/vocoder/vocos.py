@@ -54,7 +54,7 @@ class VocosGenerator(nn.Module):
     Partials and noises are as loud as the mel itself tells; the network says how much more or less of each there is at
     every frequency. The wave is then brought nearer to the mel, `projections` times, as far as the network trusts it.
 
-    The noise is a function of the frame's number. 3.4 M parameters by default. `args` holds the arguments as plain
+    The noise is a function of the frame's number. 3.7 M parameters by default. `args` holds the arguments as plain
     types; those of the mel are the fields of MelSpec. Raises UserError if the arguments describe no network.
     """
 
