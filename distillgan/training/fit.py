@@ -26,12 +26,16 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 @dataclass(frozen=True)
 class Stage:
-    """What differs between the two trainings; `monitor` is the held-out error by which the best is kept."""
+    """What differs between the two trainings; `monitor` is the held-out error by which the best is kept.
+
+    With `judge_start` the start itself is judged, too: weights from elsewhere may be better than what becomes of them.
+    """
 
     name: str
     title: str
     monitor: str
     folder: Path
+    judge_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ def fit(
         with warnings.catch_warnings():
             # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
             warnings.filterwarnings("ignore", module="lightning.*")
+            if stage.judge_start and not last.exists():
+                trainer.validate(module, data, verbose=False)
             if not budget.spent(module):
                 trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
             # The last steps may have made the best model yet.

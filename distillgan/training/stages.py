@@ -77,7 +77,7 @@ def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console)
     data = _data_module(config.vocoder.data, job.clips, spec, config.seed)
     arguments = {"vocoder.generator": plain(config.vocoder.generator)}
     team.on_first(lambda: run.begin(name, arguments, config, job.manifest, spec))
-    stage = Stage(name, "vocoder", "val/mel_error", folder)
+    stage = Stage(name, "vocoder", "val/mel_error", folder, judge_start=True)
     fitted = fit(stage, module, data, config, team, guard)
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
@@ -86,7 +86,7 @@ def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console)
     kept = team.on_first(lambda: pack_vocoder(run, fitted, description, weights, config.vocoder.replace))
     console.print(
         f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, mel error {fitted.error:.3f} on "
-        f"{fitted.judged_on} → {kept or run.model_path}"
+        f"{fitted.judged_on} (of step {fitted.checkpoint['steps_done']}) → {kept or run.model_path}"
     )
     return fitted.error
 

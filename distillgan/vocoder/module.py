@@ -247,20 +247,16 @@ class VocoderModule(LightningModule):
         wave = batch["wave"]
         wave = wave[..., : wave.shape[-1] // hop * hop]
         mel = self.mel(wave)
-        draws = self._judged(to_log_clamp(mel))
-        errors = {"val/mel_error": self.mel_multi(draws, wave), "val/mel_l1": self.mel_l1(draws, wave)}
+        fake = self.averaged(to_log_clamp(mel))
+        errors = {"val/mel_error": self.mel_multi([fake], wave), "val/mel_l1": self.mel_l1([fake], wave)}
         if self._reconstruct is not None:
             own = self._reconstruct(to_log1p(mel, self.spec))
-            errors["val/mel_error_own"] = self.mel_multi(self._judged(log1p_to_log_clamp(own, self.spec)), wave)
+            errors["val/mel_error_own"] = self.mel_multi([self.averaged(log1p_to_log_clamp(own, self.spec))], wave)
         if self.steps_done > self.hparams.adversarial_from_step:
             # A window each: how well they tell sounds apart that they were not trained on.
-            verdicts = [self.discriminators(sound[..., :_JUDGED_SAMPLES]) for sound in (wave, draws[0])]
+            verdicts = [self.discriminators(sound[..., :_JUDGED_SAMPLES]) for sound in (wave, fake)]
             errors |= {f"val/{key}": value for key, value in accuracies(*verdicts).items()}
         self.log_dict(errors, on_step=False, on_epoch=True, batch_size=wave.shape[0], sync_dist=True)
-
-    def _judged(self, mel: Tensor) -> list[Tensor]:
-        """The averaged generator's draws, the same at each validation."""
-        return self.averaged.module.draws(mel, torch.Generator(self.device).manual_seed(0))
 
     @torch.no_grad()
     def preview(self, wave: Tensor) -> dict[str, Tensor]:

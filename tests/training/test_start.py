@@ -120,17 +120,25 @@ def test_a_model_lends_its_vocoder(trained, tmp_path, recordings, capsys):
 
 
 def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(tmp_path, recordings, capsys):
-    good = train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=12"))
+    good = train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=12"))
     kept = vocoder_of(tmp_path)
-    worse = train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=1"))
+    worse = train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=1"))
     assert worse > good
     said = capsys.readouterr().out.replace("\n", " ")
-    assert f"the model keeps its hifigan vocoder, whose error is {good:.3f}: vocoder.replace=true puts" in said
+    assert f"the model keeps its vocos vocoder, whose error is {good:.3f}: vocoder.replace=true puts" in said
     after = vocoder_of(tmp_path)
     assert kept.keys() == after.keys() and all(torch.equal(kept[key], after[key]) for key in kept)
-    train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=1", "vocoder.replace=true"))
+    train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=1", "vocoder.replace=true"))
     header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
-    assert header.vocoder["name"] == "vocos"
-    assert train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=12")) == good
+    assert header.vocoder["name"] == "hifigan"
+    assert train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=12")) == good
     header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
-    assert header.vocoder["name"] == "hifigan"  # the better one needs no word
+    assert header.vocoder["name"] == "vocos"  # the better one needs no word
+
+
+def test_weights_that_are_better_than_what_becomes_of_them_are_what_is_packed(tmp_path, recordings, capsys):
+    spoil = ["vocoder.module.warm_learning_rate=0.5", "vocoder.init_rate=1", "vocoder.adversarial_from_step=99"]
+    train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.channels=256", *spoil))
+    assert "(of step 0)" in capsys.readouterr().out
+    expected = read_weights(packaged("vocos")).tensors
+    assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(tmp_path).items())

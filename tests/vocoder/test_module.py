@@ -188,6 +188,8 @@ def test_real_and_fake_pass_through_one_disguise(monkeypatch):
 @pytest.mark.parametrize(("name", "share"), [("hifigan", 0.6), ("vocos", 0.85)])
 def test_a_short_training_lowers_the_mel_loss_on_fixed_tones(name, share):
     module = build(name, adversarial_from_step=30)
+    if name == "vocos":  # tones it plays without training: it has to learn not to add noise
+        module.generator.head.bias.data += 3
     record = fit(module, 45)
     mel = [values["train/loss_mel"] for values in record.values]
     assert sum(mel[25:30]) < share * sum(mel[:5])
