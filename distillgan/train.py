@@ -76,17 +76,21 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     manifest = prepare_corpus(folder, home, spec, console)
     clips = {split: manifest.clips(home.decoded, split) for split in (TRAIN, HELD_OUT)}
 
+    minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
+    choices = sizing.fill_in(config, minutes, team.device.type)
+    if "vocoder" in wanted:
+        build(config.vocoder.module)  # a value that it refuses is told now, not after hours of the VAE
     run = Run(home, run_name)
     held.enter_context(run.lock())
     orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()
-    if config.resume == "never" or orphan:
+    if config.resume == "never" and "vae" not in wanted:
+        old = run.set_aside_stage(config.vocoder.name)
+        console.print(f"the training of its {config.vocoder.name} so far is kept as {old}" if old else "a new vocoder")
+    elif config.resume == "never" or orphan:
         old = run.set_aside()
         console.print(f"what there was of the name {run.name} is kept as {old}" if old else "a new run")
-    minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
-    for choice in sizing.fill_in(config, minutes, team.device.type):
+    for choice in choices:
         console.print(f"chosen: {choice}")
-    if "vocoder" in wanted:
-        build(config.vocoder.module)  # a value that it refuses is told now, not after hours of the VAE
     console.print(f"run {run.folder}, on {team}. Watch it: tensorboard --logdir {run.folder}")
     return Job(config, wanted, run, manifest, clips, spec)
 

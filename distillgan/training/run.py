@@ -42,6 +42,15 @@ class Run:
     def stage(self, stage: str) -> Path:
         return self.folder / stage
 
+    def set_aside_stage(self, stage: str) -> Path | None:
+        """Rename one stage's folder to `<stage>.old-N`, the first free N; the new one, or None if there was none."""
+        folder, number = self.stage(stage), 1
+        if not folder.exists():
+            return None
+        while (old := self.stage(f"{stage}.old-{number}")).exists():
+            number += 1
+        return folder.rename(old)
+
     def set_aside(self) -> str | None:
         """Rename the run and its model to `<name>.old-N`, the first free N; that name, or None if there was neither."""
         if not self.folder.exists() and not self.model_path.exists():

@@ -41,6 +41,9 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
             Choice("vocoder.adversarial_from_step", 5000 if on_gpu else 1000, device),
             Choice("vocoder.data.num_workers", 4 if on_gpu else 0, device),
         ]
+    if "module" in config.vocoder:
+        item = config.vocoder.data.segment_frames * config.mel.hop_length
+        whole("vocoder.module.segment_size", config.vocoder.module.segment_size, 1, item)
     for key in ("seed", "trainer.accumulate_grad_batches", "trainer.validate_every", "trainer.log_every"):
         whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1, 2**32 - 1)
     made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]

@@ -16,7 +16,7 @@ from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.pack import pack_vae, pack_vocoder
 from distillgan.training.run import Run
-from distillgan.training.start import start
+from distillgan.training.start import go_on, start
 from distillgan.training.team import Team
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.own import load_own
@@ -71,7 +71,10 @@ def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console)
     module = build(config.vocoder.module)
     module.set_reconstruct(lambda x: vae.decode(vae.encode(x)[0], x.shape[-1]))
     name, folder = config.vocoder.name, run.stage(config.vocoder.name)
-    origin = "on from its last checkpoint" if (folder / LAST).exists() else start(module, config.vocoder, spec)
+    if (folder / LAST).exists():
+        origin = go_on(config.vocoder)
+    else:
+        origin = start(module, config.vocoder, spec, run.model_path.parent)
     size = sum(parameter.numel() for parameter in module.generator.parameters()) / 1e6
     console.print(f"vocoder {name}: {size:.1f} M parameters, {origin}, {config.vocoder.max_steps} steps at most")
     data = _data_module(config.vocoder.data, job.clips, spec, config.seed)

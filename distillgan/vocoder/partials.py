@@ -20,7 +20,6 @@ _RATIO = math.log((1 + _LEAK) / _LEAK)  # the largest logarithm of that ratio at
 _LOBES = 32  # bins beyond which a tone is not heard: 130 dB down
 _NEAR = 2  # bands on each side that a partial reaches into
 _GOLDEN = 0.618034
-_TRACED_STEPS = 24  # doublings that a traced module always makes: enough for 2^24 frames
 
 
 def hann_lobe(distance: np.ndarray | Tensor):
@@ -41,6 +40,7 @@ class Partials(nn.Module):
 
     def __init__(self, spec: MelSpec):
         super().__init__()
+        self.num_mels = spec.n_mels
         self.cycles = spec.hop_length / spec.n_fft  # that one bin advances in a frame
         # Real even where networks are built on the meta device: these are no weights, and are in no file.
         with torch.device("cpu"):
@@ -84,7 +84,6 @@ class Partials(nn.Module):
 
         `before` is (phase, bins) [B, M] of the frame that came before, if there was one.
         """
-        frames = peak.shape[-1]
         if before is None:
             phase = self.start.expand_as(bins[..., 0])
             earlier = torch.cat([bins[..., :1], bins[..., :-1]], -1)
@@ -95,22 +94,16 @@ class Partials(nn.Module):
         source, advance = peak, (bins + earlier.gather(1, peak)) * (self.cycles / 2) % 1
         if before is None:
             advance = F.pad(advance[..., 1:], (1, 0))
-        identity = torch.arange(peak.shape[1], device=peak.device)[None, :, None]
-        steps = _TRACED_STEPS if torch.jit.is_tracing() else max(1, frames - 1).bit_length()
-        for step in range(steps):
-            shift = min(1 << step, frames)
-            there = torch.cat([identity.expand(len(peak), -1, shift), source[..., : frames - shift]], -1)
-            moved = F.pad(advance[..., : frames - shift], (shift, 0))
-            advance = (advance + moved.gather(1, source)) % 1
-            source = there.gather(1, source)
+        # A trace would keep the number of doublings that its example took; a script counts them.
+        composed = torch.jit.script(_composed) if torch.jit.is_tracing() else _composed
+        source, advance = composed(source, advance)
         return (phase[..., None].expand_as(advance).gather(1, source) + advance) % 1
 
-    @staticmethod
-    def _uphill(mel: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    def _uphill(self, mel: Tensor, below: Tensor, above: Tensor) -> Tensor:
         """The band of the maximum that each band leads up to."""
         step = torch.where((above > mel) & (above > below), 1, torch.where(below > mel, -1, 0))
         peak = torch.arange(mel.shape[1], device=mel.device)[None, :, None] + step
-        for _ in range((mel.shape[1] - 1).bit_length()):
+        for _ in range((self.num_mels - 1).bit_length()):
             peak = peak.gather(1, peak)
         return peak
 
@@ -120,6 +113,19 @@ class Partials(nn.Module):
         rows = torch.arange(table.shape[0], device=table.device)[None, :, None]
         low, high = table[rows, cell], table[rows, cell + 1]
         return low + share * (high - low)
+
+
+def _composed(source: Tensor, advance: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps of each frame to the one before it [B, M, T] → to the one before the first; advances modulo 1."""
+    frames, shift = source.size(-1), 1
+    identity = torch.arange(source.size(1), device=source.device)[None, :, None]
+    while shift < frames:
+        there = torch.cat([identity.expand(source.size(0), -1, shift), source[..., : frames - shift]], -1)
+        moved = F.pad(advance[..., : frames - shift], (shift, 0))
+        advance = (advance + moved.gather(1, source)) % 1
+        source = there.gather(1, source)
+        shift *= 2
+    return source, advance
 
 
 def _table(bank: np.ndarray, n_fft: int) -> tuple[np.ndarray, np.ndarray]:

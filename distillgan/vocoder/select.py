@@ -16,7 +16,7 @@ from distillgan.vocoder.own import OWN
 from distillgan.vocoder.release import Release
 from distillgan.vocoder.trained import TrainedVocoder
 from distillgan.vocoder.weights import Weights
-from distillgan.vocoder.weights_file import UNIVERSAL, packaged, read_weights
+from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
 
 NAMES = ("auto", "bigvgan", "universal", *OWN)
 
@@ -103,6 +103,6 @@ def _bigvgan(config: Path, checkpoint: Path, spec: MelSpec, device: str) -> Voco
 @functools.lru_cache(maxsize=1)
 def _universal(spec: MelSpec, device: str) -> Vocoder:
     """The packaged one, built once a process."""
-    weights = read_weights(packaged(UNIVERSAL))
+    weights = read_packaged(UNIVERSAL)
     spec.require(weights.spec, "the model", "the universal vocoder")
     return weights.vocoder().to(device)

@@ -4,6 +4,7 @@ A weights file is safetensors, any float precision, whose metadata "distillgan" 
 {"name", "generator": arguments, "mel": the fields of MelSpec, …}.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,21 @@ def packaged(name: str) -> Path | None:
     """The weights of the generator `name` that ship with the package, if there are any."""
     path = _PACKAGED / f"{name}.safetensors"
     return path if path.is_file() else None
+
+
+def read_packaged(name: str) -> GeneratorWeights | None:
+    """The weights of the generator `name` that ship with the package, if there are any.
+
+    Raises UserError if they are damaged.
+    """
+    path = packaged(name)
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != path.with_suffix(".sha256").read_text().strip():
+        raise UserError(f"{path} is damaged: install distillgan again")
+    return read_weights(path)
 
 
 def read_weights(path: str | Path) -> GeneratorWeights:

@@ -90,9 +90,7 @@ def test_weights_that_do_not_belong_are_refused(weights, recordings, overrides, 
 
 def test_without_a_word_about_it_the_start_is_told(tmp_path, recordings, capsys):
     train(tiny(tmp_path, recordings, "vocoder=vocos"))
-    said = (
-        "from scratch (the universal weights are those of another network: vocos there, vocos here; channels=256 there"
-    )
+    said = "from scratch (the universal weights are those of another network: channels=256 there, 32 here"
     assert said in capsys.readouterr().out
     train(tiny(tmp_path, recordings, "vocoder=hifigan"))
     assert "from scratch (there are no universal weights for hifigan)" in capsys.readouterr().out
@@ -142,3 +140,20 @@ def test_weights_that_are_better_than_what_becomes_of_them_are_what_is_packed(tm
     assert "(of step 0)" in capsys.readouterr().out
     expected = read_weights(packaged("vocos")).tensors
     assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(tmp_path).items())
+
+
+def test_the_vocoder_alone_begins_anew_and_the_model_stays(tmp_path, recordings, capsys):
+    train(tiny(tmp_path, recordings, "vocoder=vocos"))
+    model = tmp_path / "models" / "tiny.distillgan"
+    anew = ["vocoder=vocos", "stages=[vocoder]", "resume=never"]
+    with pytest.raises(UserError, match="segment_size=999424 must be a whole number from 1 to"):
+        train(tiny(tmp_path, recordings, *anew, "vocoder.module.segment_size=999424"))
+    assert model.exists() and not list((tmp_path / "runs").glob("*/*.old-*")), "refused before anything is moved"
+    train(tiny(tmp_path, recordings, *anew, "vocoder.init=scratch"))
+    assert "so far is kept as" in capsys.readouterr().out
+    assert model.exists() and (tmp_path / "runs" / "tiny" / "vocos.old-1" / "last.ckpt").exists()
+    train(tiny(tmp_path, recordings, "vocoder=vocos", "stages=[vocoder]", "vocoder.init=tiny", "vocoder.max_steps=5"))
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "(vocoder.init=tiny was for the beginning: resume=never begins anew)" in said
+    train(tiny(tmp_path, recordings, *anew, "vocoder.init=tiny"))
+    assert f"M parameters, from {model}" in capsys.readouterr().out.replace("\n", " ")

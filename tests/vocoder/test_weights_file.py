@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.errors import UserError
+from distillgan.vocoder import weights_file
 from distillgan.vocoder.vocos import VocosGenerator
-from distillgan.vocoder.weights_file import UNIVERSAL, packaged, read_weights
+from distillgan.vocoder.weights_file import UNIVERSAL, packaged, read_packaged, read_weights
 
 SPEC = MelSpec()
 
@@ -104,3 +105,16 @@ def test_the_one_that_ships_keeps_noise_and_silence(universal):
     noise = 0.1 * torch.randn(44032 * 2)
     assert abs(20 * torch.log10(played(universal, noise).std() / 0.1)) < 1, "dB"
     assert played(universal, 0 * noise).abs().max() < 1e-4
+
+
+def test_damaged_packaged_weights_are_refused(tmp_path, monkeypatch):
+    folder = packaged(UNIVERSAL).parent
+    for file in folder.glob("vocos.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(weights_file, "_PACKAGED", tmp_path)
+    assert read_packaged(UNIVERSAL) is not None and read_packaged("hifigan") is None
+    data = bytearray((tmp_path / "vocos.safetensors").read_bytes())
+    data[4_000_000] ^= 1
+    (tmp_path / "vocos.safetensors").write_bytes(data)
+    with pytest.raises(UserError, match="is damaged: install distillgan again"):
+        read_packaged(UNIVERSAL)
