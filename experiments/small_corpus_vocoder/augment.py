@@ -30,8 +30,7 @@ def train(model: Path, recordings: str, home: Path, steps: int, overrides: list[
     words += [f"vocoder.max_steps={steps}", "vocoder.adversarial_from_step=0", "trainer.log_every=1"]
     words += ["vocoder.replace=true", f"trainer.validate_every={steps}", *overrides]
     subprocess.run([sys.executable, "-m", "distillgan.train", *words], check=True, stdout=subprocess.DEVNULL)
-    (events,) = (home / "runs" / "study").glob("tensorboard/*/events*")
-    return EventAccumulator(str(events.parent)).Reload()
+    return EventAccumulator(str(home / "runs" / "study" / "tensorboard" / "vocos")).Reload()
 
 
 def main() -> None:
