@@ -19,6 +19,7 @@ from distillgan.vocoder.folded import FoldedConv1d
         (4, 8, 5, 3, 0, 2),
         (6, 6, 4, 1, 3, 3),
         (64, 64, 3, 1, 1, 2),  # wide enough as it is
+        (1, 16, 15, 1, 7, 1),
         (4, 4, 3, 2, 1, 1),
     ],
 )
