@@ -78,7 +78,8 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
     path = Home(_home(rest)).run(name) / CONFIG
     run = OmegaConf.load(path) if path.exists() else None
     if "vocoder" not in given:
-        overrides.append(f"vocoder={(run and OmegaConf.select(run, 'vocoder.name')) or _VOCODER}")
+        trained = run is not None and OmegaConf.select(run, "vocoder.module") is not None  # bigvgan and none are not
+        overrides.append(f"vocoder={run.vocoder.name if trained else _VOCODER}")
     if not given & {"data.dir", "data"}:
         if run is None:
             missing = f"there is no run {name} in {path.parents[1]}"

@@ -56,10 +56,14 @@ def test_train_vocoder_finds_the_recordings_of_its_model(trained, recordings, tm
     assert (tmp_path / "audio" / "own_seed1.wav").exists()
 
 
-@pytest.mark.parametrize(("noted", "kind"), [("hifigan", "hifigan"), ("vocos", "vocos"), (None, "vocos")])
+@pytest.mark.parametrize(
+    ("noted", "kind"), [("hifigan", "hifigan"), ("vocos", "vocos"), ("bigvgan", "vocos"), (None, "vocos")]
+)
 def test_train_vocoder_goes_on_with_the_kind_that_the_run_has(tmp_path, noted, kind):
     (tmp_path / "runs" / "rain").mkdir(parents=True)
     note = {"data": {"dir": "/my rain"}, "vocoder": {"name": noted}}
+    if noted in ("hifigan", "vocos"):
+        note["vocoder"]["module"] = {"seed": 1}
     OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
     overrides = cli._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
     assert f"vocoder={kind}" in overrides and "data.dir='/my rain'" in overrides
