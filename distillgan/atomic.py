@@ -55,12 +55,17 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            reason = _REMEDIES.get(error.errno, f"{error.strerror or error}: choose another folder")
-            raise UserError(f"{path} could not be written: {reason}") from error
+            raise refused(path, error) from error
         raise
     # The new file is in place already, and some systems cannot sync a folder: no reason to report a failure
     with suppress(OSError):
         _sync(target.parent)
+
+
+def refused(path: str | Path, error: OSError) -> UserError:
+    """What to raise when the system refuses to write `path`: it names the path and the remedy."""
+    reason = _REMEDIES.get(error.errno, f"{error.strerror or error}: choose another folder")
+    return UserError(f"{path} could not be written: {reason}")
 
 
 def _sync(path: Path) -> None:

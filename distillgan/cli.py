@@ -16,8 +16,10 @@ _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
     "generate": "new sound from a model: distillgan generate --model rain --duration 20",
     "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
+    "controls": "a model's sliders, what each was measured to do, and a map: distillgan controls rain",
     "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
 }
+_NAMED = {"controls"}
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said
 _EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
 _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
@@ -38,13 +40,19 @@ def _call(arguments: list[str]) -> None:
     elif verb == "--version":
         print(f"distillgan {__version__}")
     elif verb in _ENTRIES:
-        import_module(f"distillgan.{verb}").main(rest)
+        import_module(f"distillgan.{verb}").main(_named(rest) if verb in _NAMED else rest)
     elif verb == "train-vocoder":
         import_module("distillgan.train").main(_vocoder_overrides(rest))
     elif verb == "export-vocoder":
         import_module("distillgan.export_vocoder").main(_export_arguments(rest))
     else:
         raise UserError(f"there is no verb {verb!r}\n{_usage()}")
+
+
+def _named(arguments: list[str]) -> list[str]:
+    """A model's name may come first by itself."""
+    first = arguments[0] if arguments else "-"
+    return arguments if first.startswith("-") or "=" in first else [f"--model={first}", *arguments[1:]]
 
 
 def _usage() -> str:

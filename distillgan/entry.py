@@ -4,14 +4,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 from rich.text import Text
 
 from distillgan.errors import UserError
@@ -100,15 +98,6 @@ def report(error: UserError) -> None:
     console.print(Text("error: ", style="bold red") + Text(str(error)))
 
 
-@contextmanager
-def progress_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
-    """A callback of (done, total), drawn with the time left while the block lasts; nothing without a terminal."""
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def to_overrides(arguments: list[str]) -> list[str]:
     """Flags as Hydra overrides: `--vocoder bigvgan` and `--vocoder=bigvgan` are `vocoder=bigvgan`.
 
@@ -146,8 +135,17 @@ def to_overrides(arguments: list[str]) -> list[str]:
 
 
 def model_by_name(arguments: list[str]) -> list[str]:
-    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it."""
-    return [re.sub(r"^(--)?model(=|$)", r"\1model.name\2", argument) for argument in arguments]
+    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it.
+
+    And `blend=[…]` as `blend.models=[…]`, `controls.NAME=…` as `++controls.NAME=…`: which sliders there are is known
+    only by the model.
+    """
+    arguments = [re.sub(r"^(--)?(model|blend)(=|$)", _node, argument) for argument in arguments]
+    return [re.sub(r"^(?:--)?controls\.([\w-]+)=", r"++controls.\1=", argument) for argument in arguments]
+
+
+def _node(found: re.Match) -> str:
+    return f"{found[1] or ''}{found[2]}.{'name' if found[2] == 'model' else 'models'}{found[3]}"
 
 
 def _value_follows(waiting: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m distillgan.evaluate`: how well a model reconstructs recordings, or how well vocoders play them."""
+"""`python -m distillgan.evaluate`: how well a model reconstructs, how vocoders play it, what its sliders do."""
 
 import json
 import sys
@@ -19,11 +19,14 @@ from distillgan.data.corpus import prepare_corpus
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
 from distillgan.paths import CONFIG, Home
+from distillgan.progress import progress_bar
 from distillgan.render.engine import Model
+from distillgan.scores import controls, report
 from distillgan.scores import reconstruction as reconstructions
-from distillgan.scores import report
 from distillgan.scores.players import players
 from distillgan.scores.vocoder import judge
+from distillgan.vocoder.download_bar import download_bar
+from distillgan.vocoder.select import select
 
 
 def evaluate(config: DictConfig) -> dict:
@@ -31,6 +34,7 @@ def evaluate(config: DictConfig) -> dict:
 
         reconstruction    the error of the VAE's mels, file by file (<model>.json)
         vocoder           each vocoder on the clips that are held out (<model>_vocoder.json, .md, .png)
+        controls          what each slider does to rendered sound (<model>_controls.json, .md, .png)
 
     Files that the model was trained on are told from others by the content hashes in its header.
 
@@ -67,7 +71,7 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     playing = players(config, model, home, device, console)
     clips, known = _clips(config, console, home, model)
     held_out = [clip for clip, trained in zip(clips, known, strict=True) if not trained]
-    with entry.progress_bar(console, "judging") as progress:
+    with progress_bar(console, "judging") as progress:
         judged = judge(model, held_out or clips, playing, device, progress)
     result = {"what": "vocoder", "part": "held out" if held_out else "training", "device": device.type, **judged.result}
     console.print(report.table(result), soft_wrap=False)
@@ -82,7 +86,25 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     return result
 
 
-TASKS = {"reconstruction": _reconstruction, "vocoder": _vocoder}
+def _controls(config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path) -> dict:
+    with download_bar(console) as fetching:
+        selected = select(config.vocoder, model.header.name, model.vocoder, model.spec, home, device, fetching)
+    console.print(f"vocoder {selected.name}: {selected.reason}")
+    with progress_bar(console, "rendering") as progress:
+        judged = controls.judge_controls(model, selected.vocoder, progress)
+    result = {**judged.result, "vocoder": selected.name}
+    console.print(controls.table(result))
+    console.print(f"{result['active']} of {len(result['sliders'])} sliders are active, {result['passed']} passed")
+    base = stem.with_name(f"{stem.name}_controls")
+    _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1), console)
+    _write(base.with_name(f"{base.name}.md"), controls.markdown(result), console)
+    picture = base.with_name(f"{base.name}.png")
+    save_figure(controls.draw(judged), picture)
+    console.print(f"written to {picture}")
+    return result
+
+
+TASKS = {"reconstruction": _reconstruction, "vocoder": _vocoder, "controls": _controls}
 
 
 def _clips(config: DictConfig, console: Console, home: Home, model: Model) -> tuple[list[AudioClip], list[bool]]:

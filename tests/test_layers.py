@@ -18,8 +18,19 @@ APART = {("vocoder", "vae"), ("vocoder", "latent"), ("vocoder", "data"), ("rende
 APART |= {("library", "training"), ("library", "render"), ("ui", "training")}
 # What judges a model needs no training, and a catalogue of models no judge.
 APART |= {("scores", "training"), ("library", "scores")}
-BASE = {"errors", "paths", "atomic", "modelfile", "modelheader", "modellayout", "device", "averaging", "checks"}
-ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "cli", "entry"}
+BASE = {
+    "errors",
+    "paths",
+    "atomic",
+    "modelfile",
+    "modelheader",
+    "modellayout",
+    "device",
+    "averaging",
+    "checks",
+    "progress",
+}
+ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry"}
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 
 

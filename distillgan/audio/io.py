@@ -1,7 +1,7 @@
 """Audio files in and out: float32 [C, N] in memory, soundfile at the disk, soxr between sample rates."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ UNDECODABLE = {
 
 # A WAV's sizes are 32-bit.
 _WAV_BYTES = 2**32 - 4096
+_SAMPLE_BYTES = 3  # of 24 bits
 _SYSTEM_ERROR = 2
 # libsndfile says of any content that turns out not to be MPEG audio that the file does not exist.
 _MISLEADING = {7: "there is no audio in it", 29: "damaged audio data"}
@@ -107,28 +108,28 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, int]:
         return np.concatenate(blocks, axis=1), file.samplerate
 
 
-def write_wav(path: str | os.PathLike, wave: np.ndarray, sample_rate: int, subtype: str = "PCM_24") -> None:
-    """Write float32 [C, N] as a WAV, whole or not at all; integer subtypes clip at ±1.
+def write_wav(path: str | os.PathLike, blocks: Iterable[np.ndarray], sample_rate: int, shape: tuple[int, int]) -> None:
+    """Write float32 blocks [C, n] as one 24-bit WAV, whole or not at all; what is beyond ±1 is clipped.
 
-    `sample_rate` in Hz; `subtype` is soundfile's word for the sample format (PCM_16, PCM_24, FLOAT).
+    `sample_rate` in Hz; `shape` is [C, N] of all blocks joined. Above 4 GB it is an RF64 file, a WAV with sizes of 64
+    bits (EBU Tech 3306).
 
     Raises:
-        ValueError: `wave` is not [C, N] with at least one channel.
-        UserError: NaN or infinite samples, an unknown subtype, more than a WAV holds (4 GB), or a disk that refuses.
+        ValueError: the blocks are not as many samples as `shape` says.
+        UserError: a disk that refuses.
     """
-    path = Path(path)
-    if wave.ndim != 2 or not wave.shape[0]:
-        raise ValueError(f"wave must be [C, N], not {list(wave.shape)}")
-    if not sf.check_format("WAV", subtype):
-        known = ", ".join(sf.available_subtypes("WAV"))
-        raise UserError(f"{printable(path)}: subtype {subtype!r} is none of a WAV's: {known}")
-    if not np.isfinite(wave).all():
-        raise UserError(f"{printable(path)}: not written, the sound has NaN or infinite samples")
-    if wave.nbytes > _WAV_BYTES:
-        raise UserError(f"{printable(path)}: {wave.nbytes / 1e9:.1f} GB are more than a WAV holds (4 GB): write parts")
+    path, (channels, samples), written = Path(path), shape, 0
+    kind = "RF64" if channels * samples * _SAMPLE_BYTES > _WAV_BYTES else "WAV"
     try:
-        with replace_file(path) as temporary:
-            sf.write(temporary, wave.T, sample_rate, subtype=subtype, format="WAV")
+        with (
+            replace_file(path) as temporary,
+            sf.SoundFile(temporary, "w", sample_rate, channels, "PCM_24", format=kind) as file,
+        ):
+            for block in blocks:
+                file.write(block.T)
+                written += block.shape[1]
+            if written != samples:
+                raise ValueError(f"{written} samples came, not {samples}")
     except sf.LibsndfileError as error:
         # It keeps the system's reason to itself; the folder is there, and a full disk is the usual one.
         raise UserError(f"{printable(path)}: cannot be written ({error}): is the disk full?") from error

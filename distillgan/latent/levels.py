@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, from_log1p
+from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
-from distillgan.latent.trajectory import draw_trajectory
+from distillgan.latent.trajectory import Material, Path, draw
 from distillgan.vae.network import VAENetwork
 
 _FRAMES = 512  # latent frames of each draw, 48 s
@@ -39,7 +40,9 @@ def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> L
         levels = np.concatenate([_levels_db(network, z, spec) for z in draws])
         return float(np.mean((levels >= low) & (levels <= high)))
 
-    walks = [draw_trajectory(corpus, _FRAMES, seed) for seed in _SEEDS]
+    material = Material(corpus, None, spec.frame_rate, network.stride)
+    drawn = [draw(material, Controls(), _FRAMES * network.stride, seed, Path("chunk")) for seed in _SEEDS]
+    walks = [torch.from_numpy(trajectory.layers[0].z) for trajectory in drawn]
     mean, covariance = corpus.z.mean(0).numpy(), np.atleast_2d(np.cov(corpus.z.numpy().T))
     rng = np.random.default_rng(0)
     normal = [torch.from_numpy(rng.multivariate_normal(mean, covariance, _FRAMES).T.astype(np.float32)) for _ in _SEEDS]

@@ -1,54 +1,236 @@
-"""New latent sequences drawn around the corpus's own."""
+"""New latent sequences from moments of a corpus, and the gains under which they sound."""
+
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from distillgan.errors import UserError
+from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
+from distillgan.latent.gates import envelope_db
+from distillgan.latent.moments import FRAMES, Moments
+from distillgan.latent.selection import AXIS_SHARE, Selection, Slot, axis_wish
+from distillgan.latent.sliders import Analysis
 
-_MOMENT_FRAMES = (16, 44)  # 1.5 to 4 s at 10.8 frames a second
-_FADE_FRAMES = 4
-_LARGEST_SHARE = 0.5
+PATHS = ("chunk", "crossfade", "interpolate")
+SOURCES = ("corpus", "prior")
+_OVERLAP = {"chunk": 1, "crossfade": 8, "interpolate": 0}  # latent frames
+_MORPH = (24, 64)  # latent frames from one anchor to the next
 _SHARE_PERIOD = 32
-_WANDER = 0.15
+_WANDER = 0.3  # of the corpus's spread, at evolution 1
+DIRECT = 0.4  # share of a timbre's wish that is left to its direction
 
 
-def draw_trajectory(corpus: CorpusLatents, frames: int, seed: int) -> Tensor:
-    """A latent sequence [D, frames], a pure function of its arguments.
+@dataclass(frozen=True)
+class Layer:
+    """z: float32 [D, L]; gain: float32 [T], linear, of its mel frames, or None where it is 1 throughout."""
 
-    Two walks through the corpus, each a chain of its moments of 1.5 to 4 s faded into one another, are mixed with a
-    share that drifts between none and half of the second; a slow deviation of a seventh of the corpus's own spread is
-    added. So each moment comes clearly from the material, and none is a copy of it.
+    z: np.ndarray
+    gain: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What is to sound: layers whose powers add, then a common gain in dB [T] and the tail's drive [T] (-1.2…1.2).
+
+    frames: T, mel frames.
     """
-    rng = np.random.default_rng(seed)
-    first, second = (_walk(corpus, frames, rng) for _ in range(2))
-    share = _LARGEST_SHARE * 0.5 * (1 + np.tanh(_slow_noise(1, frames, rng)))
-    deviation = _WANDER * corpus.z.std(0, correction=0).numpy()[:, None] * _slow_noise(first.shape[0], frames, rng)
-    return torch.from_numpy((first * (1 - share) + second * share + deviation).astype(np.float32))
+
+    layers: list[Layer]
+    envelope_db: np.ndarray | None
+    tail: np.ndarray | None
+    frames: int
 
 
-def _walk(corpus: CorpusLatents, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Moments of the corpus one after another, [D, frames]."""
-    z = corpus.z.numpy().astype(np.float64)
-    starts = corpus.starts.numpy()
-    lengths = np.diff(starts)
-    weights = np.maximum(lengths, _MOMENT_FRAMES[0]) / np.maximum(lengths, _MOMENT_FRAMES[0]).sum()
-    out = np.zeros((frames + _MOMENT_FRAMES[1], z.shape[1]))
-    end = 0
-    while end < frames:
-        piece = rng.choice(len(lengths), p=weights)
-        count = int(min(lengths[piece], rng.integers(*_MOMENT_FRAMES)))
-        offset = starts[piece] + rng.integers(0, lengths[piece] - count + 1)
-        fade = min(_FADE_FRAMES, end, count)
+@dataclass(frozen=True)
+class Material:
+    """What sound can be drawn from: a corpus's latents, their moments and what is known of them.
+
+    frame_rate: mel frames a second; stride: mel frames in a latent frame.
+    """
+
+    corpus: CorpusLatents
+    analysis: Analysis | None
+    frame_rate: float
+    stride: int
+    moments: Moments = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "moments", Moments.of(self.corpus))
+
+
+@dataclass(frozen=True)
+class Path:
+    """How to go through the material. Raises UserError if a value is none of its kind."""
+
+    kind: str = "crossfade"
+    evolution: float = 0.5
+    source: str = "corpus"
+
+    def __post_init__(self):
+        if self.kind not in PATHS:
+            raise UserError(f"path={self.kind} is no path: choose one of {', '.join(PATHS)}, reconstruct")
+        if self.source not in SOURCES:
+            raise UserError(f"source={self.source} is nothing to draw from: choose one of {', '.join(SOURCES)}")
+        if not 0 <= self.evolution <= 1:
+            raise UserError(f"evolution={self.evolution} must be a number from 0 to 1")
+
+
+def draw(material: Material, controls: Controls, frames: int, seed: int, path: Path) -> Trajectory:
+    """A trajectory of `frames` mel frames, a pure function of its arguments.
+
+    Each use of chance has a generator of its own, so that what a slider changes changes nothing else.
+    """
+    choosing, deviating, gating, leaping = (np.random.default_rng([seed, number]) for number in range(4))
+    z, count = material.corpus.z.numpy(), -(-frames // material.stride)
+    latent_rate = material.frame_rate / material.stride
+    coordinates = None if material.analysis is None else material.analysis.axes.coordinates(material.moments.means(z))
+    selection = Selection(material.moments, material.analysis, controls, coordinates)
+    overlap = _OVERLAP[path.kind]
+    wanted = count if path.kind != "interpolate" else _anchors(count) * FRAMES
+    slots = list(selection.slots(wanted, latent_rate, path.evolution, overlap, choosing))
+    contents = [z[slot.first : slot.first + slot.count].astype(np.float64) for slot in slots]
+    if path.source == "prior":
+        contents = _elsewhere(contents, material, path.evolution, leaping)
+    spread = z.std(0)[:, None]
+    added = _WANDER * path.evolution * spread * _slow_noise(z.shape[1], count, deviating) + offsets(
+        material, controls, count, path.source == "prior"
+    )
+    if path.kind == "interpolate":
+        layers = [Layer(_morphed(contents, count, choosing), None)]
+    elif path.kind == "chunk":
+        layers = [Layer(_joined(slots, contents, count, overlap), None)]
+    else:
+        layers = _tracks(slots, contents, count, overlap, material.stride, frames)
+    layers = [Layer((layer.z + added).astype(np.float32), layer.gain) for layer in layers]
+    return shaped(layers, material, controls, frames, gating)
+
+
+def shaped(
+    layers: list[Layer], material: Material, controls: Controls, frames: int, rng: np.random.Generator
+) -> Trajectory:
+    """Layers under the gates and the tail that the sliders of time ask for."""
+    positions = controls.descriptors(np.arange(frames) / material.frame_rate) / 10
+    rhythm, pulse, density, reverb = positions[4:]
+    envelope = envelope_db(rhythm, pulse, density, material.frame_rate, rng)
+    tail = reverb.astype(np.float32) if reverb.any() else None
+    return Trajectory(layers, envelope, tail, frames)
+
+
+def offsets(material: Material, controls: Controls, count: int, whole: bool = False) -> np.ndarray:
+    """What the sliders of timbre and the axes add to `count` latent frames, [D, count].
+
+    whole: the sliders' whole wish, where no choice of moments brings any of it.
+    """
+    analysis, latent_dim = material.analysis, material.corpus.z.shape[1]
+    added = np.zeros((latent_dim, count))
+    if analysis is None or not controls.curves:
+        return added
+    seconds = np.arange(count) * material.stride / material.frame_rate
+    positions = controls.descriptors(seconds)
+    steps = np.linspace(-12, 12, 49)
+    for number in range(len(positions)):
+        if positions[number].any() and analysis.directions[number].any():
+            alone = np.zeros((len(steps), len(positions)))
+            alone[:, number] = steps
+            wish = np.array([analysis.wished(position)[number] for position in alone])
+            share = 1.0 if whole else DIRECT
+            added += share * analysis.directions[number][:, None] * np.interp(positions[number], steps, wish)
+    for number, curve in controls.axes().items():
+        axes = analysis.axes
+        share = 1.0 if whole else AXIS_SHARE
+        added += share * axes.spread[number] * axes.directions[number][:, None] * axis_wish(curve.at(seconds))
+    return added
+
+
+def _anchors(count: int) -> int:
+    return 2 + -(-count // _MORPH[0])
+
+
+def _joined(slots: list[Slot], contents: list[np.ndarray], count: int, overlap: int) -> np.ndarray:
+    """One after another, faded into one another over `overlap` latent frames, [D, count]."""
+    out = np.zeros((slots[-1].at + slots[-1].count + 1, contents[0].shape[1]))
+    for number, (slot, content) in enumerate(zip(slots, contents, strict=True)):
+        fade = 0 if number == 0 else min(overlap, slots[number - 1].count // 2, slot.count)
         ramp = (np.arange(fade) + 1)[:, None] / (fade + 1)
-        moment = z[offset : offset + count]
-        begin = end - fade
-        out[begin:end] = out[begin:end] * (1 - ramp) + moment[:fade] * ramp
-        # A moment no longer than its fade still moves the walk on by a frame, or it would never end.
-        step = max(1, count - fade)
-        out[end : end + step] = moment[-step:]
-        end += step
-    return out[:frames].T
+        out[slot.at : slot.at + fade] = out[slot.at : slot.at + fade] * (1 - ramp) + content[:fade] * ramp
+        out[slot.at + fade : slot.at + slot.count] = content[fade:]
+    return out[:count].T
+
+
+def _tracks(
+    slots: list[Slot], contents: list[np.ndarray], count: int, overlap: int, stride: int, frames: int
+) -> list[Layer]:
+    """Two tracks by turns; the gains' squares of both add up to 1 wherever they overlap."""
+    ends = [slot.at + slot.count for slot in slots]
+    zs = [np.zeros((max(ends), contents[0].shape[1])) for _ in range(2)]
+    gains = [np.zeros(max(ends) * stride, np.float32) for _ in range(2)]
+    for number, (slot, content) in enumerate(zip(slots, contents, strict=True)):
+        track = number % 2
+        # What is silent goes on as it was, so that the decoder meets no step at the edge.
+        zs[track][slot.at :] = content[-1]
+        zs[track][slot.at : ends[number]] = content
+        gain = np.ones(slot.count * stride, np.float32)
+        into = 0 if number == 0 else max(0, ends[number - 1] - slot.at) * stride
+        out = max(0, ends[number] - slots[number + 1].at) * stride if number + 1 < len(slots) else 0
+        gain[:into] *= np.sin(np.pi / 2 * (np.arange(into) + 0.5) / max(into, 1))
+        gain[len(gain) - out :] *= np.cos(np.pi / 2 * (np.arange(out) + 0.5) / max(out, 1))
+        gains[track][slot.at * stride : ends[number] * stride] = gain
+    return [Layer(z[:count].T, gain[:frames]) for z, gain in zip(zs, gains, strict=True)]
+
+
+def _morphed(contents: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
+    """From anchor to anchor on arcs, each anchor read to and fro meanwhile, [D, count]."""
+    out, at = np.empty((count, contents[0].shape[1])), 0
+    for first, second in zip(contents, [*contents[1:], contents[0]], strict=True):
+        length = min(int(rng.integers(*_MORPH)), count - at)
+        if length <= 0:
+            break
+        steps = np.arange(length)
+        share = 0.5 - 0.5 * np.cos(np.pi * steps / length)
+        out[at : at + length] = slerp(
+            first[_to_and_fro(steps, len(first))], second[_to_and_fro(steps - length, len(second))], share
+        )
+        at += length
+    return out.T
+
+
+def _to_and_fro(steps: np.ndarray, count: int) -> np.ndarray:
+    period = max(1, 2 * (count - 1))
+    place = steps % period
+    return np.minimum(place, period - place) if count > 1 else np.zeros_like(steps)
+
+
+def slerp(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Rows of `first` to rows of `second`, [L, D], on arcs (Shoemake 1985; White 2016 for latent spaces), share [L].
+
+    Straight lines between two points of a Gaussian pass where it has hardly any: near its middle. Lengths go straight.
+    """
+    lengths = [np.linalg.norm(rows, axis=1) for rows in (first, second)]
+    cosine = (first * second).sum(1) / np.maximum(lengths[0] * lengths[1], 1e-9)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    near = np.sin(angle) < 1e-3
+    safe = np.where(near, 1.0, np.sin(angle))
+    a = np.where(near, 1 - share, np.sin((1 - share) * angle) / safe)[:, None]
+    b = np.where(near, share, np.sin(share * angle) / safe)[:, None]
+    unit = [rows / np.maximum(length, 1e-9)[:, None] for rows, length in zip((first, second), lengths, strict=True)]
+    length = lengths[0] * (1 - share) + lengths[1] * share
+    return (a * unit[0] + b * unit[1]) * length[:, None]
+
+
+def _elsewhere(
+    contents: list[np.ndarray], material: Material, evolution: float, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Each content's motion about a mean that is drawn from the Gaussian of the corpus's moments."""
+    means = material.moments.means(material.corpus.z.numpy())
+    covariance = np.atleast_2d(np.cov(means.T)) if len(means) > 1 else np.zeros((means.shape[1],) * 2)
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    keep, normal, moved = np.cos(np.pi / 2 * evolution), rng.standard_normal(len(root)), []
+    for content in contents:
+        moved.append(content - content.mean(0) + means.mean(0) + root @ normal)
+        normal = keep * normal + np.sqrt(1 - keep**2) * rng.standard_normal(len(root))
+    return moved
 
 
 def _slow_noise(channels: int, frames: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""A model in memory and what it plays: (model, seed, duration) → wave, a pure function; knows nothing of Lightning."""
+"""A model in memory and what it plays: (model, controls, seed, duration) → wave, a pure function, block by block."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,22 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
 from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
+from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
-from distillgan.latent.trajectory import draw_trajectory
+from distillgan.latent.moments import Moments
+from distillgan.latent.sliders import Analysis
+from distillgan.latent.sounding import encode, mel_blocks
+from distillgan.latent.trajectory import Layer, Material, draw, offsets, shaped
+from distillgan.latent.trajectory import Path as Way
 from distillgan.modelfile import Header, read_model
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.base import Vocoder
 from distillgan.vocoder.checkpoint import check_tensors
 from distillgan.vocoder.own import load_own
 
-Progress = Callable[[int, int], None]
-
-MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
-_BLOCK = 256  # latent frames decoded at once, 24 s
+MIN_SECONDS, MAX_SECONDS = 0.1, 24 * 3600.0
+_VOCODER_FRAMES = 256  # mel frames that a vocoder plays at once, 3 s
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,20 @@ class Model:
 
     header: Header
     network: VAENetwork
-    corpus: CorpusLatents
+    material: Material
     vocoder: Vocoder | None
 
     @property
     def spec(self) -> MelSpec:
         return self.header.mel
+
+    @property
+    def corpus(self) -> CorpusLatents:
+        return self.material.corpus
+
+    @property
+    def analysis(self) -> Analysis | None:
+        return self.material.analysis
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "Model":
@@ -58,79 +69,90 @@ class Model:
             except UserError as error:
                 raise UserError(f"{path}: {error}") from error
         corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
-        return cls(header, network.to(device).eval().requires_grad_(False), corpus, vocoder)
+        analysis = Analysis.from_tensors(tensors, network.latent_dim, len(Moments.of(corpus)), str(path))
+        material = Material(corpus, analysis, header.mel.frame_rate, network.stride)
+        return cls(header, network.to(device).eval().requires_grad_(False), material, vocoder)
+
+
+def rendered_mels(model: Model, controls: Controls, frames: int, seed: int, way: Way) -> Iterator[Tensor]:
+    """New sound as a mel: log-clamp blocks [1, n_mels, t], `frames` frames in all."""
+    return mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, way))
 
 
 @torch.inference_mode()
-def render(model: Model, vocoder: Vocoder, seconds: float, seed: int, progress: Progress | None = None) -> np.ndarray:
-    """New sound from the model: float32 [1, N] at the model's rate, N = seconds · rate, in -1…1.
+def reconstructed_mels(model: Model, clip: AudioClip, controls: Controls) -> Iterator[Tensor]:
+    """A recording as the VAE hears it (its posterior's mean), moved by the controls; blocks as `rendered_mels`.
 
-    Raises:
-        UserError: `seconds` is out of range, or the vocoder's mel is not the model's.
-    """
-    number("duration", seconds, MIN_SECONDS, MAX_SECONDS)
-    samples = round(seconds * model.spec.sample_rate)
-    frames = -(-samples // model.spec.hop_length)
-    z = draw_trajectory(model.corpus, model.network.latent_frames(frames), seed)
-    return _play(model, vocoder, z, samples, progress)
-
-
-@torch.inference_mode()
-def reconstruct(model: Model, vocoder: Vocoder, clip: AudioClip, progress: Progress | None = None) -> np.ndarray:
-    """A recording through the VAE (its posterior's mean) and the vocoder: float32 [1, N], as long and loud as it is.
-
-    Raises:
-        UserError: the recording is too long or at another rate, or the vocoder's mel is not the model's.
+    Controls of timbre and axes move it as they move the corpus; those of time lay their gates and tails over it.
+    Raises UserError if the recording is too long or at another rate.
     """
     spec = model.spec
     if clip.sample_rate != spec.sample_rate:
         raise UserError(f"{clip.name} has {clip.sample_rate} Hz, model {model.header.name} {spec.sample_rate} Hz")
     check_length(clip)
     mel = MelSpectrogram(spec).to(next(model.network.parameters()).device)
-    z = encode(model.network, to_log1p(mel.of_long(clip.read, clip.length), spec))
-    return _play(model, vocoder, z, clip.length, progress) / np.float32(clip.gain)
+    z = encode(model.network, to_log1p(mel.of_long(clip.read, clip.length), spec)).numpy()
+    z = (z + offsets(model.material, controls, z.shape[1], whole=True)).astype(np.float32)
+    frames = -(-clip.length // spec.hop_length)
+    rng = np.random.default_rng(0)
+    return mel_blocks(model.network, spec, shaped([Layer(z, None)], model.material, controls, frames, rng))
 
 
 def check_length(clip: AudioClip) -> None:
     """Raises UserError if the recording is too long to be reconstructed."""
-    seconds = clip.length / clip.sample_rate
-    if seconds > MAX_SECONDS:
-        raise UserError(f"source={clip.name} lasts {seconds:.0f} s: at most {MAX_SECONDS:.0f} s can be reconstructed")
+    seconds, most = clip.length / clip.sample_rate, 3600
+    if seconds > most:
+        raise UserError(f"recording={clip.name} lasts {seconds:.0f} s: at most {most} s can be reconstructed")
 
 
-def _play(model: Model, vocoder: Vocoder, z: Tensor, samples: int, progress: Progress | None) -> np.ndarray:
-    """Latent sequence z [D, L] → wave [1, samples]; `progress` is told of samples done and in all."""
+@torch.inference_mode()
+def play(vocoder: Vocoder, mels: Iterable[Tensor], samples: int) -> Iterator[np.ndarray]:
+    """Mel blocks → wave blocks float32 [1, n], `samples` in all, in -1…1, in constant memory."""
+    left = samples
+    for wave in vocoder.stream(part for mel in mels for part in mel.split(_VOCODER_FRAMES, dim=-1)):
+        block = wave[0].cpu().numpy()[:, :left]
+        left -= block.shape[1]
+        if block.shape[1]:
+            yield block
+
+
+def samples_of(seconds: float, spec: MelSpec) -> tuple[int, int]:
+    """A duration in seconds → samples, and mel frames that hold them. Raises UserError if it is out of range."""
+    number("duration", seconds, MIN_SECONDS, MAX_SECONDS)
+    samples = round(seconds * spec.sample_rate)
+    return samples, -(-samples // spec.hop_length)
+
+
+def render_blocks(
+    model: Model, vocoder: Vocoder, seconds: float, seed: int, controls: Controls | None = None, way: Way | None = None
+) -> Iterator[np.ndarray]:
+    """New sound from the model, block by block: float32 [1, n] at its rate, `seconds` · rate samples, in -1…1.
+
+    The same arguments give the same samples on one device, and a longer sound does not begin as a shorter one does.
+
+    Raises:
+        UserError: `seconds` is out of range, or the vocoder's mel is not the model's.
+    """
+    samples, frames = samples_of(seconds, model.spec)
     model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
-    frames = -(-samples // model.spec.hop_length)
-    mel = log1p_to_log_clamp(decode(model.network, z, frames), model.spec)
-    wave, done = np.empty((1, frames * model.spec.hop_length), np.float32), 0
-    for block in vocoder.iterate(mel):
-        count = block.shape[-1]
-        wave[:, done : done + count] = block.cpu().numpy()[0]
-        done += count
-        if progress is not None:
-            progress(min(done, samples), samples)
-    return wave[:, :samples]
+    return play(vocoder, rendered_mels(model, controls or Controls(), frames, seed, way or Way()), samples)
 
 
-def encode(network: VAENetwork, x: Tensor) -> Tensor:
-    """log1p mel x [n_mels, T] → the posterior's mean [D, ceil(T / stride)], in blocks that equal the whole."""
-    context, stride, frames = network.context_frames, network.stride, x.shape[-1]
-    parts = []
-    for start in range(0, network.latent_frames(frames), _BLOCK):
-        left = max(0, start - context)
-        mean, _ = network.encode(x[None, :, left * stride : (start + _BLOCK + context) * stride])
-        parts.append(mean[0, :, start - left :][:, :_BLOCK].cpu())
-    return torch.cat(parts, -1)
+def render(
+    model: Model, vocoder: Vocoder, seconds: float, seed: int, controls: Controls | None = None, way: Way | None = None
+) -> np.ndarray:
+    """The blocks of `render_blocks` as one wave, float32 [1, N]."""
+    return np.concatenate(list(render_blocks(model, vocoder, seconds, seed, controls, way)), 1)
 
 
-def decode(network: VAENetwork, z: Tensor, frames: int) -> Tensor:
-    """Latent sequence z [D, L] → log1p mel [1, n_mels, frames], in blocks that equal the whole."""
-    device, context = next(network.parameters()).device, network.context_frames
-    parts = []
-    for start in range(0, z.shape[-1], _BLOCK):
-        left = max(0, start - context)
-        block = z[None, :, left : start + _BLOCK + context].to(device)
-        mel = network.decode(block, block.shape[-1] * network.stride)
-        parts.append(mel[..., (start - left) * network.stride :][..., : _BLOCK * network.stride].cpu())
-    return torch.cat(parts, -1)[..., :frames]
+def reconstruct_blocks(
+    model: Model, vocoder: Vocoder, clip: AudioClip, controls: Controls | None = None
+) -> Iterator[np.ndarray]:
+    """A recording through VAE and vocoder: float32 blocks [1, n], as long and as loud as it is.
+
+    Raises:
+        UserError: as `reconstructed_mels`, or the vocoder's mel is not the model's.
+    """
+    model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
+    blocks = play(vocoder, reconstructed_mels(model, clip, controls or Controls()), clip.length)
+    return (block / np.float32(clip.gain) for block in blocks)

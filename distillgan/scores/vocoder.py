@@ -11,7 +11,8 @@ from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
-from distillgan.render.engine import Model, decode, encode
+from distillgan.latent.sounding import decode, encode
+from distillgan.render.engine import Model
 from distillgan.scores.metrics import METRICS, SPEED, TrueWave, mean, not_installed
 from distillgan.scores.players import Player
 

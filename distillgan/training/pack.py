@@ -4,7 +4,6 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import HELD_OUT, Manifest
-from distillgan.latent.corpus import CorpusLatents
 from distillgan.modelfile import read_header, read_model, replace_vocoder, write_model
 from distillgan.modelheader import Header, utc_now
 from distillgan.training.fit import Fitted
@@ -17,14 +16,14 @@ def pack_vae(
     fitted: Fitted,
     network: VAENetwork,
     network_args: dict,
-    latents: CorpusLatents,
+    learnt: dict[str, Tensor],
     spec: MelSpec,
     manifest: Manifest,
     measured: dict,
     licence: str,
     note: str,
 ) -> None:
-    """Write the model file: the VAE and the corpus's latents anew; a vocoder that is in the old file stays.
+    """Write the model file: the VAE and what was learnt of the corpus (`latent.*`); a vocoder in the old file stays.
 
     `measured` joins the training statistics of the header. Raises UserError if the disk refuses; the old file stays.
     """
@@ -50,7 +49,7 @@ def pack_vae(
         note=note,
     )
     weights = {f"vae.{name}": tensor.cpu() for name, tensor in network.state_dict().items()}
-    write_model(run.model_path, header, weights | latents.to_tensors() | vocoder_tensors)
+    write_model(run.model_path, header, weights | learnt | vocoder_tensors)
 
 
 def pack_vocoder(run: Run, fitted: Fitted, description: dict, tensors: dict[str, Tensor], replace: bool) -> str | None:

@@ -10,6 +10,7 @@ from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
+from distillgan.training.analyse import analyse
 from distillgan.training.checkpoint import LAST
 from distillgan.training.fit import Stage, build, fit, plain
 from distillgan.training.interrupt import InterruptGuard
@@ -42,7 +43,9 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
 
     def pack() -> None:
         latents = encode_corpus(network, MelSpectrogram(spec).to(team.device), [*clips[TRAIN], *clips[HELD_OUT]])
-        pack_vae(run, fitted, network, arguments, latents, spec, job.manifest, measured, config.licence, config.note)
+        analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console)
+        learnt = latents.to_tensors() | ({} if analysis is None else analysis.to_tensors())
+        pack_vae(run, fitted, network, arguments, learnt, spec, job.manifest, measured, config.licence, config.note)
 
     team.on_first(pack)
     console.print(

@@ -1,7 +1,9 @@
 """What every vocoder shares: the mel → wave contract, and block-wise rendering."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,39 +28,96 @@ class Vocoder(nn.Module, ABC):
     def forward(self, mel: Tensor) -> Tensor:
         """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length]."""
 
-    def carried(self, mel: Tensor) -> Tensor | None:
-        """What the frames of mel [B, n_mels, T] owe to all frames before them, [B, C, T]; None if nothing."""
-        return None
+    def carried(self, mel: Tensor, state: Any = None) -> tuple[Tensor | None, Any]:
+        """What the frames of mel [B, n_mels, T] owe to all frames before them, [B, C, T], or None if nothing;
+
+        and the state to call it with for the frames that come next. Without a state they are the first.
+        """
+        return None, None
 
     def block(self, mel: Tensor, carried: Tensor | None, first: int) -> Tensor:
         """As `forward`, for the frames from number `first` on of a longer mel; `carried` is of these frames."""
         return self(mel)
 
     @torch.no_grad()
-    def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
-        """The wave of mel [B, n_mels, T], in order, in blocks [B, 1, block_frames * hop_length] (the last shorter).
+    def stream(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The wave of a mel that comes in blocks [B, n_mels, t], in order, a block [B, 1, t * hop_length] for each.
 
-        The mel may lie on another device than the vocoder; the wave is on the vocoder's.
+        The mels may lie on another device than the vocoder; the wave is on the vocoder's. Blocks of no frames are
+        passed over.
         Each block is rendered with `context_frames` more frames on each side, so the blocks joined equal
-        `self(mel)`; memory depends on the block, not on T.
+        `self(the mels joined)`. It comes as soon as the frames after it are there: nothing else is kept, so memory
+        depends on the blocks' lengths, not on their number.
+        """
+        window, lengths, state = _Window(self.context_frames), deque(), None
+        device = next(self.parameters()).device
+        for mel in mels:
+            if not mel.shape[-1]:
+                continue
+            mel = mel.to(device)
+            carried, state = self.carried(mel, state)
+            window.append(mel, carried)
+            lengths.append(mel.shape[-1])
+            while lengths and window.has_context(lengths[0]):
+                yield self._next(window, lengths.popleft())
+        # At the true ends no context is made up: the network pads there exactly as it does for the whole.
+        while lengths:
+            yield self._next(window, lengths.popleft())
+
+    def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
+        """The wave of mel [B, n_mels, T] as `stream` gives it, for blocks of `block_frames` (the last shorter).
 
         Raises ValueError if block_frames is below 1.
         """
         if block_frames < 1:
             raise ValueError(f"block_frames={block_frames} must be at least 1")
-        frames, hop = mel.shape[-1], self.spec.hop_length
-        device, carried = next(self.parameters()).device, self.carried(mel)
-        for start in range(0, frames, block_frames):
-            end = min(start + block_frames, frames)
-            # At the true ends no context is made up: the network pads there exactly as it does for the whole.
-            left = max(start - self.context_frames, 0)
-            right = min(end + self.context_frames, frames)
-            # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
-            with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-                past = None if carried is None else carried[..., left:right].to(device)
-                wave = self.block(mel[..., left:right].to(device), past, left)
-            yield wave[..., (start - left) * hop : (end - left) * hop].clone()
+        return self.stream(mel.split(block_frames, dim=-1))
 
     def render(self, mel: Tensor, block_frames: int = 256) -> Tensor:
         """Mel [B, n_mels, T] → wave [B, 1, T * hop_length], rendered by `iterate`."""
         return torch.cat(list(self.iterate(mel, block_frames)), dim=-1)
+
+    def _next(self, window: "_Window", length: int) -> Tensor:
+        hop = self.spec.hop_length
+        mel, carried, left = window.around(length)
+        # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
+        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            wave = self.block(mel, carried, window.start - left)
+        window.advance(length)
+        return wave[..., left * hop : (left + length) * hop].clone()
+
+
+class _Window:
+    """The frames of a stream that are still wanted: those not rendered yet, and `context` before them.
+
+    `start` is the number, in the whole stream, of the first frame that is not rendered yet.
+    """
+
+    def __init__(self, context: int):
+        self.context, self.start = context, 0
+        self._left = 0  # frames kept before `start`
+        self._mel: Tensor | None = None
+        self._carried: Tensor | None = None
+
+    def append(self, mel: Tensor, carried: Tensor | None) -> None:
+        self._mel = mel if self._mel is None else torch.cat([self._mel, mel], -1)
+        if carried is not None:
+            self._carried = carried if self._carried is None else torch.cat([self._carried, carried], -1)
+
+    def has_context(self, length: int) -> bool:
+        """Whether all of the context after the next `length` frames is there."""
+        return self._left + length + self.context <= self._mel.shape[-1]
+
+    def around(self, length: int) -> tuple[Tensor, Tensor | None, int]:
+        """The next `length` frames with what there is of context: mel, carried, and how many frames lie before them."""
+        right = self._left + length + self.context
+        return self._mel[..., :right], None if self._carried is None else self._carried[..., :right], self._left
+
+    def advance(self, length: int) -> None:
+        """Goes on by `length` frames, and lets go of those that are no longer context."""
+        self.start, self._left = self.start + length, self._left + length
+        surplus = max(0, self._left - self.context)
+        self._mel = self._mel[..., surplus:]
+        if self._carried is not None:
+            self._carried = self._carried[..., surplus:]
+        self._left -= surplus

@@ -26,7 +26,6 @@ _LOUDEST = 10.0  # log magnitude far above that of any wave in -1…1, so that e
 _EVENLY = -0.3  # nepers: where each of two noises begins
 _TRUSTED = 3.0  # logit of the trust in the mel, to begin with
 _DRAWS = 1 << 30  # frame numbers that the noise of a draw may begin at
-_CARRIED_FRAMES = 4096  # whose phases are carried at once
 
 
 class ConvNeXtBlock(nn.Module):
@@ -214,15 +213,15 @@ class VocosVocoder(TrainedVocoder):
     generator_type = VocosGenerator
 
     @torch.no_grad()
-    def carried(self, mel: Tensor) -> Tensor:
-        """The phases of the partials of mel [B, n_mels, T], in cycles, the same shape; on the mel's device."""
-        partials, parts, before = self.generator.partials, [], None
-        for piece in mel.split(_CARRIED_FRAMES, dim=-1):
-            peak, place, _ = partials(piece.to(partials.start.device))
-            phase = partials.phases(peak, place, before)
-            before = phase[..., -1], place[..., -1]
-            parts.append(phase.to(mel.device))
-        return torch.cat(parts, dim=-1)
+    def carried(self, mel: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The phases of the partials of mel [B, n_mels, T], in cycles, the same shape.
+
+        The state is (phase, frequency in bins) [B, n_mels] of the last frame's partials.
+        """
+        peak, place, _ = self.generator.partials(mel)
+        phase = self.generator.partials.phases(peak, place, state)
+        # Copies: parts of the whole would keep it in memory.
+        return phase, (phase[..., -1].clone(), place[..., -1].clone())
 
     @torch.no_grad()
     def block(self, mel: Tensor, carried: Tensor, first: int) -> Tensor:

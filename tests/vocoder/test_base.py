@@ -1,5 +1,7 @@
 """Blocks equal the whole, because the stated context is the network's true reach."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -62,15 +64,39 @@ def test_less_context_would_not_do(vocoder, monkeypatch):
     assert (vocoder.render(mel, 20) - vocoder(mel)).abs().max() > 1e-5
 
 
-def test_a_long_mel_is_streamed_in_blocks_of_bounded_size(vocoder, monkeypatch):
-    seen = []
+UNEVEN = [1, 30, 0, 2, 7, 64, 3, 1, 1, 40]
+
+
+def test_a_stream_of_uneven_blocks_is_the_whole(vocoder):
+    mel = torch.randn(2, 128, sum(UNEVEN))
+    waves = list(vocoder.stream(mel.split(UNEVEN, dim=-1)))
+    assert [wave.shape for wave in waves] == [(2, 1, 512 * length) for length in UNEVEN if length]
+    assert (torch.cat(waves, -1) - vocoder(mel)).abs().max() < 1e-5
+
+
+def test_a_stream_in_even_blocks_is_what_iterate_gives(vocoder):
+    mel = torch.randn(1, 128, 100)
+    streamed, iterated = vocoder.stream(iter(mel.split(16, dim=-1))), vocoder.iterate(mel, 16)
+    assert all(torch.equal(one, other) for one, other in zip(streamed, iterated, strict=True))
+
+
+def test_a_stream_of_nothing_is_nothing(vocoder):
+    assert list(vocoder.stream([])) == []
+    assert list(vocoder.stream([torch.zeros(1, 128, 0)])) == []
+
+
+def test_a_stream_without_end_is_played_as_it_comes(vocoder, monkeypatch):
+    """Never more blocks ahead than the context wants, and never more frames at once."""
+    seen, taken = [], itertools.count()
     forward = vocoder.forward
     monkeypatch.setattr(vocoder, "forward", lambda mel: seen.append(mel.shape[-1]) or forward(mel))
-    stream = vocoder.iterate(torch.randn(1, 128, 1000), block_frames=16)
-    assert next(stream).shape == (1, 1, 16 * 512)
-    assert len(seen) == 1  # nothing is rendered ahead
-    for _ in range(4):
-        assert not next(stream).requires_grad
+    stream = vocoder.stream(torch.randn(1, 128, 16) for _ in taken)
+    ahead = 1 + -(-vocoder.context_frames // 16)
+    for block in range(20):
+        wave = next(stream)
+        assert wave.shape == (1, 1, 16 * 512) and not wave.requires_grad
+        assert len(seen) == block + 1  # nothing is rendered ahead
+    assert next(taken) == 20 + ahead - 1
     assert max(seen) == 16 + 2 * vocoder.context_frames
 
 

@@ -3,12 +3,12 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.errors import UserError
-from distillgan.vocoder import vocos
 from distillgan.vocoder.inverse_stft import InverseSTFT
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
@@ -116,12 +116,44 @@ def test_less_context_would_not_do(vocoder, monkeypatch):
     assert (vocoder.render(mel, 20) - vocoder(mel)).abs().max() > 1e-5
 
 
-def test_phases_are_carried_over_long_mels_in_pieces(vocoder, monkeypatch):
-    mel = torch.randn(1, 128, 50)
-    whole = vocoder.carried(mel)
-    monkeypatch.setattr(vocos, "_CARRIED_FRAMES", 7)
-    off = vocoder.carried(mel) - whole
+def test_a_stream_of_uneven_blocks_is_the_whole(vocoder):
+    lengths = [1, 30, 0, 2, 7, 64, 3, 1, 1, 40]
+    mel = torch.randn(2, 128, sum(lengths))
+    streamed = torch.cat(list(vocoder.stream(iter(mel.split(lengths, dim=-1)))), -1)
+    assert (streamed - vocoder(mel)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("lengths", [[50], [7] * 7 + [1], [1] * 50])
+def test_phases_go_on_from_block_to_block(vocoder, lengths):
+    mel, state, parts = torch.randn(1, 128, 50), None, []
+    for block in mel.split(lengths, dim=-1):
+        phases, state = vocoder.carried(block, state)
+        parts.append(phases)
+    off = torch.cat(parts, -1) - vocoder.carried(mel)[0]
     assert ((off + 0.5) % 1 - 0.5).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("hertz", [440, 3000])
+def test_a_minute_of_a_tone_in_a_stream_neither_drifts_nor_clicks(untrained, hertz):
+    """Its phase against the tone's own is a straight line for a minute, as smooth between blocks as inside them."""
+    block, blocks = 64, 81
+    time = torch.arange(block * 512 * 3, dtype=torch.float64) / 44100
+    steady = to_log_clamp(MelSpectrogram(untrained.spec)(0.3 * torch.sin(2 * math.pi * hertz * time).float()[None]))
+    mels = (steady[..., block : 2 * block] for _ in range(blocks))
+    made = torch.cat(list(untrained.stream(mels)), -1)[0, 0].double()
+    time = torch.arange(len(made), dtype=torch.float64) / 44100
+    turned = made * torch.exp(-2j * math.pi * hertz * time)
+    hann = torch.hann_window(1024, periodic=False, dtype=torch.float64)
+    spun = (turned.unfold(0, 1024, 512) * hann).sum(-1)
+    turn = np.unwrap(spun.angle().numpy()) / (2 * math.pi)
+    place = np.arange(len(turn))
+    slope, level = np.polyfit(place[8:-8], turn[8:-8], 1)
+    assert abs(slope) * 44100 / 512 < hertz * (2 ** (6 / 1200) - 1)  # 6 cents
+    assert np.abs(turn - slope * place - level)[8:-8].max() < 0.02
+    # The third difference lets through what is far above the tone.
+    rough = torch.diff(made, n=3).unfold(0, 32, 16).abs().amax(-1)
+    edges = torch.arange(1, blocks) * (block * 512 // 16) - 1  # each with 16 samples on both of its sides
+    assert rough[edges].max() < 1.1 * rough[64:-64].quantile(0.999)
 
 
 def test_without_the_phases_carried_a_block_would_not_do(vocoder, monkeypatch):

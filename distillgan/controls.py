@@ -1,0 +1,94 @@
+"""`python -m distillgan.controls`: a model's sliders, what each was measured to do, and a map of its recordings."""
+
+import sys
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from distillgan import entry
+from distillgan.audio.picture import save_figure
+from distillgan.errors import UserError
+from distillgan.latent.descriptors import DESCRIPTORS
+from distillgan.latent.sliders import Analysis, Slider
+from distillgan.latent.trajectory import Material
+from distillgan.library.catalog import find_model
+from distillgan.paths import Home
+from distillgan.render.engine import Model
+
+
+def controls(config: DictConfig) -> list[Slider]:
+    """Print the table and write the map to `paths.home`/evaluations/<model>_map.png; the sliders.
+
+    Raises:
+        UserError: there is no such model, or it was packed without an analysis.
+    """
+    home = Home(config.paths.home)
+    path = find_model(home, config.model.name)
+    model = Model.load(path, torch.device("cpu"))
+    if model.analysis is None:
+        raise UserError(
+            f"{path}: packed without an analysis, so it has no sliders. The command that trained it, once more, "
+            "analyses it"
+        )
+    sliders = model.analysis.sliders()
+    console = Console(highlight=False)
+    console.print(_table(model.header.name, sliders))
+    axes = len(model.analysis.axes.spread)
+    console.print(
+        "-10 and 10 are the 2nd and 98th percentile of the recordings, 0 what they are; up to ±12 is the zone"
+    )
+    console.print(
+        f"to the 0.5th and 99.5th. Principal axes of the latent: {f'axis1 … axis{axes}' if axes else 'none'}."
+    )
+    for slider in sliders:
+        if slider.reason is not None:
+            console.print(f"{slider.name}: {slider.reason}", markup=False)
+    picture = home.root / "evaluations" / f"{path.stem}_map.png"
+    save_figure(_map(model.header.name, model.material, model.analysis), picture)
+    console.print(f"map of the recordings: {picture}", soft_wrap=True)
+    return sliders
+
+
+def _table(name: str, sliders: list[Slider]) -> Table:
+    table = Table(title=f"{name}: sliders (controls.NAME=…)", title_justify="left")
+    for heading in ("slider", "range", "-10", "0", "10", "unit", "rank", "crosstalk"):
+        table.add_column(heading, justify="left" if heading in ("slider", "unit") else "right")
+    for slider in sliders:
+        if slider.rank is None:
+            continue
+        shown = [f"{slider.shown[place]:.3g}" for place in (0, len(slider.shown) // 2, -1)]
+        ends = f"{max(slider.least, -10):g} … {min(slider.most, 10):g}" if slider.reason is None else "inactive"
+        fidelity = [f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"]
+        table.add_row(slider.name, ends, *shown, slider.unit, *fidelity, style=None if slider.reason is None else "dim")
+    return table
+
+
+def _map(name: str, material: Material, analysis: Analysis) -> Figure:
+    """The recordings' moments on the first two axes, joined in their order, coloured by each timbre."""
+    moments, axes = material.moments, analysis.axes
+    places = axes.coordinates(moments.means(material.corpus.z.numpy()))[:, :2]
+    places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    figure.suptitle(f"{name}: {len(moments)} moments of 1.5 s, joined where they follow one another")
+    for number, axis in enumerate(figure.subplots(2, 2).flat):
+        item = DESCRIPTORS[number]
+        for end in np.unique(moments.end):
+            axis.plot(*places[moments.end == end].T, color="0.85", linewidth=0.7, zorder=1)
+        shown = [item.shown(value) for value in analysis.values[:, number]]
+        dots = axis.scatter(*places.T, c=shown, s=18, cmap="viridis", zorder=2)
+        figure.colorbar(dots, ax=axis, label=f"{item.name}, {item.unit}")
+        axis.set_xlabel("axis1, standard deviations")
+        axis.set_ylabel("axis2")
+    return figure
+
+
+def main(arguments: list[str] | None = None) -> None:
+    entry.run(controls, "controls", entry.model_by_name(sys.argv[1:] if arguments is None else arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A value that may change over time: a number, or breakpoints such as "0:-5 8:7" (seconds:value)."""
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from distillgan.errors import UserError
+
+_POINT = re.compile(r"([^:\s]+):([^:\s]+)")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Straight lines between breakpoints; before the first and after the last the value stays.
+
+    seconds: ascending; values: one for each.
+    """
+
+    seconds: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def at(self, seconds: np.ndarray) -> np.ndarray:
+        return np.interp(seconds, self.seconds, self.values)
+
+    @property
+    def constant(self) -> bool:
+        return len(set(self.values)) == 1
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        return min(self.values), max(self.values)
+
+    def clamped(self, least: float, most: float) -> "Curve":
+        return Curve(self.seconds, tuple(min(max(value, least), most) for value in self.values))
+
+    def to_text(self) -> str:
+        if len(self.seconds) == 1:
+            return f"{self.values[0]:g}"
+        return " ".join(f"{at:g}:{value:g}" for at, value in zip(self.seconds, self.values, strict=True))
+
+    @classmethod
+    def parse(cls, key: str, value: object) -> "Curve":
+        """Raises UserError, naming `key`, unless it is a finite number or breakpoints in ascending order."""
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return cls((0.0,), (float(value),))
+        points = [_POINT.fullmatch(word) for word in str(value).split()] if isinstance(value, str) else []
+        try:
+            if not points or not all(points):
+                raise ValueError
+            seconds, values = zip(*[(float(point[1]), float(point[2])) for point in points], strict=True)
+            if not all(map(math.isfinite, (*seconds, *values))):
+                raise ValueError
+        except ValueError:
+            raise UserError(
+                f'{key}={value} must be a number, or breakpoints as seconds:value, such as "0:-5 8:7"'
+            ) from None
+        if seconds[0] < 0 or any(later <= earlier for earlier, later in pairwise(seconds)):
+            raise UserError(f"{key}={value}: the seconds of its breakpoints must begin at 0 or later, and rise")
+        return cls(seconds, values)

@@ -1,0 +1,108 @@
+"""Is what was rendered sound, and is it like the recordings? Looked at while it goes by."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from distillgan.latent.descriptors import DESCRIPTORS, describe, windows_of
+from distillgan.latent.sliders import Analysis
+
+_BLOCK_SECONDS = 30.0  # described at once
+_SILENT_DB, _DC_DB = -60.0, -50.0  # of full scale
+_FULL = 0.999
+
+
+@dataclass(frozen=True)
+class Report:
+    """peak_db, rms_db, dc_db: of full scale; clipped: samples at full scale before any gain; finite: no NaN.
+
+    descriptors: name → mean over the sound, as people read it; outside: those beyond the recordings' 0.5th to 99.5th
+    percentile, with both. warnings: what is wrong, in words.
+    """
+
+    peak_db: float
+    rms_db: float
+    dc_db: float
+    clipped: int
+    finite: bool
+    descriptors: dict[str, float]
+    outside: dict[str, str]
+    warnings: list[str]
+
+    def to_dict(self) -> dict:
+        return dict(vars(self))
+
+
+@dataclass
+class Inspector:
+    """Lets blocks float32 [C, n] through and keeps the account; memory is that of half a minute."""
+
+    rate: int
+    analysis: Analysis | None
+    _samples: int = 0
+    _sum: float = 0.0
+    _power: float = 0.0
+    _peak: float = 0.0
+    _clipped: int = 0
+    _finite: bool = True
+    _waiting: list[np.ndarray] = field(default_factory=list)
+    _described: list[np.ndarray] = field(default_factory=list)
+
+    def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for block in blocks:
+            self._add(block)
+            yield block
+
+    def _add(self, block: np.ndarray) -> None:
+        mono = block.mean(0)
+        self._samples += len(mono)
+        self._sum += float(mono.sum(dtype=np.float64))
+        self._power += float(np.square(mono, dtype=np.float64).sum())
+        self._peak = max(self._peak, float(np.abs(block).max()))
+        self._clipped += int((np.abs(block) >= _FULL).sum())
+        self._finite &= bool(np.isfinite(block).all())
+        self._waiting.append(mono)
+        if sum(map(len, self._waiting)) >= _BLOCK_SECONDS * self.rate:
+            self._describe()
+
+    def _describe(self) -> None:
+        wave = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.float32)
+        self._waiting = []
+        if self._finite and len(wave) >= 0.1 * self.rate:
+            self._described.append(describe(wave, self.rate, windows_of(len(wave), self.rate)))
+
+    def report(self) -> Report:
+        self._describe()
+        count = max(1, self._samples)
+        peak_db, rms_db = _db(self._peak), _db(np.sqrt(self._power / count))
+        dc_db = _db(abs(self._sum) / count)
+        described, outside = {}, {}
+        values = np.concatenate(self._described) if self._described else np.zeros((0, len(DESCRIPTORS)))
+        for number, item in enumerate(DESCRIPTORS):
+            column = values[:, number][np.isfinite(values[:, number])]
+            if not len(column):
+                continue
+            mean = float(column.mean())
+            described[item.name] = round(float(item.shown(mean)), 4)
+            if self.analysis is not None:
+                low, high = self.analysis.percentiles[number, [0, -1]]
+                if not low <= mean <= high:
+                    ends = sorted((item.shown(low), item.shown(high)))
+                    outside[item.name] = (
+                        f"{item.shown(mean):.3g} {item.unit}, the recordings {ends[0]:.3g} to {ends[1]:.3g}"
+                    )
+        warnings = []
+        if not self._finite:
+            warnings.append("it has NaN or infinite samples")
+        if rms_db < _SILENT_DB:
+            warnings.append(f"it is silent ({rms_db:.0f} dBFS)")
+        if dc_db > _DC_DB:
+            warnings.append(f"it has a constant part of {dc_db:.0f} dBFS")
+        if self._clipped:
+            warnings.append(f"{self._clipped} samples are at full scale: the vocoder clips them")
+        return Report(peak_db, rms_db, dc_db, self._clipped, self._finite, described, outside, warnings)
+
+
+def _db(value: float) -> float:
+    return round(float(20 * np.log10(max(value, 1e-9))), 2)

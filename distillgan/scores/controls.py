@@ -1,0 +1,153 @@
+"""Does each slider do what it says? Measured on rendered sound: nine positions, five seeds, all descriptors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.table import Table
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from distillgan.audio.mel import MelSpectrogram, to_log1p
+from distillgan.errors import UserError
+from distillgan.latent.controls import Controls
+from distillgan.latent.curves import Curve
+from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, windows_of
+from distillgan.latent.sliders import FULL, MOST_CROSSTALK, Slider
+from distillgan.render.engine import Model, render
+from distillgan.vocoder.base import Vocoder
+
+LEAST_RANK = 0.9
+_SHOWN = (0, 4, 8)  # positions whose spectrograms are drawn
+
+
+@dataclass(frozen=True)
+class Judged:
+    """result: plain types for JSON; responses: of each active slider its positions [9] and the descriptors [9, S, 8];
+
+    pictures: of each, log1p mels of the first seed at three positions.
+    """
+
+    result: dict
+    responses: dict[str, tuple[np.ndarray, np.ndarray]]
+    pictures: dict[str, list[Tensor]]
+
+
+def judge_controls(
+    model: Model,
+    vocoder: Vocoder,
+    progress: Callable[[int, int], None],
+    count: int = 9,
+    seeds: int = 5,
+    seconds: float = 10.0,
+) -> Judged:
+    """Render each active slider of a descriptor at `count` positions with `seeds` seeds, and describe what comes.
+
+    Raises UserError if the model has no analysis.
+    """
+    if model.analysis is None:
+        raise UserError(f"model {model.header.name} was packed without an analysis, so it has no sliders to judge")
+    sliders = [slider for slider in model.analysis.sliders() if slider.name in NAMES]
+    active = np.array([slider.reason is None for slider in sliders])
+    mels, responses, pictures = MelSpectrogram(model.spec), {}, {}
+    for slider in [slider for slider in sliders if slider.reason is None]:
+        positions = np.linspace(max(slider.least, -FULL), min(slider.most, FULL), count)
+        values, pictures[slider.name] = np.empty((count, seeds, len(NAMES))), []
+        for place, position in enumerate(positions):
+            for seed in range(seeds):
+                controls = Controls({slider.name: Curve((0.0,), (float(position),))} if position else {})
+                wave = render(model, vocoder, seconds, seed + 1, controls)[0]
+                values[place, seed] = _described(wave, model)
+                if seed == 0 and place * 8 // max(1, count - 1) in _SHOWN:
+                    with torch.inference_mode():
+                        pictures[slider.name].append(to_log1p(mels(torch.from_numpy(wave)[None]), model.spec)[0])
+                progress(len(responses) * count * seeds + place * seeds + seed + 1, int(active.sum()) * count * seeds)
+        responses[slider.name] = positions, values
+    rows = [_row(model, slider, active, responses.get(slider.name)) for slider in sliders]
+    passed = sum(row["passed"] for row in rows)
+    result = {"what": "controls", "model": model.header.name, "positions": count, "seeds": seeds, "seconds": seconds}
+    return Judged({**result, "active": int(active.sum()), "passed": passed, "sliders": rows}, responses, pictures)
+
+
+def _described(wave: np.ndarray, model: Model) -> np.ndarray:
+    values = describe(wave, model.spec.sample_rate, windows_of(len(wave), model.spec.sample_rate))
+    known = np.isfinite(values)
+    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+
+
+def _row(model: Model, slider: Slider, active: np.ndarray, response: tuple[np.ndarray, np.ndarray] | None) -> dict:
+    row = {"name": slider.name, "unit": slider.unit, "reason": slider.reason, "passed": False}
+    if response is None:
+        return row
+    positions, values = response
+    number = NAMES.index(slider.name)
+    known = np.isfinite(values)
+    means = np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
+    means = np.where(np.isfinite(means), means, model.analysis.values.mean(0))
+    rank = float(spearmanr(positions, means[:, number]).statistic) if np.ptp(means[:, number]) > 0 else 0.0
+    crosstalk = model.analysis.crosstalk(number, positions, means, active)
+    moved = float((means[-1, number] - means[0, number]) / model.analysis.spread[number])
+    shown = [float(DESCRIPTORS[number].shown(value)) for value in means[:, number]]
+    passed = rank >= LEAST_RANK - 1e-9 and crosstalk <= MOST_CROSSTALK
+    return {**row, "rank": rank, "crosstalk": crosstalk, "moved_sd": moved, "shown": shown, "passed": bool(passed)}
+
+
+def table(result: dict) -> Table:
+    shown = Table(title=f"{result['model']}: sliders on rendered sound", title_justify="left")
+    for heading in ("slider", "at its least", "middle", "most", "unit", "rank ≥ 0.9", "crosstalk ≤ 0.5", ""):
+        shown.add_column(heading, justify="left" if heading in ("slider", "unit", "") else "right")
+    for row in result["sliders"]:
+        shown.add_row(*_cells(row))
+    return shown
+
+
+def markdown(result: dict) -> str:
+    lines = [
+        f"# {result['model']}: sliders on rendered sound",
+        "",
+        f"{result['positions']} positions × {result['seeds']} seeds of {result['seconds']:g} s each. Rank: Spearman's "
+        "correlation of position and mean descriptor. Crosstalk: mean change of the other active descriptors over the "
+        "slider's own, each in standard deviations of the recordings.",
+        "",
+        "| slider | least | middle | most | unit | rank | crosstalk | |",
+        "|---|---:|---:|---:|---|---:|---:|---|",
+        *("| " + " | ".join(_cells(row)) + " |" for row in result["sliders"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict) -> list[str]:
+    if row["reason"] is not None:
+        return [row["name"], "", "", "", row["unit"], "", "", f"inactive: {row['reason']}"]
+    ends = [f"{row['shown'][place]:.3g}" for place in (0, len(row["shown"]) // 2, -1)]
+    verdict = "passed" if row["passed"] else "FAILED"
+    return [row["name"], *ends, row["unit"], f"{row['rank']:.2f}", f"{row['crosstalk']:.2f}", verdict]
+
+
+def draw(judged: Judged) -> Figure:
+    """A row a slider: its descriptor over the positions, each seed and the mean; spectrograms at three of them."""
+    names = list(judged.responses)
+    figure = Figure(figsize=(13, 2.3 * max(1, len(names)) + 0.6), layout="constrained")
+    figure.suptitle(f"{judged.result['model']}: sliders on rendered sound")
+    if not names:
+        return figure
+    for axes, name in zip(figure.subplots(len(names), 4, squeeze=False), names, strict=True):
+        positions, values = judged.responses[name]
+        number = NAMES.index(name)
+        item = DESCRIPTORS[number]
+        show = np.vectorize(item.shown, otypes=[float])
+        axes[0].plot(positions, show(values[:, :, number]), color="0.75", linewidth=0.8)
+        axes[0].plot(positions, show(np.nanmean(values[:, :, number], 1)), color="C0", marker="o", markersize=3)
+        axes[0].set_title(name, fontsize=9)
+        axes[0].set_ylabel(item.unit)
+        pictures = judged.pictures[name]
+        top = max(float(mel.max()) for mel in pictures)
+        places = np.linspace(positions[0], positions[-1], len(pictures))
+        for axis, mel, place in zip(axes[1:], pictures, places, strict=False):
+            axis.imshow(mel.numpy(), origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=top)
+            axis.set_title(f"{name} {place:g}", fontsize=9)
+            axis.set_xticks([])
+            axis.set_yticks([])
+    return figure
