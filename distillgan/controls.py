@@ -12,7 +12,7 @@ from rich.table import Table
 from distillgan import entry
 from distillgan.audio.picture import save_figure
 from distillgan.errors import UserError
-from distillgan.latent.descriptors import DESCRIPTORS
+from distillgan.latent.descriptors import DESCRIPTORS, readable
 from distillgan.latent.sliders import Analysis, Slider
 from distillgan.latent.trajectory import Material
 from distillgan.library.catalog import find_model
@@ -39,10 +39,9 @@ def controls(config: DictConfig) -> list[Slider]:
     console.print(_table(model.header.name, sliders))
     axes = len(model.analysis.axes.spread)
     console.print(
-        "-10 and 10 are the 2nd and 98th percentile of the recordings, 0 what they are; up to ±12 is the zone"
-    )
-    console.print(
-        f"to the 0.5th and 99.5th. Principal axes of the latent: {f'axis1 … axis{axes}' if axes else 'none'}."
+        "As measured on rendered sound; -10 and 10 aim at the 2nd and 98th percentile of the recordings, ±12 at the "
+        "0.5th and 99.5th. rank: of position and descriptor; cross: what the other descriptors move, over its own. "
+        f"Principal axes, not measured: {f'axis1 … axis{axes}' if axes else 'none'}."
     )
     for slider in sliders:
         if slider.reason is not None:
@@ -55,12 +54,12 @@ def controls(config: DictConfig) -> list[Slider]:
 
 def _table(name: str, sliders: list[Slider]) -> Table:
     table = Table(title=f"{name}: sliders (controls.NAME=…)", title_justify="left")
-    for heading in ("slider", "range", "-10", "0", "10", "unit", "rank", "crosstalk"):
+    for heading in ("slider", "range", "-10", "0", "10", "unit", "rank", "cross"):
         table.add_column(heading, justify="left" if heading in ("slider", "unit") else "right")
     for slider in sliders:
         if slider.rank is None:
             continue
-        shown = [f"{slider.shown[place]:.3g}" for place in (0, len(slider.shown) // 2, -1)]
+        shown = [readable(slider.shown[place]) for place in (0, len(slider.shown) // 2, -1)]
         ends = f"{max(slider.least, -10):g} … {min(slider.most, 10):g}" if slider.reason is None else "inactive"
         fidelity = [f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"]
         table.add_row(slider.name, ends, *shown, slider.unit, *fidelity, style=None if slider.reason is None else "dim")

@@ -30,6 +30,9 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
 _FREE_TEXT = {"note", "licence", "output"}
+_SHORT = {"model": "model.name", "blend": "blend.models"}
+_MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
+_STEERED = re.compile(r"(--)?(model|blend|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
 _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home"}
 _PATH_START = ("/", "./", "../", "~")
@@ -135,17 +138,24 @@ def to_overrides(arguments: list[str]) -> list[str]:
 
 
 def model_by_name(arguments: list[str]) -> list[str]:
-    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it.
+    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it."""
+    return [_node(_MODEL, argument) for argument in arguments]
 
-    And `blend=[…]` as `blend.models=[…]`, `controls.NAME=…` as `++controls.NAME=…`: which sliders there are is known
-    only by the model.
+
+def steered(arguments: list[str]) -> list[str]:
+    """As `model_by_name`, and `blend=[…]` as `blend.models=[…]`, `controls.NAME=…` as `++controls.NAME=…`: which
+
+    sliders there are is known only by the model.
     """
-    arguments = [re.sub(r"^(--)?(model|blend)(=|$)", _node, argument) for argument in arguments]
-    return [re.sub(r"^(?:--)?controls\.([\w-]+)=", r"++controls.\1=", argument) for argument in arguments]
+    return [_node(_STEERED, argument) for argument in arguments]
 
 
-def _node(found: re.Match) -> str:
-    return f"{found[1] or ''}{found[2]}.{'name' if found[2] == 'model' else 'models'}{found[3]}"
+def _node(words: re.Pattern, argument: str) -> str:
+    found = words.fullmatch(argument)
+    if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
+        return argument
+    flag, node, value = found.groups(default="")
+    return f"{flag}{_SHORT.get(node, f'++{node}')}{value}"
 
 
 def _value_follows(waiting: list[str]) -> bool:

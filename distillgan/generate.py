@@ -24,12 +24,13 @@ from distillgan.progress import progress_bar
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
 from distillgan.render.export import Exported, check_rate, export_wav
 from distillgan.render.inspect import Inspector, Report
-from distillgan.render.piece import Piece, Reconstruction, open_voices
+from distillgan.render.piece import Piece, Reconstruction, open_voices, way_of
 from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import Selected, select
 
 MAX_COUNT = 1000
 DEFAULT_SECONDS = 10.0
+_MOST_LETTERS = 150  # of a file's name that are the models'; file systems take 255 in all
 
 
 def generate(config: DictConfig) -> None:
@@ -60,7 +61,7 @@ def generate(config: DictConfig) -> None:
         title = " + ".join(voice.model.header.name for voice in voices)
         selected = select(config.vocoder, title, own, model.spec, home, device, fetching)
     console.print(f"model {title} on {device.type}, vocoder {selected.name}: {selected.reason}")
-    name = "_".join(voice.model.header.name for voice in voices)
+    name = "_".join(voice.model.header.name for voice in voices)[:_MOST_LETTERS]
     if clip is not None:
         name = f"{name}_{name_from_path(Path(clip.name).with_suffix(''))}"
         _make(config, console, home, Reconstruction(voices[0], selected.vocoder, clip), selected, name, None)
@@ -84,6 +85,8 @@ def _checked_seconds(config: DictConfig) -> float:
             raise UserError(f"recording=FILE is for path=reconstruct, not path={config.path}")
         if config.blend.models is not None:
             raise UserError("recording=FILE is played by one model: leave out blend")
+    else:
+        way_of(config)  # before a vocoder is fetched for it
     return number("duration", DEFAULT_SECONDS if config.duration is None else config.duration, MIN_SECONDS, MAX_SECONDS)
 
 
@@ -98,7 +101,7 @@ def _make(
 ) -> None:
     """Render under a progress bar, write the files, and say how it went."""
     begun, spec = time.perf_counter(), piece.spec
-    inspector = Inspector(spec.sample_rate, piece.analysis)
+    inspector = Inspector(spec.sample_rate, piece.analysis, piece.full_scale)
     with progress_bar(console, name) as progress:
         blocks = _counted(inspector.watch(piece.blocks()), piece.samples, progress)
         made = export_wav(blocks, spec, home.audio, name, config.export.sample_rate)
@@ -142,6 +145,7 @@ def _account(
         "seed": seed,
         "vocoder": selected.name,
         "sample_rate": config.export.sample_rate,
+        "duration": piece.samples / piece.spec.sample_rate,  # asked for: what is broken off is not a shorter sound
         "seconds": made.seconds,
         "interrupted": made.interrupted,
         "gain_db": made.gain_db,
@@ -151,7 +155,7 @@ def _account(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    entry.run(generate, "generate", entry.model_by_name(sys.argv[1:] if arguments is None else arguments))
+    entry.run(generate, "generate", entry.steered(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from distillgan.errors import UserError
 from distillgan.modelfile import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
+from distillgan.training.analyse import checked
 from distillgan.training.fit import build
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
@@ -78,8 +79,10 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
 
     minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
     choices = sizing.fill_in(config, minutes, team.device.type)
+    # Values that are refused are told now, not after hours of the VAE.
+    checked(config.analysis)
     if "vocoder" in wanted:
-        build(config.vocoder.module)  # a value that it refuses is told now, not after hours of the VAE
+        build(config.vocoder.module)
     run = Run(home, run_name)
     held.enter_context(run.lock())
     orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()

@@ -16,7 +16,7 @@ from distillgan.paths import conf_dir
 def composed(name: str, home: Path, *overrides: str) -> DictConfig:
     """conf/<name>.yaml as the entries see it, with its home in `home`."""
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        device = [] if name in ("weights", "export_vocoder") else ["device=cpu"]
+        device = [] if name in ("weights", "export_vocoder", "controls") else ["device=cpu"]
         return compose(name, overrides=[f"paths.home={home}", *device, *overrides])
 
 

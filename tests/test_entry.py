@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from distillgan.entry import model_by_name, run, to_overrides
+from distillgan.entry import model_by_name, run, steered, to_overrides
 from distillgan.errors import UserError
 from distillgan.paths import conf_dir
 from distillgan.training.fit import build
@@ -157,8 +157,56 @@ def test_a_group_is_chosen_by_flag_and_a_node_deleted():
 
 @pytest.mark.parametrize("form", [["model=rain"], ["--model", "rain"], ["--model=rain"]])
 def test_a_model_by_name(form):
-    assert composed("generate", *model_by_name(form)).model.name == "rain"
+    assert composed("generate", *steered(form)).model.name == "rain"
     assert composed("evaluate", *model_by_name(form)).model.name == "rain"
+
+
+def test_a_word_that_is_a_flags_value_stays_itself():
+    """Models may be called so."""
+    for name in ("model", "blend", "controls"):
+        assert composed("generate", *steered(["--model", name])).model.name == name
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("3", 3),
+        ("-3", -3),
+        ("-.5", -0.5),
+        ("0.25", 0.25),
+        ("0:-5 8:7", "0:-5 8:7"),
+        ('"0:-5 8:7"', "0:-5 8:7"),
+        ("'0:-5 8:7'", "0:-5 8:7"),
+        ("0.5:-5 8:7e-1 9:0", "0.5:-5 8:7e-1 9:0"),
+    ],
+)
+@pytest.mark.parametrize("form", ["controls.{}=", "--controls.{}=", "--controls.{} ", "++controls.{}="])
+def test_sliders_reach_the_configuration(form, written, value):
+    key, equals, _ = form.format("brightness").partition("=")
+    arguments = [f"{key}={written}"] if equals else [key.strip(), written]
+    config = composed("generate", *steered(["--seed", "2", *arguments, "controls.axis1=1", "duration=5"]))
+    assert config.controls == {"brightness": value, "axis1": 1} and (config.seed, config.duration) == (2, 5)
+
+
+@pytest.mark.parametrize("form", [["blend={}"], ["--blend={}"], ["--blend", "{}"], ["blend.models={}"]])
+@pytest.mark.parametrize(
+    ("written", "models"),
+    [
+        ("[rain:60,wind:40]", ["rain:60", "wind:40"]),
+        ("[my-rain.v2:.5, 007:1e-1]", ["my-rain.v2:.5", "007:1e-1"]),
+        ('["rain:0:100 8:0","wind:0:0 8:100"]', ["rain:0:100 8:0", "wind:0:0 8:100"]),
+        ("[rain:0:100 8:0,wind:0:0 8:100]", ["rain:0:100 8:0", "wind:0:0 8:100"]),
+    ],
+)
+def test_a_blend_reaches_the_configuration(form, written, models):
+    arguments = [part.replace("{}", written) for part in form]
+    config = composed("generate", *steered([*arguments, "blend.mode=audio"]))
+    assert config.blend == {"models": models, "mode": "audio"} and config.model.name is None
+
+
+def test_sliders_all_at_once_and_none():
+    assert composed("generate", *steered(["controls={warmth:-2}"])).controls == {"warmth": -2}
+    assert composed("generate", *steered(["controls=null"])).controls is None
 
 
 def instantiated(config: DictConfig) -> None:

@@ -23,7 +23,6 @@ Play = Callable[[Tensor], np.ndarray]  # log-clamp mel [1, n_mels, T] → wave f
 
 _TIMBRES = [number for number, item in enumerate(DESCRIPTORS) if not item.temporal]
 _RIDGE = 0.05
-_PROBES = 16  # moments that the directions are tried on
 _DAMPING = 0.05
 _LONGEST = 3.0  # standard deviations of the latent that a direction may move for one of its descriptor's
 
@@ -31,15 +30,23 @@ _LONGEST = 3.0  # standard deviations of the latent that a direction may move fo
 class Analyser:
     """Measures a model's corpus through `play`, a vocoder.
 
-    seconds, seeds: how long and how often each position of each slider is rendered to measure what it does.
+    seconds, seeds: how long and how often each position of each slider is rendered to measure what it does; probes: the
+    number of moments that the directions of timbre are tried on.
     """
 
     def __init__(
-        self, network: VAENetwork, spec: MelSpec, corpus: CorpusLatents, play: Play, seconds: float, seeds: int
+        self,
+        network: VAENetwork,
+        spec: MelSpec,
+        corpus: CorpusLatents,
+        play: Play,
+        seconds: float,
+        seeds: int,
+        probes: int = 16,
     ):
         self.network, self.spec, self.corpus, self.play = network, spec, corpus, play
         self.moments = Moments.of(corpus)
-        self.seconds, self.seeds = seconds, seeds
+        self.seconds, self.seeds, self.probes = seconds, seeds, probes
         self.latent_samples = spec.hop_length * network.stride
 
     @torch.inference_mode()
@@ -121,7 +128,7 @@ class Analyser:
 
     def _probe(self, offset: np.ndarray) -> np.ndarray:
         """The descriptors of some moments with `offset` [D] added, [P, 8]."""
-        chosen = np.unique(np.linspace(0, len(self.moments) - 1, _PROBES).round().astype(int))
+        chosen = np.unique(np.linspace(0, len(self.moments) - 1, self.probes).round().astype(int))
         z = self.corpus.z.numpy()
         parts = []
         for number in chosen:

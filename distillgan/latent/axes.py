@@ -8,7 +8,7 @@ import numpy as np
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.moments import FRAMES
 
-_SHUFFLES = 20
+_SHUFFLES = 100
 _QUANTILE = 0.95
 MAX_AXES = 32
 
@@ -31,7 +31,7 @@ class Axes:
 
         Chance is a corpus whose frames are shuffled in each dimension by itself: no two dimensions go together, and no
         frame goes with its neighbours. An axis is real while its variance is above the 95th percentile of the same
-        axis's in 20 shuffled corpora (parallel analysis: Horn 1965; Glorfeld 1995 for the percentile).
+        axis's in 100 shuffled corpora (parallel analysis: Horn 1965; Glorfeld 1995 for the percentile).
         """
         z, rng = corpus.z.numpy().astype(np.float64), np.random.default_rng(seed)
         groups = _stretches(corpus.starts.numpy())

@@ -21,8 +21,11 @@ class Controls:
 
     def descriptors(self, seconds: np.ndarray) -> np.ndarray:
         """The eight descriptors' positions at `seconds` [T], [8, T]."""
-        still = np.zeros(len(seconds))
-        return np.stack([self.curves[name].at(seconds) if name in self.curves else still for name in NAMES])
+        return np.stack([self.position(name, seconds) for name in NAMES])
+
+    def position(self, name: str, seconds: np.ndarray) -> np.ndarray:
+        """One slider's position at `seconds` [T], [T]."""
+        return self.curves[name].at(seconds) if name in self.curves else np.zeros(len(seconds))
 
     def axes(self) -> dict[int, Curve]:
         """Numbers (from 0) of the axes that are set, and their positions."""
@@ -30,8 +33,9 @@ class Controls:
             int(name.removeprefix(_AXIS)) - 1: curve for name, curve in self.curves.items() if name.startswith(_AXIS)
         }
 
-    def to_dict(self) -> dict[str, str]:
-        return {name: curve.to_text() for name, curve in self.curves.items()}
+    def to_dict(self) -> dict[str, float | str]:
+        """As `parse` takes them."""
+        return {name: curve.to_value() for name, curve in self.curves.items()}
 
     @classmethod
     def parse(cls, settings: Mapping, analysis: Analysis | None, model: str) -> tuple["Controls", list[str]]:

@@ -34,12 +34,20 @@ class Curve:
         return min(self.values), max(self.values)
 
     def clamped(self, least: float, most: float) -> "Curve":
-        return Curve(self.seconds, tuple(min(max(value, least), most) for value in self.values))
+        """The curve where it lies between, else the bound; breakpoints are added where it crosses them."""
+        seconds = set(self.seconds)
+        for (first, begin), (last, end) in pairwise(zip(self.seconds, self.values, strict=True)):
+            for bound in (least, most):
+                if (begin - bound) * (end - bound) < 0:
+                    seconds.add(first + (last - first) * (bound - begin) / (end - begin))
+        at = np.array(sorted(seconds))
+        return Curve(tuple(at.tolist()), tuple(np.clip(self.at(at), least, most).tolist()))
 
-    def to_text(self) -> str:
+    def to_value(self) -> float | str:
+        """What `parse` reads as this curve."""
         if len(self.seconds) == 1:
-            return f"{self.values[0]:g}"
-        return " ".join(f"{at:g}:{value:g}" for at, value in zip(self.seconds, self.values, strict=True))
+            return self.values[0]
+        return " ".join(f"{at:.12g}:{value:.12g}" for at, value in zip(self.seconds, self.values, strict=True))
 
     @classmethod
     def parse(cls, key: str, value: object) -> "Curve":

@@ -58,6 +58,11 @@ DESCRIPTORS = (
 NAMES = tuple(descriptor.name for descriptor in DESCRIPTORS)
 
 
+def readable(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def describe(wave: np.ndarray, rate: int, windows: np.ndarray) -> np.ndarray:
     """The eight descriptors of each window: float64 [W, 8], in DESCRIPTORS' order and scale.
 

@@ -65,11 +65,18 @@ class Selection:
         return tilted(values, wish, moved)
 
     def slots(
-        self, frames: int, latent_rate: float, evolution: float, overlap: int, rng: np.random.Generator
+        self,
+        frames: int,
+        latent_rate: float,
+        evolution: float,
+        overlap: int,
+        rng: np.random.Generator,
+        apart: tuple[int, int] | None = None,
     ) -> Iterator[Slot]:
         """Slots that cover `frames` latent frames, each begun `overlap` frames before the last ends, or half of either.
 
-        evolution: 0 stays with one moment, 1 draws each anew.
+        evolution: 0 stays with one moment, 1 draws each anew. apart: each begins so many frames (from, to) after the
+        one before, however long it is.
         """
         moments, keep = self._moments, np.cos(np.pi / 2 * evolution)
         drift = rng.standard_normal(len(moments))
@@ -78,15 +85,15 @@ class Selection:
             scores = self.log_weights(end / latent_rate) - np.log(-np.log(np.clip(ndtr(drift), 1e-12, 1 - 1e-12)))
             wanted, jitter = int(rng.integers(*_COUNT)), int(rng.integers(-_JITTER, _JITTER + 1))
             number = int(scores.argmax())
-            first = self._first(number, jitter, before)
+            first = self._first(number, jitter, before, overlap)
             count = min(wanted, int(moments.end[number]) - first)
             common = 0 if before is None else min(overlap, before.count // 2, count // 2)
             before = Slot(end - common, first, count, number)
             yield before
-            end = before.at + count
+            end = before.at + (count if apart is None else int(rng.integers(*apart)))
             drift = keep * drift + np.sqrt(1 - keep**2) * rng.standard_normal(len(moments))
 
-    def _first(self, number: int, jitter: int, before: Slot | None) -> int:
+    def _first(self, number: int, jitter: int, before: Slot | None, overlap: int) -> int:
         """The frame that a slot of this moment begins with."""
         moments = self._moments
         own, end = int(moments.first[number]), int(moments.end[number])
@@ -94,7 +101,8 @@ class Selection:
             # The same recording once more: it goes on, rather than to begin again.
             onward = before.first + before.count
             if abs(onward - own) <= FRAMES and end - onward >= _LEAST_REST:
-                return onward
+                # What both have in common is the same frames, at the same time.
+                return onward - min(overlap, before.count // 2)
         return max(self._start(number), min(own + jitter, end - _LEAST_REST))
 
     def _start(self, number: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from distillgan.errors import UserError
 from distillgan.latent.axes import Axes
-from distillgan.latent.descriptors import DESCRIPTORS, NAMES
+from distillgan.latent.descriptors import DESCRIPTORS, NAMES, readable
 
 PERCENTILES = (0.5, 2.0, 50.0, 98.0, 99.5)
 FULL, LIMIT = 10.0, 12.0  # a slider's end, and that of the zone beyond it
@@ -74,12 +74,10 @@ class Analysis:
         -10, 0 and 10 are the 2nd percentile, the mean and the 98th; beyond them the zones to 0.5th and 99.5th.
         """
         mean = self.values.mean(0)
-        knots = self.percentiles.copy()
-        knots[:, 2] = mean
-        wished = [
-            np.interp(position, _KNOTS, np.maximum.accumulate(knot))
-            for position, knot in zip(positions, knots, strict=True)
-        ]
+        # A few far outliers take the mean beyond a percentile; at 0 it is the mean all the same.
+        low, high = np.minimum(self.percentiles[:, :2].T, mean), np.maximum(self.percentiles[:, 3:].T, mean)
+        knots = np.stack([*low, mean, *high], 1)
+        wished = [np.interp(position, _KNOTS, knot) for position, knot in zip(positions, knots, strict=True)]
         return (np.array(wished) - mean) / self.spread
 
     def sliders(self) -> list[Slider]:
@@ -180,4 +178,4 @@ def _rank(values: np.ndarray) -> float:
 
 def _range(item, low: float, high: float) -> str:
     ends = sorted((item.shown(low), item.shown(high)))
-    return f"{ends[0]:.3g} to {ends[1]:.3g} {item.unit}"
+    return f"{readable(ends[0])} to {readable(ends[1])} {item.unit}"

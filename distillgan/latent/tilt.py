@@ -21,12 +21,20 @@ def tilted(values: np.ndarray, wish: np.ndarray, moved: np.ndarray) -> np.ndarra
     centred = values - values.mean(0)
     target = wish - values.mean(0)
     tilt, slack = np.zeros(values.shape[1]), np.where(moved, _SLACK, _LOOSE)
+
+    def cost(tilt: np.ndarray) -> float:
+        return np.logaddexp.reduce(centred @ tilt) - target @ tilt + slack @ np.square(tilt) / 2
+
     for _ in range(_STEPS):
         weights, mean = _weighted(centred, tilt)
         slope = mean - target + slack * tilt
         spread = (centred * weights[:, None]).T @ centred - np.outer(mean, mean)
         step = np.linalg.solve(spread + np.diag(slack), slope)
         step *= min(1.0, 1.0 / max(np.abs(step).max(), 1e-12))  # far from the minimum a whole step goes too far
+        # And so does a shorter one where an outlier takes all the weight: halved until the cost falls (Armijo's rule).
+        here = cost(tilt)
+        while cost(tilt - step) > here - 0.1 * slope @ step and np.abs(step).max() > _CLOSE:
+            step = step / 2
         tilt = tilt - step
         if np.abs(step).max() < _CLOSE:
             break

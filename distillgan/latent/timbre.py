@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.signal import butter, sosfiltfilt
+from scipy.fft import next_fast_len
+from scipy.signal import butter, hilbert, sosfiltfilt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -69,9 +70,11 @@ def roughness(wave: np.ndarray, rate: int) -> Share:
     bark = 13 * np.arctan(0.00076 * _hertz(rate, _QUICK)) + 3.5 * np.arctan((_hertz(rate, _QUICK) / 7500) ** 2)
     band = np.minimum((bark / bark[-1] * _ROUGH_BANDS).astype(int), _ROUGH_BANDS - 1)
     grouping = torch.from_numpy((np.arange(_ROUGH_BANDS)[:, None] == band).astype(np.float32))
-    parts = [torch.sqrt(grouping @ part.square()) for part in _spectra(wave, _QUICK, _QUICK_HOP)]
+    # Without its negative frequencies: in short windows those of a low tone beat with it, once a cycle.
+    analytic = hilbert(wave, next_fast_len(len(wave)))[: len(wave)]
+    parts = [torch.sqrt(grouping @ part.square()) for part in _spectra(analytic, _QUICK, _QUICK_HOP)]
     bands = torch.cat(parts, -1).numpy()
-    sos = butter(2, _ROUGH, "bandpass", fs=rate / _QUICK_HOP, output="sos")
+    sos = butter(4, _ROUGH, "bandpass", fs=rate / _QUICK_HOP, output="sos")
     fluctuation = sosfiltfilt(sos, bands, axis=1, padlen=min(bands.shape[1] - 1, 60))
     return Share(np.square(fluctuation).sum(0), np.square(bands).sum(0), _QUICK_HOP)
 
@@ -119,10 +122,12 @@ def _hertz(rate: int, n_fft: int) -> np.ndarray:
 
 
 def _spectra(wave: np.ndarray, n_fft: int, hop: int) -> Iterator[Tensor]:
-    """Magnitudes [n_fft / 2 + 1, frames] of a float32 wave [N], centred, in blocks; their frames joined are T."""
+    """Magnitudes [n_fft / 2 + 1, frames] of a real or analytic wave [N], centred, in blocks that are T frames in all."""
     frames, window = 1 + len(wave) // hop, torch.hann_window(n_fft)
-    padded = F.pad(torch.from_numpy(np.ascontiguousarray(wave, np.float32)), (n_fft // 2, n_fft // 2 + hop))
+    wave = np.ascontiguousarray(wave, np.complex64 if np.iscomplexobj(wave) else np.float32)
+    padded = F.pad(torch.from_numpy(wave), (n_fft // 2, n_fft // 2 + hop))
     for first in range(0, frames, step := max(1, _BLOCK // hop)):
         count = min(step, frames - first)
         block = padded[first * hop : (first + count - 1) * hop + n_fft]
-        yield torch.stft(block, n_fft, hop, window=window, center=False, return_complex=True).abs()
+        spectra = torch.stft(block, n_fft, hop, window=window, center=False, return_complex=True)
+        yield spectra[: n_fft // 2 + 1].abs()

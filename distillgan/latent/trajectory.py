@@ -1,6 +1,7 @@
 """New latent sequences from moments of a corpus, and the gains under which they sound."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.gates import envelope_db
-from distillgan.latent.moments import FRAMES, Moments
+from distillgan.latent.moments import Moments
 from distillgan.latent.selection import AXIS_SHARE, Selection, Slot, axis_wish
 from distillgan.latent.sliders import Analysis
 
@@ -17,6 +18,7 @@ SOURCES = ("corpus", "prior")
 _OVERLAP = {"chunk": 1, "crossfade": 8, "interpolate": 0}  # latent frames
 _MORPH = (24, 64)  # latent frames from one anchor to the next
 _SHARE_PERIOD = 32
+_OF_TIME = ("rhythm", "pulse", "density", "reverb")
 _WANDER = 0.3  # of the corpus's spread, at evolution 1
 DIRECT = 0.4  # share of a timbre's wish that is left to its direction
 
@@ -87,8 +89,9 @@ def draw(material: Material, controls: Controls, frames: int, seed: int, path: P
     coordinates = None if material.analysis is None else material.analysis.axes.coordinates(material.moments.means(z))
     selection = Selection(material.moments, material.analysis, controls, coordinates)
     overlap = _OVERLAP[path.kind]
-    wanted = count if path.kind != "interpolate" else _anchors(count) * FRAMES
-    slots = list(selection.slots(wanted, latent_rate, path.evolution, overlap, choosing))
+    apart = _MORPH if path.kind == "interpolate" else None
+    wanted = count if apart is None else count + apart[1]  # the last anchor lies past the end
+    slots = list(selection.slots(wanted, latent_rate, path.evolution, overlap, choosing, apart))
     contents = [z[slot.first : slot.first + slot.count].astype(np.float64) for slot in slots]
     if path.source == "prior":
         contents = _elsewhere(contents, material, path.evolution, leaping)
@@ -97,7 +100,7 @@ def draw(material: Material, controls: Controls, frames: int, seed: int, path: P
         material, controls, count, path.source == "prior"
     )
     if path.kind == "interpolate":
-        layers = [Layer(_morphed(contents, count, choosing), None)]
+        layers = [Layer(_morphed(slots, contents, count), None)]
     elif path.kind == "chunk":
         layers = [Layer(_joined(slots, contents, count, overlap), None)]
     else:
@@ -110,8 +113,8 @@ def shaped(
     layers: list[Layer], material: Material, controls: Controls, frames: int, rng: np.random.Generator
 ) -> Trajectory:
     """Layers under the gates and the tail that the sliders of time ask for."""
-    positions = controls.descriptors(np.arange(frames) / material.frame_rate) / 10
-    rhythm, pulse, density, reverb = positions[4:]
+    seconds = np.arange(frames) / material.frame_rate
+    rhythm, pulse, density, reverb = (controls.position(name, seconds) / 10 for name in _OF_TIME)
     envelope = envelope_db(rhythm, pulse, density, material.frame_rate, rng)
     tail = reverb.astype(np.float32) if reverb.any() else None
     return Trajectory(layers, envelope, tail, frames)
@@ -143,15 +146,11 @@ def offsets(material: Material, controls: Controls, count: int, whole: bool = Fa
     return added
 
 
-def _anchors(count: int) -> int:
-    return 2 + -(-count // _MORPH[0])
-
-
 def _joined(slots: list[Slot], contents: list[np.ndarray], count: int, overlap: int) -> np.ndarray:
     """One after another, faded into one another over `overlap` latent frames, [D, count]."""
     out = np.zeros((slots[-1].at + slots[-1].count + 1, contents[0].shape[1]))
     for number, (slot, content) in enumerate(zip(slots, contents, strict=True)):
-        fade = 0 if number == 0 else min(overlap, slots[number - 1].count // 2, slot.count)
+        fade = 0 if number == 0 else min(overlap, slots[number - 1].count // 2, slot.count // 2)
         ramp = (np.arange(fade) + 1)[:, None] / (fade + 1)
         out[slot.at : slot.at + fade] = out[slot.at : slot.at + fade] * (1 - ramp) + content[:fade] * ramp
         out[slot.at + fade : slot.at + slot.count] = content[fade:]
@@ -168,7 +167,7 @@ def _tracks(
     for number, (slot, content) in enumerate(zip(slots, contents, strict=True)):
         track = number % 2
         # What is silent goes on as it was, so that the decoder meets no step at the edge.
-        zs[track][slot.at :] = content[-1]
+        zs[track][slot.at : slots[number + 2].at if number + 2 < len(slots) else None] = content[-1]
         zs[track][slot.at : ends[number]] = content
         gain = np.ones(slot.count * stride, np.float32)
         into = 0 if number == 0 else max(0, ends[number - 1] - slot.at) * stride
@@ -179,19 +178,16 @@ def _tracks(
     return [Layer(z[:count].T, gain[:frames]) for z, gain in zip(zs, gains, strict=True)]
 
 
-def _morphed(contents: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
+def _morphed(slots: list[Slot], contents: list[np.ndarray], count: int) -> np.ndarray:
     """From anchor to anchor on arcs, each anchor read to and fro meanwhile, [D, count]."""
-    out, at = np.empty((count, contents[0].shape[1])), 0
-    for first, second in zip(contents, [*contents[1:], contents[0]], strict=True):
-        length = min(int(rng.integers(*_MORPH)), count - at)
-        if length <= 0:
-            break
-        steps = np.arange(length)
+    out, anchors = np.empty((count, contents[0].shape[1])), list(zip(slots, contents, strict=True))
+    for (slot, first), (following, second) in pairwise(anchors):
+        length = following.at - slot.at
+        steps = np.arange(max(0, min(length, count - slot.at)))
         share = 0.5 - 0.5 * np.cos(np.pi * steps / length)
-        out[at : at + length] = slerp(
+        out[slot.at : slot.at + len(steps)] = slerp(
             first[_to_and_fro(steps, len(first))], second[_to_and_fro(steps - length, len(second))], share
         )
-        at += length
     return out.T
 
 

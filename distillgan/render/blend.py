@@ -23,9 +23,6 @@ class Part:
     model: str
     weight: Curve
 
-    def to_text(self) -> str:
-        return f"{self.model}:{self.weight.to_text()}"
-
 
 def parse(words: object) -> list[Part]:
     """["rain:60", "wind:40"], or with weights over time "rain:0:100 8:0", → parts.

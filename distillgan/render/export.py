@@ -110,14 +110,14 @@ def _scratch(folder: Path) -> FileIO:
 
 
 def _reserve(folder: Path, name: str) -> Path:
-    """`name`.wav in `folder`, or the first `name`-N.wav, where neither it nor its picture was there yet.
+    """`name`.wav in `folder`, or the first `name`-N.wav, where neither it nor its picture or account was there yet.
 
     The file is made, empty, so that of two processes at work each gets its own.
     """
     path, number = folder / f"{name}.wav", 2
     try:
         while True:
-            if not path.with_suffix(".png").exists():
+            if not any(path.with_suffix(suffix).exists() for suffix in (".png", ".json")):
                 try:
                     path.touch(exist_ok=False)
                     return path

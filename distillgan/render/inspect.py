@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from distillgan.latent.descriptors import DESCRIPTORS, describe, windows_of
+from distillgan.latent.descriptors import DESCRIPTORS, describe, readable, windows_of
 from distillgan.latent.sliders import Analysis
 
 _BLOCK_SECONDS = 30.0  # described at once
@@ -36,10 +36,14 @@ class Report:
 
 @dataclass
 class Inspector:
-    """Lets blocks float32 [C, n] through and keeps the account; memory is that of half a minute."""
+    """Lets blocks float32 [C, n] through and keeps the account; memory is that of half a minute.
+
+    full_scale: the level at which what made them clips.
+    """
 
     rate: int
     analysis: Analysis | None
+    full_scale: float = 1.0
     _samples: int = 0
     _sum: float = 0.0
     _power: float = 0.0
@@ -60,7 +64,7 @@ class Inspector:
         self._sum += float(mono.sum(dtype=np.float64))
         self._power += float(np.square(mono, dtype=np.float64).sum())
         self._peak = max(self._peak, float(np.abs(block).max()))
-        self._clipped += int((np.abs(block) >= _FULL).sum())
+        self._clipped += int((np.abs(block) >= _FULL * self.full_scale).sum())
         self._finite &= bool(np.isfinite(block).all())
         self._waiting.append(mono)
         if sum(map(len, self._waiting)) >= _BLOCK_SECONDS * self.rate:
@@ -89,9 +93,8 @@ class Inspector:
                 low, high = self.analysis.percentiles[number, [0, -1]]
                 if not low <= mean <= high:
                     ends = sorted((item.shown(low), item.shown(high)))
-                    outside[item.name] = (
-                        f"{item.shown(mean):.3g} {item.unit}, the recordings {ends[0]:.3g} to {ends[1]:.3g}"
-                    )
+                    mine, ends = readable(item.shown(mean)), f"{readable(ends[0])} to {readable(ends[1])}"
+                    outside[item.name] = f"{mine} {item.unit}, the recordings {ends}"
         warnings = []
         if not self._finite:
             warnings.append("it has NaN or infinite samples")

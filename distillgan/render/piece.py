@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from distillgan.audio.mel import MelSpec
+from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
@@ -38,12 +39,14 @@ def open_voices(
         UserError: a model cannot be found or loaded, the blend is none, the models' mels differ, or a control is
             unknown or inactive (in a blend: in every model).
     """
-    words, name = settings["blend"]["models"], settings["model"]["name"]
+    words, name, wanted = settings["blend"]["models"], settings["model"]["name"], settings["controls"] or {}
+    if not isinstance(wanted, Mapping):
+        raise UserError(f"controls={wanted} must name its sliders, such as controls.brightness=3")
     if settings["blend"]["mode"] not in blend.MODES:
         raise UserError(f"blend.mode={settings['blend']['mode']} must be one of {', '.join(blend.MODES)}")
     if words is None:
         model = Model.load(find(name), device)
-        controls, warnings = Controls.parse(settings["controls"], model.analysis, model.header.name)
+        controls, warnings = Controls.parse(wanted, model.analysis, model.header.name)
         return [Voice(model, controls, None)], warnings
     if name is not None:
         raise UserError("blend lists the models: leave out model")
@@ -52,7 +55,7 @@ def open_voices(
     for model in models[1:]:
         models[0].spec.require(model.spec, f"model {models[0].header.name}", f"model {model.header.name}")
     found, warnings = [{} for _ in parts], []
-    for control, value in settings["controls"].items():
+    for control, value in wanted.items():
         refusals = []
         for curves, model in zip(found, models, strict=True):
             try:
@@ -70,6 +73,11 @@ def open_voices(
     )
 
 
+def way_of(settings: Mapping) -> Way:
+    """The configuration's path, evolution and source. Raises UserError if one is out of range."""
+    return Way(settings["path"], number("evolution", settings["evolution"], 0, 1), settings["source"])
+
+
 class Piece:
     """New sound of one voice or a blend of several: `blocks` are float32 [1, n], `samples` in all.
 
@@ -80,7 +88,7 @@ class Piece:
         self.voices, self.vocoder, self.seed = voices, vocoder, seed
         self.spec: MelSpec = voices[0].model.spec
         self.samples, self._frames = samples_of(seconds, self.spec)
-        self._way = Way(settings["path"], settings["evolution"], settings["source"])
+        self._way = way_of(settings)
         self._mode = settings["blend"]["mode"]
         self.spec.require(vocoder.spec, f"model {voices[0].model.header.name}", "the vocoder")
 
@@ -88,6 +96,11 @@ class Piece:
     def analysis(self) -> Analysis | None:
         """What the sound can be compared with: the recordings of its only model."""
         return self.voices[0].model.analysis if len(self.voices) == 1 else None
+
+    @property
+    def full_scale(self) -> float:
+        """The level at which a vocoder has clipped; what waves that are mixed come to says nothing of that."""
+        return np.inf if len(self.voices) > 1 and self._mode == "audio" else 1.0
 
     def blocks(self) -> Iterator[np.ndarray]:
         mels = [rendered_mels(v.model, v.controls, self._frames, self.seed, self._way) for v in self.voices]
@@ -116,6 +129,7 @@ class Reconstruction:
     def __init__(self, voice: Voice, vocoder: Vocoder, clip: AudioClip):
         self.voice, self.vocoder, self.clip = voice, vocoder, clip
         self.spec, self.samples, self.analysis = voice.model.spec, clip.length, voice.model.analysis
+        self.full_scale = 1 / clip.gain
 
     def blocks(self) -> Iterator[np.ndarray]:
         return reconstruct_blocks(self.voice.model, self.vocoder, self.clip, self.voice.controls)
@@ -126,7 +140,7 @@ class Reconstruction:
 
 def _voice(voice: Voice) -> dict:
     header = voice.model.header
-    weight = None if voice.part is None else voice.part.weight.to_text()
+    weight = None if voice.part is None else voice.part.weight.to_value()
     return {
         "name": header.name,
         "fingerprint": header.fingerprint,

@@ -14,7 +14,7 @@ from distillgan.audio.mel import MelSpectrogram, to_log1p
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve
-from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, windows_of
+from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, readable, windows_of
 from distillgan.latent.sliders import FULL, MOST_CROSSTALK, Slider
 from distillgan.render.engine import Model, render
 from distillgan.vocoder.base import Vocoder
@@ -121,7 +121,7 @@ def markdown(result: dict) -> str:
 def _cells(row: dict) -> list[str]:
     if row["reason"] is not None:
         return [row["name"], "", "", "", row["unit"], "", "", f"inactive: {row['reason']}"]
-    ends = [f"{row['shown'][place]:.3g}" for place in (0, len(row["shown"]) // 2, -1)]
+    ends = [readable(row["shown"][place]) for place in (0, len(row["shown"]) // 2, -1)]
     verdict = "passed" if row["passed"] else "FAILED"
     return [row["name"], *ends, row["unit"], f"{row['rank']:.2f}", f"{row['crosstalk']:.2f}", verdict]
 
@@ -139,7 +139,8 @@ def draw(judged: Judged) -> Figure:
         item = DESCRIPTORS[number]
         show = np.vectorize(item.shown, otypes=[float])
         axes[0].plot(positions, show(values[:, :, number]), color="0.75", linewidth=0.8)
-        axes[0].plot(positions, show(np.nanmean(values[:, :, number], 1)), color="C0", marker="o", markersize=3)
+        means = np.ma.masked_invalid(values[:, :, number]).mean(1).filled(np.nan)
+        axes[0].plot(positions, show(means), color="C0", marker="o", markersize=3)
         axes[0].set_title(name, fontsize=9)
         axes[0].set_ylabel(item.unit)
         pictures = judged.pictures[name]

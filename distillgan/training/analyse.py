@@ -31,8 +31,7 @@ def analyse(
     settings: the node `analysis`. None, with a word on why, if there is no vocoder for this mel.
     Raises UserError if a setting is out of range.
     """
-    seconds = number("analysis.seconds", settings.seconds, 0.2, 60)
-    seeds = whole("analysis.seeds", settings.seeds, 1, 100)
+    seconds, seeds, probes = checked(settings)
     universal, vocoder = read_packaged(UNIVERSAL), own
     if universal is not None and universal.spec == spec:
         vocoder = universal.vocoder().to(next(network.parameters()).device)
@@ -45,9 +44,18 @@ def analyse(
 
     begun = time.perf_counter()
     with progress_bar(console, "analysis") as progress:
-        analysis = Analyser(network, spec, corpus, play, seconds, seeds).run(progress)
+        analysis = Analyser(network, spec, corpus, play, seconds, seeds, probes).run(progress)
     console.print(f"analysis: {_found(analysis)} ({time.perf_counter() - begun:.0f} s)", markup=False)
     return analysis
+
+
+def checked(settings: DictConfig) -> tuple[float, int, int]:
+    """Seconds, seeds and probes. Raises UserError if one is out of range."""
+    return (
+        number("analysis.seconds", settings.seconds, 0.2, 60),
+        whole("analysis.seeds", settings.seeds, 1, 100),
+        whole("analysis.probes", settings.probes, 1, 1000),
+    )
 
 
 def _found(analysis: Analysis) -> str:

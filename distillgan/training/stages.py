@@ -13,7 +13,7 @@ from distillgan.modelfile import read_model
 from distillgan.training.analyse import analyse
 from distillgan.training.checkpoint import LAST
 from distillgan.training.fit import Stage, build, fit, plain
-from distillgan.training.interrupt import InterruptGuard
+from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.pack import pack_vae, pack_vocoder
 from distillgan.training.run import Run
@@ -43,9 +43,18 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
 
     def pack() -> None:
         latents = encode_corpus(network, MelSpectrogram(spec).to(team.device), [*clips[TRAIN], *clips[HELD_OUT]])
-        analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console)
-        learnt = latents.to_tensors() | ({} if analysis is None else analysis.to_tensors())
+        learnt, stopped = latents.to_tensors(), None
+        if guard.signum is None:
+            try:
+                analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console)
+                learnt |= {} if analysis is None else analysis.to_tensors()
+            except Interrupted as signal:
+                stopped = signal  # the model is packed, and plays
+        if guard.signum is not None or stopped is not None:
+            console.print("stopped before the sliders were measured: the same command measures them")
         pack_vae(run, fitted, network, arguments, learnt, spec, job.manifest, measured, config.licence, config.note)
+        if stopped is not None:
+            raise stopped
 
     team.on_first(pack)
     console.print(

@@ -15,7 +15,8 @@ from distillgan.data.cache import AudioCache
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
 from distillgan.evaluate import evaluate
-from distillgan.render.engine import Model, decode, encode
+from distillgan.latent.sounding import decode, encode
+from distillgan.render.engine import Model
 from distillgan.scores import vocoder as scoring
 from distillgan.scores.griffinlim import GriffinLim
 from distillgan.scores.perceptual import zimtohrli

@@ -5,8 +5,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from distillgan.errors import UserError
+from distillgan.latent.sounding import BLOCK, decode
 from distillgan.paths import conf_dir
-from distillgan.render.engine import _BLOCK, decode
 from distillgan.vae.network import VAENetwork
 
 TINY = {
@@ -102,7 +102,7 @@ def test_the_encoder_hears_only_what_is_near(tiny):
         assert not torch.allclose(mine[..., 37:], other[..., 37:], atol=1e-2)
 
 
-@pytest.mark.parametrize("length", [1, 20, _BLOCK - 1, _BLOCK, _BLOCK + 1, _BLOCK + 9, 2 * _BLOCK, 2 * _BLOCK + 40])
+@pytest.mark.parametrize("length", [1, 20, BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 9, 2 * BLOCK, 2 * BLOCK + 40])
 @pytest.mark.parametrize("values", [{}, {"blocks": 6}], ids=str)
 def test_blocks_equal_the_whole(length, values):
     made = network(**values)
@@ -115,8 +115,8 @@ def test_blocks_equal_the_whole(length, values):
 
 
 def test_less_context_would_not_do(tiny, monkeypatch):
-    z = torch.randn(4, _BLOCK + 40)
-    whole = tiny.decode(z[None], 8 * (_BLOCK + 40))
+    z = torch.randn(4, BLOCK + 40)
+    whole = tiny.decode(z[None], 8 * (BLOCK + 40))
     monkeypatch.setattr(VAENetwork, "context_frames", 4)
     assert (decode(tiny, z, whole.shape[-1]) - whole).abs().max() > 1e-4
 
