@@ -145,6 +145,7 @@ def _account(
         "seed": seed,
         "vocoder": selected.name,
         "sample_rate": config.export.sample_rate,
+        "recording_path": None if config.recording is None else str(Path(str(config.recording)).expanduser().resolve()),
         "duration": piece.samples / piece.spec.sample_rate,  # asked for: what is broken off is not a shorter sound
         "seconds": made.seconds,
         "interrupted": made.interrupted,

@@ -85,7 +85,7 @@ def test_count_gives_each_seed_its_account(home):
 def test_a_blend_by_its_own_name_through_one_vocoder(home, capsys):
     wave, account = made(home, "blend.models=['rain:60','wind:0:0 1:40']", "duration=2", "++controls.brightness=5")
     assert len(wave) == 2 * RATE and wave.std() > 1e-3
-    assert [(m["name"], m["weight"]) for m in account["models"]] == [("rain", "60"), ("wind", "0:0 1:40")]
+    assert [(m["name"], m["weight"]) for m in account["models"]] == [("rain", 60), ("wind", "0:0 1:40")]
     assert account["blend_mode"] == "mel" and account["vocoder"] != "hifigan" and account["check"]["outside"] == {}
     assert (home / "audio" / "rain_wind_seed1.wav").exists()
     printed = capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_a_recording_is_accounted_for(home, recordings):
         wave, account = made(home, "model.name=rain", f"recording={recording}", "++controls.density=-8", *form)
         assert len(wave) == soundfile.info(recording).frames
         assert (account["path"], account["recording"], account["seed"]) == ("reconstruct", "take2.wav", None)
-        assert account["models"][0]["controls"] == {"density": "-8"}
+        assert account["models"][0]["controls"] == {"density": -8}
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _hertz(rate: int, n_fft: int) -> np.ndarray:
 
 
 def _spectra(wave: np.ndarray, n_fft: int, hop: int) -> Iterator[Tensor]:
-    """Magnitudes [n_fft / 2 + 1, frames] of a real or analytic wave [N], centred, in blocks that are T frames in all."""
+    """Magnitudes [n_fft / 2 + 1, frames] of a real or analytic wave [N], centred, in blocks of T frames in all."""
     frames, window = 1 + len(wave) // hop, torch.hann_window(n_fft)
     wave = np.ascontiguousarray(wave, np.complex64 if np.iscomplexobj(wave) else np.float32)
     padded = F.pad(torch.from_numpy(wave), (n_fft // 2, n_fft // 2 + hop))
