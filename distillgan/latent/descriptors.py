@@ -14,7 +14,7 @@ from distillgan.latent.motion import Motion
 
 WINDOW_SECONDS = 1.5
 _LEAST_SHARE = 1e-3  # -30 dB: below it nothing changes that one could hear
-_SILENT_DB = -70.0  # of full scale: a window that is quieter has no timbre
+_SILENT_DB = -60.0  # of full scale: a window that is quieter has no timbre, and no pulse that one could hear
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def describe(wave: np.ndarray, rate: int, windows: np.ndarray) -> np.ndarray:
     power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
     last = np.minimum(windows[:, 1], len(wave))
     mean = (power[last] - power[windows[:, 0]]) / np.maximum(last - windows[:, 0], 1)
-    values[10 * np.log10(mean + 1e-12) < _SILENT_DB, :4] = np.nan
+    silent = 10 * np.log10(mean + 1e-12) < _SILENT_DB
+    values[silent, :4] = np.nan
+    values[silent, NAMES.index("pulse")] = 0
     return values
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+# Of what a slider wishes for above 0, the share that comes by its gates; the rest is left to the choice of moments.
+BROUGHT = {"rhythm": 0.5, "pulse": 0.8, "density": 0.3}
 _BEAT_SECONDS = (0.4, 0.75)
-_BEAT_DB, _BEAT_FALL = 24.0, 0.15  # depth of a full slider's beats; s to fall to a third of it
+_BEAT_DB, _BEAT_FALL = 30.0, 0.15  # depth of a full slider's beats; s to fall to a third of it
 _ACCENT_DB, _ACCENT_FALL, _ACCENTS = 18.0, 0.35, 3.0  # the last a second, at a full slider
 _EVENT_DB, _EVENT_FALL, _EVENTS = 14.0, 0.06, 6.0
 _UNEVEN = 0.7  # share by which the time from one to the next may be longer or shorter

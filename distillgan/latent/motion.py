@@ -18,7 +18,7 @@ _PULSE_LAGS = (0.2, 1.2)  # s: 300 to 50 beats a minute
 _PULSE_BEATS = (1, 2, 3)  # lags of a beat, two and three: two strokes by themselves are no pulse
 _PULSE_SECONDS = 4.5  # looked at together
 _PULSE_BLUR = 0.05  # s by which a beat may come early or late
-_PULSE_FLOOR = 0.1  # dB² of flux that nobody hears, however regular
+_PULSE_FLOOR = 0.2  # dB² of flux that nobody hears, however regular
 _DECAY_SECONDS, _DECAY_DB, _LEAST_DECAY = 1.0, 30.0, 0.06
 _LEAST_FALL = 5.0  # dB/s: what falls more slowly is held
 

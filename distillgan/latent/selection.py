@@ -7,6 +7,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from distillgan.latent.controls import Controls
+from distillgan.latent.descriptors import NAMES
+from distillgan.latent.gates import BROUGHT
 from distillgan.latent.moments import FRAMES, Moments
 from distillgan.latent.sliders import Analysis
 from distillgan.latent.tilt import tilted
@@ -15,6 +17,7 @@ _COUNT = (FRAMES, 2 * FRAMES + 1)  # latent frames of a slot, 1.5 to 3 s
 _JITTER = 4
 _LEAST_REST = 8
 AXIS_SHARE = 0.5
+_BROUGHT = np.array([BROUGHT.get(name, 0.0) for name in NAMES])
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Selection:
         analysis = self._analysis
         values = (analysis.values - analysis.values.mean(0)) / analysis.spread
         wish = analysis.wished(positions) * (1 - analysis.delivered)
+        wish = np.where(wish > 0, wish * (1 - _BROUGHT), wish)
         for number, position in axes.items():
             values = np.column_stack([values, self._coordinates[:, number]])
             wish = np.append(wish, axis_wish(position) * (1 - AXIS_SHARE))

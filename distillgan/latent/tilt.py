@@ -3,7 +3,7 @@
 import numpy as np
 
 # Variances of the wishes, how far the mean may stay from them for the sake of variety: where one is moved, and not.
-_SLACK, _LOOSE = 0.02, 0.15
+_SLACK, _LOOSE = 0.02, 0.06
 _STEPS = 50
 _CLOSE = 1e-8
 
