@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
-from distillgan.latent.trajectory import Layer, Trajectory
+from distillgan.latent.layers import Layer
+from distillgan.latent.trajectory import Trajectory
 from distillgan.vae.network import VAENetwork
 
 BLOCK = 256  # latent frames at once, 24 s

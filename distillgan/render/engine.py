@@ -14,10 +14,11 @@ from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
+from distillgan.latent.layers import Layer
 from distillgan.latent.moments import Moments
 from distillgan.latent.sliders import Analysis
 from distillgan.latent.sounding import encode, mel_blocks
-from distillgan.latent.trajectory import Layer, Material, draw, offsets, shaped
+from distillgan.latent.trajectory import Material, draw, offsets, shaped
 from distillgan.latent.trajectory import Path as Way
 from distillgan.modelfile import Header, read_model
 from distillgan.vae.network import VAENetwork

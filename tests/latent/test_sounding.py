@@ -12,8 +12,9 @@ from distillgan.audio.mel import LOG_FLOOR, MelSpec, from_log1p
 from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.curves import Curve
+from distillgan.latent.layers import Layer
 from distillgan.latent.sounding import BLOCK, Tail, decode, decode_block, encode, mel_blocks
-from distillgan.latent.trajectory import Layer, Path, Trajectory, draw
+from distillgan.latent.trajectory import Path, Trajectory, draw
 from distillgan.vae.network import VAENetwork
 
 SPEC = MelSpec()

@@ -5,7 +5,8 @@ import pytest
 from latent.materials import FRAME_RATE, LATENT_RATE, STRIDE, analysis_of, controls_of, corpus_of, material_of
 
 from distillgan.latent.controls import Controls
-from distillgan.latent.trajectory import PATHS, Path, draw, offsets, slerp
+from distillgan.latent.layers import slerp
+from distillgan.latent.trajectory import PATHS, Path, draw, offsets
 
 CORPUS = corpus_of(*[100] * 20, dimensions=8)
 ANALYSIS = analysis_of(CORPUS)
