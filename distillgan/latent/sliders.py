@@ -99,7 +99,7 @@ class Analysis:
             return 0, len(POSITIONS) - 1
         for first, last in ((middle, len(POSITIONS) - 1), (0, middle)):
             half = own[first : last + 1]
-            clear = max(2 * _LEAST_MOVED * self.spread[number], 2 * DESCRIPTORS[number].noticeable)
+            clear = max(2 * _LEAST_MOVED * self.spread[number], DESCRIPTORS[number].noticeable)
             if (np.diff(half) > DESCRIPTORS[number].noticeable / 2).all() and half[-1] - half[0] > clear:
                 return first, last
         return 0, len(POSITIONS) - 1
