@@ -1,5 +1,6 @@
 """What the tests share: a small corpus of real files."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from support import tiny
 from distillgan.train import train
 
 RATE = 44100
+
+# A shell starts what it puts into the background with Ctrl-C ignored; so it would be here and in all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
