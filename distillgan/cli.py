@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from distillgan import __version__
-from distillgan.entry import EXIT_USER_ERROR, quote, report, to_overrides
+from distillgan.entry import EXIT_INTERRUPTED, EXIT_USER_ERROR, quote, report, to_overrides
 from distillgan.errors import UserError
 from distillgan.paths import CONFIG, Home, default_home
 
@@ -31,6 +31,9 @@ def main() -> None:
     except UserError as error:
         report(error)
         sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:  # while torch is imported
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _call(arguments: list[str]) -> None:

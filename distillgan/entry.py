@@ -147,7 +147,19 @@ def steered(arguments: list[str]) -> list[str]:
 
     sliders there are is known only by the model.
     """
-    return [_node(_STEERED, argument) for argument in arguments]
+    waiting, joined = list(arguments), []
+    while waiting:
+        argument = waiting.pop(0)
+        joined.append(f"--blend={waiting.pop(0)}" if argument == "--blend" and waiting else argument)
+    return [_node(_STEERED, argument) for argument in joined]
+
+
+def _list(value: str) -> str:
+    """`=[rain:60,wind:40]`, with the brackets or without, as a list of texts; what the user quoted stays."""
+    if not value or re.search(r"['\"{]", value) or value in ("=", "=null"):
+        return value
+    parts = value.removeprefix("=").strip().removeprefix("[").removesuffix("]").split(",")
+    return f"=[{','.join(quote(part.strip()) for part in parts if part.strip())}]"
 
 
 def _node(words: re.Pattern, argument: str) -> str:
@@ -155,7 +167,7 @@ def _node(words: re.Pattern, argument: str) -> str:
     if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
         return argument
     flag, node, value = found.groups(default="")
-    return f"{flag}{_SHORT.get(node, f'++{node}')}{value}"
+    return f"{flag}{_SHORT.get(node, f'++{node}')}{_list(value) if node == 'blend' else value}"
 
 
 def _value_follows(waiting: list[str]) -> bool:

@@ -1,6 +1,7 @@
 """`python -m distillgan.generate`: new sound from a trained model or several, or a recording as the model hears it."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from distillgan.audio.mel import MelSpec
 from distillgan.checks import number, whole
 from distillgan.data.cache import AudioCache
 from distillgan.errors import UserError
+from distillgan.latent.descriptors import NAMES
 from distillgan.library.catalog import find_model
 from distillgan.paths import Home, name_from_path
 from distillgan.progress import progress_bar
@@ -78,7 +80,13 @@ def _checked_seconds(config: DictConfig) -> float:
     check_rate(config.export.sample_rate)
     if config.recording is None and config.path == "reconstruct":
         raise UserError("path=reconstruct wants to know what: recording=FILE")
+    if config.blend.models is None and config.blend.mode == "audio":
+        raise UserError(f"blend.mode={config.blend.mode} is for several models: name them, blend=[rain:60,wind:40]")
     if config.recording is not None:
+        if not str(config.recording).strip():
+            raise UserError("recording= names no file")
+        if config.evolution != 0.5 or config.source != "corpus":
+            raise UserError("recording=FILE is played as it goes: leave out evolution and source")
         if config.duration is not None or config.count != 1:
             raise UserError("recording=FILE gives one sound, as long as the recording: leave out duration and count")
         if config.path not in ("crossfade", "reconstruct"):
@@ -155,8 +163,27 @@ def _account(
     }
 
 
+def _check_sliders(arguments: list[str]) -> None:
+    """Raises UserError for what Hydra would refuse in words that help nobody."""
+    for argument in arguments:
+        name, equals, _ = argument.removeprefix("--").partition("=")
+        if not equals and not argument.startswith("--"):
+            continue  # another flag's value
+        if name in NAMES or re.fullmatch(r"axis\d+", name):
+            raise UserError(f"{argument}: sliders are set as controls.{name}=VALUE")
+        slider = name.removeprefix("controls.")
+        if slider != name and not re.fullmatch(r"\w+", slider, re.ASCII):
+            raise UserError(f"{argument}: there is no slider of this name; `distillgan controls` lists a model's")
+
+
 def main(arguments: list[str] | None = None) -> None:
-    entry.run(generate, "generate", entry.steered(sys.argv[1:] if arguments is None else arguments))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _check_sliders(arguments)
+    except UserError as error:
+        entry.report(error)
+        sys.exit(entry.EXIT_USER_ERROR)
+    entry.run(generate, "generate", entry.steered(arguments))
 
 
 if __name__ == "__main__":

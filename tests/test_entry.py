@@ -196,6 +196,8 @@ def test_sliders_reach_the_configuration(form, written, value):
         ("[my-rain.v2:.5, 007:1e-1]", ["my-rain.v2:.5", "007:1e-1"]),
         ('["rain:0:100 8:0","wind:0:0 8:100"]', ["rain:0:100 8:0", "wind:0:0 8:100"]),
         ("[rain:0:100 8:0,wind:0:0 8:100]", ["rain:0:100 8:0", "wind:0:0 8:100"]),
+        ("rain:60,/home/me/my wind.distillgan:40", ["rain:60", "/home/me/my wind.distillgan:40"]),
+        ("[rain:60,/home/wind.distillgan:40]", ["rain:60", "/home/wind.distillgan:40"]),
     ],
 )
 def test_a_blend_reaches_the_configuration(form, written, models):

@@ -13,6 +13,8 @@ import pytest
 import soundfile
 from crafted import RATE, write_crafted
 
+from distillgan.generate import main
+
 GENERATE = [sys.executable, "-m", "distillgan.generate"]
 
 
@@ -36,8 +38,8 @@ def test_a_blend_under_sliders_from_the_command_line(home):
     assert done.returncode == 0, done.stderr
     account = json.loads((home / "audio" / "rain_wind_seed1.json").read_text())
     assert [(model["name"], model["weight"], model["controls"]) for model in account["models"]] == [
-        ("rain", "60", {"density": "-3", "brightness": "0:-5 1:7"}),
-        ("wind", "40", {"density": "-3"}),
+        ("rain", 60, {"density": -3, "brightness": "0:-5 1:7"}),
+        ("wind", 40, {"density": -3}),
     ]
     assert "warning: controls.brightness: inactive in model wind" in done.stdout
 
@@ -77,3 +79,18 @@ def test_ctrl_c_leaves_the_beginning_as_a_valid_file(tmp_path, home):
     assert np.isfinite(wave).all() and wave[-RATE:].std() > 1e-3, "sound to its end"
     assert account["interrupted"] and account["duration"] == 600
     assert account["seconds"] == pytest.approx(len(wave) / RATE)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("brightness=3", "brightness=3: sliders are set as controls.brightness=VALUE"),
+        ("--axis2=1", "sliders are set as controls.axis2=VALUE"),
+        ("controls.helligkeit_ü=3", "there is no slider of this name"),
+        ("controls.=3", "there is no slider of this name"),
+    ],
+)
+def test_sliders_that_hydra_would_not_know(argument, words, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([argument])
+    assert left.value.code == 2 and words in capsys.readouterr().err.replace("\n", "")

@@ -50,8 +50,9 @@ class Controls:
             if value is None:
                 continue
             curve = Curve.parse(f"controls.{name}", value)
-            slider = _slider(str(name), analysis, model)
-            if curve.extremes == (0.0, 0.0):
+            still = curve.extremes == (0.0, 0.0)  # nothing is asked of the slider, active or not
+            slider = _slider(str(name), analysis, model, still)
+            if still:
                 continue
             low, high = curve.extremes
             if low < slider.least or high > slider.most:
@@ -61,7 +62,7 @@ class Controls:
         return cls(curves), warnings
 
 
-def _slider(name: str, analysis: Analysis | None, model: str) -> Slider:
+def _slider(name: str, analysis: Analysis | None, model: str, still: bool) -> Slider:
     if analysis is None:
         raise UserError(
             f"controls.{name}: model {model} was packed without an analysis, so it has no sliders. The command that "
@@ -71,7 +72,7 @@ def _slider(name: str, analysis: Analysis | None, model: str) -> Slider:
     active = ", ".join(name for name, slider in sliders.items() if slider.reason is None) or "none"
     if name not in sliders:
         raise UserError(f"controls.{name}: model {model} has no such slider. Its active ones are {active}")
-    if sliders[name].reason is not None:
+    if sliders[name].reason is not None and not still:
         raise UserError(
             f"controls.{name}: inactive in model {model}: {sliders[name].reason}. Its active ones are {active}"
         )

@@ -115,7 +115,7 @@ class Analysis:
         if _rank(own) < _LEAST_RANK or moved < max(_LEAST_MOVED * self.spread[number], item.noticeable):
             return (
                 f"moved from -10 to 10 it changes by {moved / self.spread[number]:.1f} standard deviations of the "
-                f"recordings, with a rank correlation of {_rank(own):.2f}"
+                f"recordings, with a rank correlation of {_rank(own):.2f} ({_LEAST_MOVED:g}, {_LEAST_RANK:g} wanted)"
             )
         return None
 

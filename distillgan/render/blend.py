@@ -43,7 +43,7 @@ def parse(words: object) -> list[Part]:
             value = float(weight)
         except ValueError:
             value = weight
-        curve = Curve.parse(f"blend, the weight of {name},", value)
+        curve = Curve.parse(f"blend: the weight of {name}", value)
         if curve.extremes[0] < 0:
             raise UserError(f"blend: the weight of {name} ({weight}) must be 0 or more")
         parts.append(Part(name, curve))

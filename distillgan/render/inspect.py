@@ -99,7 +99,7 @@ class Inspector:
         if not self._finite:
             warnings.append("it has NaN or infinite samples")
         if rms_db < _SILENT_DB:
-            warnings.append(f"it is silent ({rms_db:.0f} dBFS)")
+            warnings.append(f"it is all but silent ({rms_db:.0f} dBFS)")
         if dc_db > _DC_DB:
             warnings.append(f"it has a constant part of {dc_db:.0f} dBFS")
         if self._clipped:
