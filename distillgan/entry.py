@@ -30,9 +30,9 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
 _FREE_TEXT = {"note", "licence", "output"}
-_SHORT = {"model": "model.name", "blend": "blend.models"}
+_SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
 _MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
-_STEERED = re.compile(r"(--)?(model|blend|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
+_STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
 _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home"}
 _PATH_START = ("/", "./", "../", "~")
@@ -167,7 +167,7 @@ def _node(words: re.Pattern, argument: str) -> str:
     if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
         return argument
     flag, node, value = found.groups(default="")
-    return f"{flag}{_SHORT.get(node, f'++{node}')}{_list(value) if node == 'blend' else value}"
+    return f"{flag}{_SHORT.get(node, f'++{node}')}{_list(value) if node.startswith('blend') else value}"
 
 
 def _value_follows(waiting: list[str]) -> bool:
