@@ -26,10 +26,6 @@ class Curve:
         return np.interp(seconds, self.seconds, self.values)
 
     @property
-    def constant(self) -> bool:
-        return len(set(self.values)) == 1
-
-    @property
     def extremes(self) -> tuple[float, float]:
         return min(self.values), max(self.values)
 

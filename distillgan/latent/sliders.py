@@ -17,11 +17,10 @@ _KNOTS = (-LIMIT, -FULL, 0.0, FULL, LIMIT)
 POSITIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # where each slider was measured
 _LEAST_KNOWN = 0.25  # share of the moments in which a descriptor must be defined
 _LEAST_RANK = 0.9
-MOST_CROSSTALK = 0.5
-_ADMITTED_CROSSTALK = 0.35  # as measured here, on few renders: so that it stays under the other when measured on many
+_MOST_CROSSTALK = 0.35  # as measured on few renders: so that it is under 0.5 when measured on many
 _LEAST_MOVED = 0.5  # standard deviations of the corpus
 _PREFIX = "latent.analysis."
-_SHAPES = {"values": 2, "known": 1, "percentiles": 2, "directions": 2, "delivered": 1, "response": 3}
+_PARTS = ("values", "known", "percentiles", "directions", "delivered", "response")
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Analysis:
         item, used = DESCRIPTORS[number], slice(first, last + 1)
         crosstalk = self.crosstalk(number, np.array(POSITIONS[used]), self.response[number, used], active)
         reason = self._fault(number, first, last)
-        if reason is None and crosstalk > _ADMITTED_CROSSTALK:
+        if reason is None and crosstalk > _MOST_CROSSTALK:
             reason = f"it moves the others, too: by {crosstalk:.2f} of what it moves itself"
         ends = (-LIMIT if first == 0 else 0.0, LIMIT if last == len(POSITIONS) - 1 else 0.0)
         shown = tuple(float(item.shown(value)) for value in self.response[number, :, number])
@@ -143,7 +142,7 @@ class Analysis:
         return float(change[others].mean() / max(change[number], 1e-9)) if others.any() else 0.0
 
     def to_tensors(self) -> dict[str, Tensor]:
-        parts = {name: getattr(self, name) for name in _SHAPES}
+        parts = {name: getattr(self, name) for name in _PARTS}
         parts |= {"axes": self.axes.directions, "axes_mean": self.axes.mean, "axes_spread": self.axes.spread}
         return {f"{_PREFIX}{name}": torch.from_numpy(np.asarray(part, np.float32)) for name, part in parts.items()}
 
@@ -170,7 +169,7 @@ class Analysis:
                 raise UserError(f"{origin}: the part {name} of its analysis is missing or not {list(shape)}: retrain")
         parts = {name: part.double().numpy() for name, part in found.items()}
         axes = Axes(parts.pop("axes_mean"), parts.pop("axes"), parts.pop("axes_spread"))
-        return cls(**{name: parts[name] for name in _SHAPES}, axes=axes)
+        return cls(**{name: parts[name] for name in _PARTS}, axes=axes)
 
 
 def _rank(values: np.ndarray) -> float:

@@ -15,11 +15,11 @@ from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve
 from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, readable, windows_of
-from distillgan.latent.sliders import FULL, MOST_CROSSTALK, Slider
+from distillgan.latent.sliders import FULL, Slider
 from distillgan.render.engine import Model, render
 from distillgan.vocoder.base import Vocoder
 
-LEAST_RANK = 0.9
+LEAST_RANK, MOST_CROSSTALK = 0.9, 0.5
 _SHOWN = (0, 4, 8)  # positions whose spectrograms are drawn
 
 
