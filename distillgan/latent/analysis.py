@@ -12,7 +12,7 @@ from distillgan.latent.axes import Axes
 from distillgan.latent.controls import Controls
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.curves import Curve
-from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, windows_of
+from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, mean_known, windows_of
 from distillgan.latent.moments import FRAMES, Moments
 from distillgan.latent.sliders import PERCENTILES, POSITIONS, Analysis
 from distillgan.latent.sounding import decode, mel_blocks
@@ -64,7 +64,7 @@ class Analyser:
 
         values = self._described(step)
         known = np.isfinite(values).mean(0)
-        means = np.nan_to_num(_mean(values))
+        means = np.nan_to_num(mean_known(values))
         percentiles = np.stack([_percentiles(column) for column in values.T])
         filled = np.where(np.isfinite(values), values, means)
         axes = Axes.of(self.corpus)
@@ -116,7 +116,7 @@ class Analyser:
             for sign in (1, -1):
                 both.append(self._probe(sign * direction))
                 step()
-            heard.append(np.nan_to_num(_mean(both[0] - both[1])) / 2 / spread)
+            heard.append(np.nan_to_num(mean_known(both[0] - both[1])) / 2 / spread)
         heard = np.clip(np.array(heard), -2, 2)[:, _TIMBRES]  # [4 directions, 4 timbres], in standard deviations
         mixing = np.linalg.solve(heard @ heard.T + _DAMPING * np.eye(len(heard)), heard).T
         mixed = mixing @ found
@@ -162,14 +162,8 @@ class Analyser:
             wave = self.play(torch.cat(list(mel_blocks(self.network, self.spec, trajectory)), -1))
             values.append(describe(wave, self.spec.sample_rate, windows_of(len(wave), self.spec.sample_rate)))
             step()
-        found = _mean(np.concatenate(values))
+        found = mean_known(np.concatenate(values))
         return np.where(np.isfinite(found), found, analysis.values.mean(0))
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the rows in which each column is defined; NaN where none is."""
-    known = np.isfinite(values)
-    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
 
 
 def _percentiles(column: np.ndarray) -> np.ndarray:

@@ -58,6 +58,13 @@ DESCRIPTORS = (
 NAMES = tuple(descriptor.name for descriptor in DESCRIPTORS)
 
 
+def mean_known(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """The mean along an axis of what is not NaN; NaN where nothing is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(axis)
+    return np.where(known.any(axis), total / np.maximum(known.sum(axis), 1), np.nan)
+
+
 def readable(value: float) -> str:
     """Three digits, without an exponent."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -14,7 +14,7 @@ from distillgan.audio.mel import MelSpectrogram, to_log1p
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve
-from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, readable, windows_of
+from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, mean_known, readable, windows_of
 from distillgan.latent.sliders import FULL, Slider
 from distillgan.render.engine import Model, render
 from distillgan.vocoder.base import Vocoder
@@ -72,9 +72,7 @@ def judge_controls(
 
 
 def _described(wave: np.ndarray, model: Model) -> np.ndarray:
-    values = describe(wave, model.spec.sample_rate, windows_of(len(wave), model.spec.sample_rate))
-    known = np.isfinite(values)
-    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+    return mean_known(describe(wave, model.spec.sample_rate, windows_of(len(wave), model.spec.sample_rate)))
 
 
 def _row(model: Model, slider: Slider, active: np.ndarray, response: tuple[np.ndarray, np.ndarray] | None) -> dict:
@@ -83,8 +81,7 @@ def _row(model: Model, slider: Slider, active: np.ndarray, response: tuple[np.nd
         return row
     positions, values = response
     number = NAMES.index(slider.name)
-    known = np.isfinite(values)
-    means = np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
+    means = mean_known(values, 1)
     means = np.where(np.isfinite(means), means, model.analysis.values.mean(0))
     rank = float(spearmanr(positions, means[:, number]).statistic) if np.ptp(means[:, number]) > 0 else 0.0
     crosstalk = model.analysis.crosstalk(number, positions, means, active)
