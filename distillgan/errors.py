@@ -1,4 +1,6 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""The one exception that is meant for the person at the keyboard, and texts from elsewhere as it may show them."""
+
+import os
 
 
 class UserError(Exception):
@@ -6,3 +8,10 @@ class UserError(Exception):
 
     The entries print it without a traceback and leave with exit code 2.
     """
+
+
+def printable(text: str | os.PathLike) -> str:
+    """A file name, or text from a file, for terminals and messages: line breaks, control characters and stray bytes
+    shown as escapes."""
+    text = os.fspath(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -4,10 +4,9 @@
     safetensors JSON  {"__metadata__": {"distillgan": JSON of `Header`}, tensor name: {dtype, shape, data_offsets} …}
     tensors           vae.*  latent.*  vocoder.*  without gaps
 
-Written with the safetensors library, read by `modellayout`.
+Written with the safetensors library, read by `modellayout`; `modelcopy` copies one without torch.
 """
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,20 @@ from torch import Tensor
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError
 from distillgan.modelheader import Header, show
-from distillgan.modellayout import AGAIN, DTYPES, METADATA_KEY, check_parts, open_model, read_entries, slots
+from distillgan.modellayout import AGAIN, METADATA_KEY, check_parts, digest, open_model, read_entries, slots
 
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 _DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -57,16 +68,6 @@ def write_model(path: str | Path, header: Header, tensors: dict[str, Tensor]) ->
     return header
 
 
-def read_header(path: str | Path) -> Header:
-    """The header alone, in about a millisecond: its checksum and the file's size are checked, the tensors are not.
-
-    Raises:
-        UserError: there is no such file, or it is no whole model; names the file and the fault.
-    """
-    with open_model(Path(path)) as file:
-        return read_entries(file)[0]
-
-
 def read_model(path: str | Path, prefixes: str | tuple[str, ...] = "") -> tuple[Header, dict[str, Tensor]]:
     """Header and CPU tensors by full name; with `prefixes`, e.g. ("vae.", "latent."), only those that start so.
 
@@ -83,7 +84,7 @@ def read_model(path: str | Path, prefixes: str | tuple[str, ...] = "") -> tuple[
                 data = bytearray(slot.end - slot.begin)
                 file.seek(start + slot.begin)
                 file.readinto(data)
-                if _checksum(slot.dtype, slot.shape, data) != header.checksums[name]:
+                if digest(slot.dtype, slot.shape, data).hexdigest() != header.checksums[name]:
                     raise UserError(f"damaged: tensor {show(name)} does not match its checksum. {AGAIN}")
                 dtype = DTYPES[slot.dtype]
                 # frombuffer takes no empty buffer
@@ -108,11 +109,5 @@ def replace_vocoder(
 
 
 def _checksum_of(tensor: Tensor) -> str:
-    return _checksum(_DTYPE_NAMES[tensor.dtype], list(tensor.shape), tensor.reshape(-1).view(torch.uint8).numpy())
-
-
-def _checksum(dtype: str, shape: list[int], data: Any) -> str:
-    # dtype and shape belong to it: one changed letter in the header turns F32 into I32
-    digest = hashlib.sha256(f"{dtype}{shape}".encode())
-    digest.update(data)
-    return digest.hexdigest()
+    data = tensor.reshape(-1).view(torch.uint8).numpy()
+    return digest(_DTYPE_NAMES[tensor.dtype], list(tensor.shape), data).hexdigest()

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import safetensors
-import torch
-
 import distillgan
-from distillgan.audio.mel import MelSpec
+from distillgan.audio.spec import MelSpec
 from distillgan.errors import UserError
 from distillgan.paths import check_name
 
@@ -25,6 +22,7 @@ _WORDS = {
     int: "a whole number",
     str: "a text",
     dict: "a JSON object",
+    list: "a list",
     _NUMBER: "a number",
     _OPTIONAL: "a JSON object or null",
 }
@@ -37,6 +35,9 @@ def utc_now() -> str:
 
 def package_versions() -> dict[str, str]:
     """The versions that shape a model: of distillgan, torch and safetensors."""
+    import safetensors
+    import torch  # here, not above: who reads headers need not wait a second for it
+
     packages = (distillgan, torch, safetensors)
     return {package.__name__: str(package.__version__) for package in packages}
 
@@ -50,6 +51,7 @@ class Header:
     vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
     corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}.
     training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
+    tags: short words that the owner finds it by; files from before there were tags have none.
     checksums: tensor name → SHA-256; `write_model` fills it in.
     extra: fields of the same schema that this version does not know. They are kept and written back: a schema number
         rises when an old program could no longer read a file rightly, so an unknown field is an addition, and whoever
@@ -64,6 +66,7 @@ class Header:
     vocoder: dict[str, Any] | None = None
     licence: str = ""
     note: str = ""
+    tags: list[str] = field(default_factory=list)
     created: str = field(default_factory=utc_now)
     versions: dict[str, str] = field(default_factory=package_versions)
     checksums: dict[str, str] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class Header:
         if _sealed(text[:-_SEAL_LENGTH] + "}") != text:
             raise UserError("damaged or edited: its header does not match its checksum. Copy it again, or retrain")
         del values["sha256"]
+        values.setdefault("tags", [])
         _check_fields(values)
         known = {item.name for item in fields(cls)} - {"extra"}
         extra = {key: value for key, value in values.items() if key not in known}
@@ -129,7 +133,7 @@ def show(value: Any) -> str:
 
 def _check_fields(values: dict[str, Any]) -> None:
     top = {"name": str, "created": str, "mel": dict, "vae": dict, "vocoder": _OPTIONAL, "corpus": dict}
-    top |= {"training": dict, "licence": str, "note": str, "versions": dict, "checksums": dict}
+    top |= {"training": dict, "licence": str, "note": str, "tags": list, "versions": dict, "checksums": dict}
     _check(values, top, "")
     # The name ends up in paths: "../../x" in a file from a stranger must not
     check_name(values["name"])
@@ -144,6 +148,8 @@ def _check_fields(values: dict[str, Any]) -> None:
         # The types at once: a field after the other takes as long as parsing them
         if not set(map(type, values[table].values())) <= {str}:
             raise UserError(f"its header field {table} must hold texts alone")
+    if not set(map(type, values["tags"])) <= {str}:
+        raise UserError("its header field tags must hold texts alone")
     try:
         offset = datetime.fromisoformat(values["created"]).utcoffset()
     except ValueError:

@@ -16,7 +16,7 @@ from distillgan.audio.mel import MelSpec
 from distillgan.data.corpus import prepare_corpus
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
-from distillgan.modelfile import read_header
+from distillgan.modellayout import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
 from distillgan.training.analyse import checked

@@ -10,7 +10,7 @@ import soundfile as sf
 import soxr
 
 from distillgan.atomic import replace_file
-from distillgan.errors import UserError
+from distillgan.errors import UserError, printable
 
 # What libsndfile has no decoder for, in the words on the box.
 UNDECODABLE = {
@@ -40,12 +40,6 @@ class AudioFileError(UserError):
         """For what the operating system refuses: a missing file, a folder, no permission, a failing disk."""
         remedy = ": check its access rights" if isinstance(error, PermissionError) else ""
         return cls(path, f"unreadable: {(error.strerror or str(error)).lower()}{remedy}", transient=True)
-
-
-def printable(path: str | os.PathLike) -> str:
-    """A file name for terminals and messages: line breaks, control characters and stray bytes shown as escapes."""
-    name = os.fspath(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 @contextmanager

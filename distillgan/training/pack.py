@@ -4,8 +4,9 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import HELD_OUT, Manifest
-from distillgan.modelfile import read_header, read_model, replace_vocoder, write_model
+from distillgan.modelfile import read_model, replace_vocoder, write_model
 from distillgan.modelheader import Header, utc_now
+from distillgan.modellayout import read_header
 from distillgan.training.fit import Fitted
 from distillgan.training.run import Run
 from distillgan.vae.network import VAENetwork
@@ -23,15 +24,17 @@ def pack_vae(
     licence: str,
     note: str,
 ) -> None:
-    """Write the model file: the VAE and what was learnt of the corpus (`latent.*`); a vocoder in the old file stays.
+    """Write the model file: the VAE and what was learnt of the corpus (`latent.*`).
 
+    A vocoder in the old file stays, and so do its tags and, unless others are given, its licence and note.
     `measured` joins the training statistics of the header. Raises UserError if the disk refuses; the old file stays.
     """
     statistics = {**_statistics(fitted), "error_db": fitted.error, **measured}
-    vocoder, vocoder_statistics, vocoder_tensors = None, None, {}
+    vocoder, vocoder_statistics, vocoder_tensors, tags = None, None, {}, []
     if run.model_path.exists():
         old, vocoder_tensors = read_model(run.model_path, "vocoder.")
         vocoder, vocoder_statistics = old.vocoder, old.training["vocoder"]
+        licence, note, tags = licence or old.licence, note or old.note, old.tags
     header = Header(
         name=run.name,
         mel=spec,
@@ -47,6 +50,7 @@ def pack_vae(
         training={"vae": statistics, "vocoder": vocoder_statistics},
         licence=licence,
         note=note,
+        tags=tags,
     )
     weights = {f"vae.{name}": tensor.cpu() for name, tensor in network.state_dict().items()}
     write_model(run.model_path, header, weights | learnt | vocoder_tensors)

@@ -6,7 +6,7 @@ import pytest
 from processes import FOLDERS, start, wait_for
 from support import tiny
 
-from distillgan.modelfile import read_header
+from distillgan.modellayout import read_header
 from distillgan.render.engine import Model, render
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint

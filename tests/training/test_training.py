@@ -8,7 +8,8 @@ import torch
 from support import composed, tiny
 
 from distillgan.errors import UserError
-from distillgan.modelfile import read_header, read_model
+from distillgan.modelfile import read_model
+from distillgan.modellayout import read_header
 from distillgan.paths import Home
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
