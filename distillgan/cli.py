@@ -3,14 +3,12 @@
 import sys
 from importlib import import_module
 from pathlib import Path
-
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from types import ModuleType
 
 from distillgan import __version__
-from distillgan.entry import EXIT_INTERRUPTED, EXIT_USER_ERROR, quote, report, to_overrides
+from distillgan.commands.arguments import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from distillgan.errors import UserError
-from distillgan.paths import CONFIG, Home, default_home
+from distillgan.paths import CONFIG, Home
 
 _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
@@ -20,6 +18,8 @@ _ENTRIES = {
     "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
 }
 _NAMED = {"controls"}
+# Verbs that keep house: the module in `distillgan.commands`, and words. They start in a fraction of a second.
+_HOUSE: dict[str, tuple[str, str]] = {}
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said
 _EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
 _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         _call(sys.argv[1:])
     except UserError as error:
-        report(error)
+        _entry().report(error)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:  # while torch is imported
         print("interrupted", file=sys.stderr)
@@ -44,12 +44,19 @@ def _call(arguments: list[str]) -> None:
         print(f"distillgan {__version__}")
     elif verb in _ENTRIES:
         import_module(f"distillgan.{verb}").main(_named(rest) if verb in _NAMED else rest)
+    elif verb in _HOUSE:
+        import_module(f"distillgan.commands.{_HOUSE[verb][0]}").main(rest)
     elif verb == "train-vocoder":
         import_module("distillgan.train").main(_vocoder_overrides(rest))
     elif verb == "export-vocoder":
         import_module("distillgan.export_vocoder").main(_export_arguments(rest))
     else:
         raise UserError(f"there is no verb {verb!r}\n{_usage()}")
+
+
+def _entry() -> ModuleType:
+    """Where Hydra is: imported by the verbs that need it, and by none that keeps house."""
+    return import_module("distillgan.entry")
 
 
 def _named(arguments: list[str]) -> list[str]:
@@ -59,13 +66,14 @@ def _named(arguments: list[str]) -> list[str]:
 
 
 def _usage() -> str:
-    verbs = {**_ENTRIES, "train-vocoder": _TRAIN_VOCODER, "export-vocoder": _EXPORT_VOCODER}
+    house = {verb: words for verb, (_, words) in _HOUSE.items()}
+    verbs = {**_ENTRIES, "train-vocoder": _TRAIN_VOCODER, "export-vocoder": _EXPORT_VOCODER, **house}
     lines = [f"  {verb:<14} {words}" for verb, words in verbs.items()]
     return "\n".join(
         [
-            "usage: distillgan VERB [overrides]",
+            "usage: distillgan VERB …",
             *lines,
-            "An override may be written key=value or --key value; `distillgan VERB --help` shows them all.",
+            "A setting may be written key=value or --key value; `distillgan VERB --help` shows them all.",
         ]
     )
 
@@ -81,12 +89,14 @@ def _export_arguments(arguments: list[str]) -> list[str]:
 
 def _vocoder_overrides(arguments: list[str]) -> list[str]:
     """`NAME …` → a training of the vocoder stage, of the kind and on the recordings that the run of that name has."""
+    from omegaconf import OmegaConf
+
     if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
         raise UserError("train-vocoder wants the model's name first: distillgan train-vocoder rain")
-    name, rest = arguments[0], to_overrides(arguments[1:])
+    name, rest = arguments[0], _entry().to_overrides(arguments[1:])
     given = {item.partition("=")[0] for item in rest}
     overrides = [f"name={name}", "stages=[vocoder]"]
-    path = Home(_home(rest)).run(name) / CONFIG
+    path = Home(_entry().home_of(rest)).run(name) / CONFIG
     run = OmegaConf.load(path) if path.exists() else None
     if "vocoder" not in given:
         trained = run is not None and OmegaConf.select(run, "vocoder.module") is not None  # bigvgan and none are not
@@ -96,13 +106,8 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
             missing = f"there is no run {name} in {path.parents[1]}"
             raise UserError(f"{missing}: give the recordings that it was trained on, data.dir=PATH")
         folder = run.data.dir
-        overrides += [] if folder is None else [f"data.dir={quote(folder)}"]
+        overrides += [] if folder is None else [f"data.dir={_entry().quote(folder)}"]
     return overrides + rest
-
-
-def _home(overrides: list[str]) -> str | Path:
-    parsed = OverridesParser.create().parse_overrides([item for item in overrides if item.startswith("paths.home=")])
-    return parsed[-1].value() if parsed else default_home()
 
 
 if __name__ == "__main__":
