@@ -19,7 +19,9 @@ _ENTRIES = {
 }
 _NAMED = {"controls"}
 # Verbs that keep house: the module in `distillgan.commands`, and words. They start in a fraction of a second.
-_HOUSE: dict[str, tuple[str, str]] = {}
+_HOUSE = {
+    "models": ("models", "your models: distillgan models list | search | info | rename | tag | note | import | …"),
+}
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said
 _EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
 _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"

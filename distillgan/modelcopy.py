@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,7 +48,8 @@ def copy_model(source: Path, target: Path, change: Callable[[Header], Header] | 
             for part in parts:
                 copy.write(part)
         modified = source.stat().st_mtime_ns
-        os.utime(temporary, ns=(modified, modified))
+        with suppress(OSError):  # some disks keep no times of others'
+            os.utime(temporary, ns=(modified, modified))
 
 
 def _parts(path: Path, change: Callable[[Header], Header] | None) -> Iterator[bytes]:

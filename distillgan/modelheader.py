@@ -78,15 +78,18 @@ class Header:
         """16 hex digits that name the weights: equal for equal tensors, whatever the name, note or dates."""
         return _sha256(_dump(sorted(self.checksums.items())))[:16]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The header's fields as JSON can hold them. Numbers that JSON lacks (NaN, infinity) become None."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extra"}
+        return _plain({**self.extra, **values, "mel": self.mel.to_dict()})
+
     def to_json(self) -> str:
-        """The header as compact JSON with its own checksum. Numbers that JSON lacks (NaN, infinity) become null.
+        """`to_dict` as compact JSON with its own checksum.
 
         Raises:
             TypeError: a value is no plain text, number, bool, list, dict or None.
         """
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extra"}
-        values = _plain({**self.extra, **values, "mel": self.mel.to_dict()})
-        return _sealed(_dump(values))
+        return _sealed(_dump(self.to_dict()))
 
     @classmethod
     def from_json(cls, text: str) -> "Header":

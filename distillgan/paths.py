@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 MODEL_SUFFIX = ".distillgan"
 MAX_NAME = 80
-CONFIG = "config.yaml"  # of a run, in its folder
+CONFIG, MANIFEST = "config.yaml", "manifest.json"  # of a run, in its folder
 
 
 def conf_dir() -> Path:
@@ -69,6 +69,10 @@ class Home:
 
     def run(self, name: str) -> Path:
         return self.runs / name
+
+    def lock(self, name: str) -> Path:
+        """The file that is locked while the run or the model of this name is being changed."""
+        return self.runs / f".{name}.lock"
 
     def model(self, name: str) -> Path:
         return self.models / f"{name}{MODEL_SUFFIX}"

@@ -3,14 +3,13 @@
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rich.console import Console
 
-from distillgan.errors import UserError
+from distillgan.errors import UserError, printable
 from distillgan.paths import Home, default_home
 
 EXIT_USER_ERROR = 2
@@ -82,7 +81,14 @@ def confirmed(question: str, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise UserError(f"{question} There is nobody to ask: say --yes")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    # Not by `input`, which asks on standard output, where JSON may be expected.
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def report(error: str) -> None:
+    """On standard error."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="bold red", markup=False)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -103,16 +109,21 @@ def _common(parser: argparse.ArgumentParser, call: Callable) -> None:
 
 def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
     code = 0
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows few letters is no reason to fail
     try:
         parsed = parser.parse_args([_flag(item) for item in arguments])
         parsed.home, parsed.out = Home(parsed.home or default_home()), Output(parsed.json)
         code = parsed.call(parsed) or 0
         sys.stdout.flush()
     except UserError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="bold red", markup=False)
+        report(str(error))
         code = EXIT_USER_ERROR
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        report(f"{printable(error.filename or 'a file')}: {error.strerror or error}")
+        code = EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
@@ -121,4 +132,4 @@ def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
 
 def _flag(argument: str) -> str:
     """`paths.home=X`, as every other command takes it, is `--paths.home=X`."""
-    return f"--{argument}" if re.match(r"[a-z][\w.]*=", argument) else argument
+    return f"--{argument}" if argument.startswith("paths.home=") else argument

@@ -1,9 +1,12 @@
-"""Finding model files by name, path or age."""
+"""Finding model files by name, the beginning of a name, path, age or fingerprint."""
 
 from pathlib import Path
 
 from distillgan.errors import UserError
+from distillgan.modellayout import read_header
 from distillgan.paths import MODEL_SUFFIX, Home
+
+_NAMES_SHOWN = 10
 
 
 def models_in(home: Home) -> list[Path]:
@@ -13,10 +16,10 @@ def models_in(home: Home) -> list[Path]:
 
 
 def find_model(home: Home, model: str | None) -> Path:
-    """A model's name, the path of its file, or None for the latest → its path.
+    """The path of a file, a name as `find_named`, or None for the latest → its path.
 
     Raises:
-        UserError: there is none; lists those there are.
+        UserError: there is none, or several; lists those there are.
     """
     if model is None:
         there = models_in(home)
@@ -27,8 +30,38 @@ def find_model(home: Home, model: str | None) -> Path:
     path = Path(model).expanduser()
     if (path.suffix or "/" in model) and path.is_file():
         return path
-    named = home.models / f"{model}{MODEL_SUFFIX}"
-    if named.exists():
+    return find_named(home, model)
+
+
+def find_named(home: Home, name: str) -> Path:
+    """The model of the library that has this name or, if none has, the one whose name begins so.
+
+    Raises:
+        UserError: there is none, or several begin so; lists them.
+    """
+    named = home.model(name)
+    if named.exists() or named.is_symlink():  # a link to nowhere is found, too: whoever reads it says what is wrong
         return named
-    names = ", ".join(path.stem for path in models_in(home)) or "none yet"
-    raise UserError(f"model={model}: no such model or file. Models in {home.models}: {names}")
+    there = models_in(home)
+    begun = [path for path in there if name and path.stem.startswith(name)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise UserError(f"model={name}: several names begin so: {_names(begun)}. Write more of it")
+    raise UserError(f"model={name}: no such model or file. Models in {home.models}: {_names(there) or 'none yet'}")
+
+
+def find_by_fingerprint(home: Home, fingerprint: str) -> Path | None:
+    """The latest model with these weights, whatever it is called by now; None if there is none that can be read."""
+    for path in models_in(home):
+        try:
+            if read_header(path).fingerprint == fingerprint:
+                return path
+        except UserError:  # damaged: not the one that is looked for
+            continue
+    return None
+
+
+def _names(paths: list[Path]) -> str:
+    more = f" and {len(paths) - _NAMES_SHOWN} more" if len(paths) > _NAMES_SHOWN else ""
+    return ", ".join(path.stem for path in paths[:_NAMES_SHOWN]) + more

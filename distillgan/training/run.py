@@ -10,9 +10,8 @@ from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
-from distillgan.paths import CONFIG, Home
+from distillgan.paths import CONFIG, MANIFEST, Home
 
-MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
 
 
@@ -33,7 +32,7 @@ class Run:
         """
         self._home.runs.mkdir(parents=True, exist_ok=True)
         try:
-            return FileLock(self._home.runs / f".{self.name}.lock").acquire(timeout=0)
+            return FileLock(self._home.lock(self.name)).acquire(timeout=0)
         except Timeout:
             raise UserError(
                 f"{self.name} is being trained by another process: wait for it, or choose another name="

@@ -1,0 +1,207 @@
+"""What changes the library's files: each is whole before and after, and no name is taken from another model.
+
+Whoever changes a model holds its name's lock, as a training does: otherwise one would write over what the other did.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from distillgan.atomic import refused
+from distillgan.errors import UserError, printable
+from distillgan.library.catalog import find_by_fingerprint, find_named
+from distillgan.modelcopy import copy_model
+from distillgan.modelheader import Header
+from distillgan.modellayout import read_header
+from distillgan.paths import MANIFEST, MODEL_SUFFIX, Home, check_name
+
+_WAIT_SECONDS = 2.0  # for another change, which is short; a training is not
+
+
+class Imported(NamedTuple):
+    """Where a model is in the library now; `added` is False if it was there before."""
+
+    path: Path
+    added: bool
+
+
+def set_tags(home: Home, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Header:
+    """Add tags to a model, take others from it, and return its new header.
+
+    Raises:
+        UserError: a tag is none (`check_tag`), or is to be removed and not there; or as `set_note`.
+    """
+    added, removed = {check_tag(tag) for tag in add}, {check_tag(tag) for tag in remove}
+    if both := sorted(added & removed):
+        raise UserError(f"tag {both[0]} is to be added and removed: say one")
+
+    def change(header: Header) -> Header:
+        if missing := sorted(removed - set(header.tags)):
+            has = ", ".join(map(printable, header.tags)) or "none"
+            raise UserError(f"it has no tag {missing[0]}; its tags: {has}")
+        return replace(header, tags=sorted((set(header.tags) | added) - removed))
+
+    return _rewrite(home, name, change)
+
+
+def set_note(home: Home, name: str, note: str) -> Header:
+    """Give a model another note, "" for none, and return its new header.
+
+    Raises:
+        UserError: there is no model of exactly this name, or it is damaged, is being trained, or cannot be written. It
+            is then as it was.
+    """
+    return _rewrite(home, name, lambda header: replace(header, note=note))
+
+
+def check_tag(tag: str) -> str:
+    """The tag, in small letters. Raises UserError unless it is one short word."""
+    small = tag.casefold()
+    if not re.fullmatch(r"\w[\w-]{0,39}", small):
+        raise UserError(f"tag {tag!r}: a tag is one word of at most 40 letters, digits, '_' or '-'")
+    return small
+
+
+def rename_model(home: Home, old: str, new: str) -> Path:
+    """Rename a model, in its header too, and its run; the new path. A training of the new name goes on with it.
+
+    The copy under the new name comes first, then the run moves, then the old file goes: whenever that is cut short,
+    nothing is lost, and the same once more finishes it.
+
+    Raises:
+        UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a
+            model or a run; either is being trained; the disk refuses.
+    """
+    source, target = _exactly(home, old), home.model(check_name(new))
+    if old.casefold() == new.casefold():
+        raise UserError(f"{old} and {new} are one name on many disks: rename it to something else first")
+    run, moved = home.run(old), home.run(new)
+    with _held(home, old), _held(home, new):
+        header = replace(read_header(source), name=new)
+        begun = os.path.lexists(target)
+        if begun and _header_of(target) != header:
+            raise UserError(f"{new} is taken by another model ({target}): choose another name")
+        if moved.exists() and (run.exists() or not begun):
+            raise UserError(f"{new} is taken by a run ({moved}): choose another name, or move it away")
+        if not begun:
+            copy_model(source, target, lambda _: header)
+        try:
+            if run.exists():
+                run.rename(moved)
+            source.unlink()
+        except OSError as error:
+            raise refused(printable(run if run.exists() else source), error) from error
+    return target
+
+
+def import_model(home: Home, file: Path, name: str | None = None) -> Imported:
+    """Copy a model into the library, every tensor verified, under its own name or `name`.
+
+    A model with the same weights that is there already stays as it is, whatever it is called, unless `name` is given.
+
+    Raises:
+        UserError: the file is no whole and undamaged model; its name is taken by another model, or by a run on other
+            recordings; the disk refuses.
+    """
+    header = read_header(file)
+    wanted = header.name if name is None else check_name(name)
+    target = home.model(wanted)
+    with _held(home, wanted):
+        if os.path.lexists(target):
+            there = _header_of(target)
+            if there is None or there.fingerprint != header.fingerprint:
+                raise UserError(f"{file}: {wanted} is taken by another model ({target}): choose another, --name NAME")
+            return Imported(target, False)
+        twin = find_by_fingerprint(home, header.fingerprint) if name is None else None
+        if twin is not None:
+            return Imported(twin, False)
+        run = home.run(wanted)
+        if run.exists() and _corpus_of(run) != header.corpus["fingerprint"]:
+            raise UserError(
+                f"{file}: {wanted} is taken by a run on other recordings ({run}): choose another, --name NAME"
+            )
+        copy_model(file, target, None if header.name == wanted else lambda old: replace(old, name=wanted))
+    return Imported(target, True)
+
+
+def export_model(source: Path, target: Path) -> Path:
+    """Copy a model to a file, or into a folder, every tensor verified; where it is then.
+
+    Raises:
+        UserError: something is there already, there is no such folder, the name does not end in `.distillgan`, the
+            model is damaged, or the disk refuses.
+    """
+    target = target.expanduser()
+    if target.is_dir():
+        target = target / source.name
+    elif target.suffix != MODEL_SUFFIX:
+        raise UserError(f"{target}: name a folder that is there, or a file that ends in {MODEL_SUFFIX}")
+    elif not target.parent.is_dir():
+        raise UserError(f"{target}: there is no folder {target.parent}: make it first")
+    if os.path.lexists(target):
+        raise UserError(f"{target} is there already, and is not written over: choose another name")
+    copy_model(source, target)
+    return target
+
+
+def delete_model(home: Home, name: str) -> None:
+    """Remove a model's file, damaged or not; its run stays.
+
+    Raises:
+        UserError: there is no model of exactly this name, it is being trained, or the disk refuses.
+    """
+    path = _exactly(home, name)
+    with _held(home, name):
+        try:
+            path.unlink()
+        except OSError as error:
+            raise UserError(f"{path} cannot be removed ({error.strerror}): check its permissions") from error
+
+
+def _exactly(home: Home, name: str) -> Path:
+    path = find_named(home, name)
+    if path.stem != name:
+        raise UserError(f"{name} is the beginning of {path.stem}: write the whole name")
+    return path
+
+
+def _rewrite(home: Home, name: str, change: Callable[[Header], Header]) -> Header:
+    path = _exactly(home, name)
+    with _held(home, name):
+        copy_model(path, path, change)
+        return read_header(path)
+
+
+@contextmanager
+def _held(home: Home, name: str) -> Iterator[None]:
+    """The name is this process's. Raises UserError if it is being trained, or changed for longer than a moment."""
+    home.runs.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(home.lock(name)).acquire(timeout=_WAIT_SECONDS)
+    except Timeout:
+        raise UserError(f"{name} is being trained or changed by another process: wait for it") from None
+    with lock:
+        yield
+
+
+def _header_of(path: Path) -> Header | None:
+    """The header of a file that may be damaged."""
+    try:
+        return read_header(path)
+    except UserError:
+        return None
+
+
+def _corpus_of(run: Path) -> str | None:
+    """The fingerprint of the recordings of a run, None where it is not known."""
+    try:
+        return json.loads((run / MANIFEST).read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
