@@ -19,7 +19,7 @@ TRAIN_GROUPS = {"data", "mel", "model", "vocoder", "trainer", "device", "callbac
 
 
 def test_every_group_is_known_to_these_tests():
-    assert TRAIN_GROUPS | {"export", "paths", "hydra"} == GROUPS
+    assert TRAIN_GROUPS | {"export", "spatial", "paths", "hydra"} == GROUPS
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in conf_dir().glob("*.yaml")))

@@ -1,0 +1,64 @@
+"""A sound that comes block by block through long filters, in constant memory, whatever the blocks are."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from scipy import fft
+
+_LEAST_STEP = 1 << 14  # samples convolved at once
+
+
+def evenly(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Blocks [C, n] of any lengths → the same samples in blocks of `size`, the last one shorter.
+
+    What is computed on them cannot depend on how the sound was cut. A block yielded is a copy.
+    """
+    waiting, held = [], 0
+    for block in blocks:
+        while block.shape[1]:
+            part, block = np.split(block, [size - held], axis=1)
+            waiting.append(part)
+            held += part.shape[1]
+            if held == size:
+                yield np.concatenate(waiting, axis=1)
+                waiting, held = [], 0
+    if held:
+        yield np.concatenate(waiting, axis=1)
+
+
+def convolved(blocks: Iterable[np.ndarray], filters: np.ndarray, lead: int) -> Iterator[np.ndarray]:
+    """Blocks float32 [I, n] through `filters` [O, I, K] → blocks float32 [O, n], as many samples in all.
+
+    Each output is the sum of all inputs, each through its own filter, `lead` samples early: what a filter has at
+    `lead` happens at once. Nothing comes before the sound's beginning or after its end. Overlap-save (Oppenheim &
+    Schafer, "Discrete-Time Signal Processing", 8.7.3), in float64.
+    """
+    taps = filters.shape[2]
+    size = fft.next_fast_len(taps - 1 + max(_LEAST_STEP, 3 * taps), real=True)
+    step = size - taps + 1
+    spectra = fft.rfft(filters.astype(np.float64), size)
+    before = np.zeros((filters.shape[1], taps - 1))
+    came = done = 0
+
+    def filtered(block: np.ndarray) -> np.ndarray:
+        nonlocal before
+        joined = np.concatenate([before, block], axis=1)
+        before = joined[:, block.shape[1] :]
+        spectrum = np.einsum("oif,if->of", spectra, fft.rfft(joined, size))
+        return fft.irfft(spectrum, size)[:, taps - 1 : taps - 1 + block.shape[1]]
+
+    early = lead  # samples of the output that are still to be left out
+    for block in evenly(blocks, step):
+        made = filtered(block)[:, early:]
+        early = max(0, early - block.shape[1])
+        came += block.shape[1]
+        done += made.shape[1]
+        if made.shape[1]:
+            yield made.astype(np.float32)
+    while done < came:  # the last `lead` samples, or fewer
+        block = np.zeros((filters.shape[1], min(step, came - done + early)))
+        made = filtered(block)[:, early:]
+        early = max(0, early - block.shape[1])
+        done += made.shape[1]
+        if made.shape[1]:
+            yield made.astype(np.float32)
