@@ -112,3 +112,16 @@ def write_crafted(folder: Path, name: str, **options) -> Path:
     path = folder / f"{name}.distillgan"
     write_model(path, *header_and_tensors(name, **options))
     return path
+
+
+def write_small(folder: Path, name: str, seed: int = 0, **header) -> Path:
+    """The smallest model file, of other weights for each `seed`: to be listed, copied and named, not to be played."""
+    corpus = {"fingerprint": f"recordings {seed}", "minutes": 1.0 + seed, "files": 2}
+    fields = {"corpus": corpus, "training": {"vae": {**STAGE, "error_db": 3.0 - seed}, "vocoder": None}, **header}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.distillgan"
+    tensors = {"vae.weight": torch.arange(150_000) + seed, "vae.none": torch.empty(0, 3)}
+    if fields.get("vocoder"):
+        tensors["vocoder.weight"] = torch.ones(2)
+    write_model(path, Header(**{"name": name, "mel": MelSpec(), "vae": {"latent_dim": 4}, **fields}), tensors)
+    return path

@@ -56,7 +56,7 @@ def draw_info(console: Console, record: Record, parameters: Mapping[str, int]) -
         lines["vocoder"] = f"{kind}, {arguments}" if arguments else kind
         lines["vocoder trained"] = _listed(header.training["vocoder"] or {})
     lines |= {"made with": _listed(header.versions), "also": _listed(header.extra)}
-    console.out(record.name, style="bold", highlight=False)
+    console.out(printable(record.name), style="bold", highlight=False)
     for heading, text in lines.items():
         if text:
             console.out(f"  {heading:<16}{printable(text)}", highlight=False)

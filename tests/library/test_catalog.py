@@ -3,9 +3,11 @@
 import os
 
 import pytest
+from crafted import write_small
 
 from distillgan.errors import UserError
-from distillgan.library.catalog import find_model, models_in
+from distillgan.library.catalog import find_by_fingerprint, find_model, find_named, models_in
+from distillgan.modellayout import read_header
 from distillgan.paths import Home
 
 
@@ -79,3 +81,38 @@ def test_none_at_all(tmp_path):
         find_model(home, None)
     with pytest.raises(UserError, match=r"model=rain: no such model or file\. Models in .*: none yet"):
         find_model(home, "rain")
+
+
+def test_by_the_beginning_of_a_name_that_no_other_begins_with(home):
+    assert find_model(home, "ra") == home.model("rain")
+    assert find_named(home, "a") == home.model("a.b")
+    home.model("rainbow").write_bytes(b"x")
+    assert find_model(home, "rain") == home.model("rain")  # a whole name is no beginning
+    assert find_model(home, "rainb") == home.model("rainbow")
+    with pytest.raises(UserError, match=r"model=ra: several names begin so: rain(bow)?, rain(bow)?\. Write more of it"):
+        find_model(home, "ra")
+
+
+def test_no_name_is_the_beginning_of_none(home):
+    for name in ("bells", "a.b"):
+        home.model(name).unlink()
+    with pytest.raises(UserError, match="model=: no such model"):
+        find_named(home, "")
+
+
+def test_many_names_are_not_all_listed(home):
+    for number in range(30):
+        home.model(f"drone{number:02}").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"(drone\d\d, ){9}drone\d\d and 20 more\. Write"):
+        find_model(home, "drone")
+
+
+def test_by_fingerprint_whatever_it_is_called_by_now(tmp_path):
+    home = Home(tmp_path)
+    fingerprints = [read_header(write_small(home.models, f"model{seed}", seed)).fingerprint for seed in range(3)]
+    home.model("broken").write_bytes(b"x")
+    assert find_by_fingerprint(home, fingerprints[1]) == home.model("model1")
+    home.model("model1").rename(home.model("other"))
+    assert find_by_fingerprint(home, fingerprints[1]) == home.model("other")
+    home.model("other").unlink()
+    assert find_by_fingerprint(home, fingerprints[1]) is None
