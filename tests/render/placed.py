@@ -57,9 +57,9 @@ def level_difference(spectra: np.ndarray, frequency: float) -> float:
 
 
 def low_delay(spectra: np.ndarray) -> float:
-    """Seconds that the right ear hears low tones later: the slope of the phase between the ears, 50 to 200 Hz."""
+    """Seconds that the right ear hears low tones later: the slope of the phase between the ears, up to 100 Hz."""
     frequencies = hertz(spectra)
-    band = (frequencies >= 50) & (frequencies <= 200)
+    band = (frequencies >= 20) & (frequencies <= 100)
     phase = np.angle(spectra[0] * np.conj(spectra[1]))[band]
     return float(phase @ frequencies[band] / (frequencies[band] ** 2).sum() / (2 * np.pi))
 
