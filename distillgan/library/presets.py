@@ -3,7 +3,8 @@
 import json
 import sqlite3
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from distillgan.errors import UserError
@@ -117,11 +118,12 @@ class Presets:
             connection.execute("DELETE FROM presets WHERE model = ? AND key = ?", (preset.model, _key(preset.name)))
         return preset
 
-    def renamed_model(self, old: str, new: str) -> None:
-        """A model has another name from now on: its presets, and the blends that it is part of, go with it.
+    @contextmanager
+    def renaming_model(self, old: str, new: str) -> Iterator[None]:
+        """Rename a model in the block: when it ends well, the presets and blends that it has a part in follow.
 
         Raises:
-            UserError: the new name has a preset of the same name already; nothing is changed.
+            UserError: the new name has a preset of the same name already; before the block.
         """
         with self._database.writing() as connection:
             for row in connection.execute(f"SELECT {_COLUMNS} FROM presets").fetchall():
@@ -135,6 +137,7 @@ class Presets:
                     "UPDATE presets SET model = ?, settings = ? WHERE model = ? AND key = ?",
                     (model, json.dumps(_renamed(preset.settings, old, new)), preset.model, _key(preset.name)),
                 )
+            yield
 
     def _one(self, connection: sqlite3.Connection, name: str, model: str | None) -> Preset:
         rows = connection.execute(

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from distillgan.atomic import refused
 from distillgan.errors import UserError, printable
 from distillgan.library.catalog import find_by_fingerprint, find_named
+from distillgan.library.presets import Presets
 from distillgan.modelcopy import copy_model
 from distillgan.modelheader import Header
 from distillgan.modellayout import read_header
@@ -70,14 +71,14 @@ def check_tag(tag: str) -> str:
 
 
 def rename_model(home: Home, old: str, new: str) -> Path:
-    """Rename a model, in its header too, and its run; the new path. A training of the new name goes on with it.
+    """Rename a model, in its header too, its run and its presets; the new path. A training of the new name goes on.
 
-    The copy under the new name comes first, then the run moves, then the old file goes: whenever that is cut short,
-    nothing is lost, and the same once more finishes it.
+    The copy under the new name comes first, then the run moves, then the presets, then the old file goes: whenever
+    that is cut short, nothing is lost, and the same once more finishes it.
 
     Raises:
         UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a
-            model or a run; either is being trained; the disk refuses.
+            model or a run, or has a preset that this one has, too; either is being trained; the disk refuses.
     """
     source, target = _exactly(home, old), home.model(check_name(new))
     if old.casefold() == new.casefold():
@@ -90,11 +91,12 @@ def rename_model(home: Home, old: str, new: str) -> Path:
             raise UserError(f"{new} is taken by another model ({target}): choose another name")
         if moved.exists() and (run.exists() or not begun):
             raise UserError(f"{new} is taken by a run ({moved}): choose another name, or move it away")
-        if not begun:
-            copy_model(source, target, lambda _: header)
         try:
-            if run.exists():
-                run.rename(moved)
+            with Presets(home).renaming_model(old, new):
+                if not begun:
+                    copy_model(source, target, lambda _: header)
+                if run.exists():
+                    run.rename(moved)
             source.unlink()
         except OSError as error:
             raise refused(printable(run if run.exists() else source), error) from error

@@ -151,10 +151,14 @@ def test_a_renamed_model_takes_its_presets_along(presets):
     presets.save("rain", "abc", "a", {"seed": 1})
     presets.save("rain + wind", "abc + def", "b", {"blend": {"models": ["rain:60", "wind:0:0 8:100"], "mode": "mel"}})
     presets.save("rainy", "", "c", {"blend": {"models": None, "mode": "mel"}})
-    presets.renamed_model("rain", "drizzle")
+    with pytest.raises(KeyboardInterrupt), presets.renaming_model("rain", "drizzle"):
+        raise KeyboardInterrupt
+    assert [preset.model for preset in presets.all()] == ["rain", "rain + wind", "rainy"]
+    with presets.renaming_model("rain", "drizzle"):
+        pass
     assert [preset.model for preset in presets.all()] == ["drizzle", "drizzle + wind", "rainy"]
     assert presets.find("b").settings["blend"] == {"models": ["drizzle:60", "wind:0:0 8:100"], "mode": "mel"}
     presets.save("rainy", "", "A", {})
-    with pytest.raises(UserError, match="model rainy has a preset 'A'"):
-        presets.renamed_model("drizzle", "rainy")
+    with pytest.raises(UserError, match="model rainy has a preset 'A'"), presets.renaming_model("drizzle", "rainy"):
+        raise AssertionError("it is refused before anything is renamed")
     assert [preset.model for preset in presets.all()] == ["drizzle", "drizzle + wind", "rainy", "rainy"]

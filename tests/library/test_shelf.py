@@ -14,6 +14,7 @@ from crafted import write_small
 from filelock import FileLock
 
 from distillgan.errors import UserError
+from distillgan.library.presets import Presets
 from distillgan.library.records import records
 from distillgan.library.shelf import delete_model, export_model, import_model, rename_model, set_note, set_tags
 from distillgan.modelcopy import copy_model, damaged_tensors
@@ -25,11 +26,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def home(tmp_path):
-    """A model called rain with its run, and another called bells without one."""
+    """A model called rain with its run and a preset, and another called bells without either."""
     home = Home(tmp_path / "home")
     write_small(home.models, "rain", 0)
     write_small(home.models, "bells", 1)
     run_of(home, "rain", "recordings 0")
+    Presets(home).save("rain", "0123", "soft", {"seed": 7})
     return home
 
 
@@ -178,6 +180,17 @@ def test_a_copy_that_was_changed_since_is_another_model(home):
     assert names(home)[0] == {"rain", "snow", "bells"}
 
 
+def test_a_preset_that_the_new_name_has_already(home):
+    Presets(home).save("snow", "4567", "SOFT", {})  # of a model that is gone
+    before = contents(home.root)
+    with pytest.raises(UserError, match="model snow has a preset 'SOFT'"):
+        rename_model(home, "rain", "snow")
+    assert contents(home.root) == before
+    Presets(home).delete("soft", "snow")
+    rename_model(home, "rain", "snow")
+    assert Presets(home).find("soft").model == "snow"
+
+
 def killed_at(event_number, home):
     """A renaming in a process that dies at so many of its dealings with files; whether it did."""
     child = os.fork()
@@ -210,6 +223,7 @@ def test_killed_at_each_step_nothing_is_lost_and_once_more_finishes_it(home, tmp
             assert read_header(copy.model(name)).fingerprint == fingerprint and not damaged_tensors(copy.model(name))
         rename_model(copy, "rain", "snow")
         assert names(copy) == ({"snow", "bells"}, {"snow"})
+        assert Presets(copy).find("soft").model == "snow"
     assert seen == {("rain", "run", "rain"), ("rain", "snow", "run", "rain"), ("rain", "snow", "run", "snow")}
 
 
