@@ -1,6 +1,7 @@
 """`distillgan models`: what the library holds, found, described, renamed, copied in and out, and checked."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,10 +51,18 @@ def _filters() -> list[Add]:
         argument("--reverse", action="store_true", help="the other way round"),
         argument("--vocoder", action=argparse.BooleanOptionalAction, help="with, or without, a vocoder of its own"),
         argument("--rate", type=int, metavar="HZ", help="of this sample rate"),
-        argument("--min-minutes", type=float, metavar="M", help="learnt from at least so many minutes"),
-        argument("--max-minutes", type=float, metavar="M", help="learnt from at most so many minutes"),
+        argument("--min-minutes", type=number, metavar="M", help="learnt from at least so many minutes"),
+        argument("--max-minutes", type=number, metavar="M", help="learnt from at most so many minutes"),
         argument("--tag", action="append", default=[], metavar="TAG", help="with this tag (may be repeated: with all)"),
     ]
+
+
+def number(text: str) -> float:
+    """For argparse, which names the function where it refuses: no NaN, and nothing infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
 
 
 def _list(given: argparse.Namespace) -> None:

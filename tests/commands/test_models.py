@@ -175,6 +175,7 @@ def test_verified(run, home):
         (["frobnicate"], "frobnicate"),
         (["list", "--sort", "colour"], "invalid choice"),
         (["list", "--rate", "high"], "invalid int value"),
+        (["list", "--min-minutes", "nan"], "invalid number value: 'nan'"),
         (["search"], "WORD"),
         (["info", "nosuch"], "no such model"),
         (["info", "cut"], "truncated"),
