@@ -2,13 +2,12 @@
 
 import sys
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 from distillgan import __version__
 from distillgan.commands.arguments import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from distillgan.errors import UserError
-from distillgan.paths import CONFIG, Home, default_home
+from distillgan.paths import CONFIG, Home
 
 _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
@@ -21,6 +20,8 @@ _NAMED = {"controls"}
 # Verbs that keep house: the module in `distillgan.commands`, and words. They start in a fraction of a second.
 _HOUSE = {
     "models": ("models", "your models: distillgan models list | search | info | rename | tag | note | import | …"),
+    "reproduce": ("reproduce", "a sound made again from its file alone: distillgan reproduce rain_seed1.wav"),
+    "again": ("again", "a generation of the history made again: distillgan again 12"),
 }
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said
 _EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
@@ -98,7 +99,7 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
     name, rest = arguments[0], _entry().to_overrides(arguments[1:])
     given = {item.partition("=")[0] for item in rest}
     overrides = [f"name={name}", "stages=[vocoder]"]
-    path = Home(_home(rest)).run(name) / CONFIG
+    path = Home(_entry().home_of(rest)).run(name) / CONFIG
     run = OmegaConf.load(path) if path.exists() else None
     if "vocoder" not in given:
         trained = run is not None and OmegaConf.select(run, "vocoder.module") is not None  # bigvgan and none are not
@@ -110,13 +111,6 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
         folder = run.data.dir
         overrides += [] if folder is None else [f"data.dir={_entry().quote(folder)}"]
     return overrides + rest
-
-
-def _home(overrides: list[str]) -> str | Path:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_overrides([item for item in overrides if item.startswith("paths.home=")])
-    return parsed[-1].value() if parsed else default_home()
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
 from distillgan.errors import UserError
-from distillgan.paths import conf_dir
+from distillgan.paths import conf_dir, default_home
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
@@ -29,7 +32,7 @@ _HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchp
 # Not a path: a key may have slashes inside (hydra/launcher=joblib), but starts with none.
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
-_FREE_TEXT = {"note", "licence", "output"}
+_FREE_TEXT = {"note", "licence", "output", "preset", "export.file", "export.title", "export.artist", "export.album"}
 _SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
 _MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
 _STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
@@ -135,6 +138,30 @@ def to_overrides(arguments: list[str]) -> list[str]:
         else:
             raise UserError(f"{argument!r} is neither a flag (--duration 5) nor an override (duration=5)")
     return overrides
+
+
+def value_of(overrides: list[str], key: str) -> object | None:
+    """What the overrides set `key` to, None if nothing. Raises UserError if Hydra cannot read it."""
+    mine = [item for item in overrides if item.partition("=")[0].lstrip("+") == key]
+    try:
+        return OverridesParser.create().parse_overrides(mine[-1:])[0].value() if mine else None
+    except HydraException as error:
+        raise UserError(f"{mine[-1]} cannot be read: {error}") from error
+
+
+def home_of(overrides: list[str]) -> str | Path:
+    """`paths.home` as the overrides or the environment have it."""
+    home = value_of(overrides, "paths.home")
+    return default_home() if home is None else str(home)
+
+
+def composed(config_name: str, overrides: list[str]) -> DictConfig:
+    """conf/<config_name>.yaml under the overrides, without a command line. Raises UserError if Hydra refuses."""
+    try:
+        with hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            return hydra.compose(config_name, overrides)
+    except HydraException as error:
+        raise UserError(f"{config_name} cannot be told so: {error}") from error
 
 
 def model_by_name(arguments: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from distillgan.audio.picture import draw_mels, save_figure
 from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
+from distillgan.data.folders import folders
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
 from distillgan.paths import CONFIG, Home
@@ -109,21 +110,21 @@ TASKS = {"reconstruction": _reconstruction, "vocoder": _vocoder, "controls": _co
 
 def _clips(config: DictConfig, console: Console, home: Home, model: Model) -> tuple[list[AudioClip], list[bool]]:
     """The recordings, and of each whether the model was trained on it."""
-    manifest = prepare_corpus(_folder(config, home, model), home, model.spec, console)
+    manifest = prepare_corpus(_folders(config, home, model), home, model.spec, console)
     trained = set(model.header.corpus["train"])
     return manifest.clips(home.decoded), [file.audio_hash in trained for file in manifest.used]
 
 
-def _folder(config: DictConfig, home: Home, model: Model) -> str | None:
+def _folders(config: DictConfig, home: Home, model: Model) -> list[str] | None:
     """The recordings asked for, else those that the model's run was trained on (None: the demo corpus)."""
     if config.data.dir is not None:
-        return str(config.data.dir)
+        return folders(config.data.dir)
     noted = home.run(model.header.name) / CONFIG
     if not noted.exists():
         raise UserError(
             f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
         )
-    return OmegaConf.load(noted).data.dir
+    return folders(OmegaConf.load(noted).data.dir)
 
 
 def _write(path: Path, text: str, console: Console) -> None:

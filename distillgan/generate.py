@@ -1,41 +1,34 @@
 """`python -m distillgan.generate`: new sound from a trained model or several, or a recording as the model hears it."""
 
-import json
 import re
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from distillgan import __version__, entry
 from distillgan import device as devices
-from distillgan.atomic import replace_file
+from distillgan import entry
 from distillgan.audio.mel import MelSpec
 from distillgan.checks import number, whole
-from distillgan.data.cache import AudioCache
+from distillgan.data.cache import AudioCache, AudioClip
 from distillgan.errors import UserError
 from distillgan.latent.descriptors import NAMES
 from distillgan.library.catalog import find_model
-from distillgan.paths import Home, name_from_path
-from distillgan.progress import progress_bar
+from distillgan.library.presets import Presets
+from distillgan.paths import Home
+from distillgan.recipe import arguments_of
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
-from distillgan.render.export import Exported, check_rate, export_wav
-from distillgan.render.inspect import Inspector, Report
-from distillgan.render.piece import Piece, Reconstruction, open_voices, way_of
+from distillgan.render.piece import Piece, Reconstruction, Voice, open_voices, way_of
+from distillgan.studio import Made, Studio
 from distillgan.vocoder.download_bar import download_bar
-from distillgan.vocoder.select import Selected, select
+from distillgan.vocoder.select import select
 
 MAX_COUNT = 1000
 DEFAULT_SECONDS = 10.0
-_MOST_LETTERS = 150  # of a file's name that are the models'; file systems take 255 in all
 
 
-def generate(config: DictConfig) -> None:
+def generate(config: DictConfig, console: Console | None = None) -> list[Made]:
     """Render `count` variations, or reconstruct `recording`, and write them to `paths.home`/audio.
 
     Prints what plays them and why, each path, the real-time factor and what the check of the sound found.
@@ -45,39 +38,34 @@ def generate(config: DictConfig) -> None:
         KeyboardInterrupt: Ctrl-C; what was rendered until then is a valid file.
     """
     seconds = _checked_seconds(config)
-    console = Console(soft_wrap=True, highlight=False)
+    console = console or Console(soft_wrap=True, highlight=False)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    studio = Studio(config, home, console)
     settings = OmegaConf.to_container(config, resolve=True)
     voices, warnings = open_voices(settings, lambda name: find_model(home, name), device)
     for warning in warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    model = voices[0].model
+    model, title = voices[0].model, " + ".join(voice.model.header.name for voice in voices)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
-    clip = None
-    if config.recording is not None:
-        with AudioCache(home.decoded, model.spec.sample_rate) as cache:
-            clip = cache.clip(Path(str(config.recording)).expanduser())
-        check_length(clip)  # before a vocoder is fetched for it
+    clip = _clip(config, home, model.spec.sample_rate)
     with download_bar(console) as fetching:
         own = model.vocoder if len(voices) == 1 else None
-        title = " + ".join(voice.model.header.name for voice in voices)
         selected = select(config.vocoder, title, own, model.spec, home, device, fetching)
     console.print(f"model {title} on {device.type}, vocoder {selected.name}: {selected.reason}")
-    name = "_".join(voice.model.header.name for voice in voices)[:_MOST_LETTERS]
+
+    def make(piece: Piece | Reconstruction, seed: int) -> Made:
+        return studio.make(piece, _named(config, voices), selected.name, device.type, seed)
+
     if clip is not None:
-        name = f"{name}_{name_from_path(Path(clip.name).with_suffix(''))}"
-        _make(config, console, home, Reconstruction(voices[0], selected.vocoder, clip), selected, name, None)
-        return
-    for seed in range(config.seed, config.seed + config.count):
-        piece = Piece(voices, selected.vocoder, seconds, seed, settings)
-        _make(config, console, home, piece, selected, f"{name}_seed{seed}", seed)
+        return [make(Reconstruction(voices[0], selected.vocoder, clip), config.seed)]
+    seeds = range(config.seed, config.seed + config.count)
+    return [make(Piece(voices, selected.vocoder, seconds, seed, settings), seed) for seed in seeds]
 
 
 def _checked_seconds(config: DictConfig) -> float:
     """The duration, after a look at all the numbers. Raises UserError."""
     whole("count", config.count, 1, MAX_COUNT)
     whole("seed", config.seed, 0, 2**32 - 1)
-    check_rate(config.export.sample_rate)
     if config.recording is None and config.path == "reconstruct":
         raise UserError("path=reconstruct wants to know what: recording=FILE")
     if config.blend.models is None and config.blend.mode == "audio":
@@ -98,69 +86,20 @@ def _checked_seconds(config: DictConfig) -> float:
     return number("duration", DEFAULT_SECONDS if config.duration is None else config.duration, MIN_SECONDS, MAX_SECONDS)
 
 
-def _make(
-    config: DictConfig,
-    console: Console,
-    home: Home,
-    piece: Piece | Reconstruction,
-    selected: Selected,
-    name: str,
-    seed: int | None,
-) -> None:
-    """Render under a progress bar, write the files, and say how it went."""
-    begun, spec = time.perf_counter(), piece.spec
-    inspector = Inspector(spec.sample_rate, piece.analysis, piece.full_scale)
-    with progress_bar(console, name) as progress:
-        blocks = _counted(inspector.watch(piece.blocks()), piece.samples, progress)
-        made = export_wav(blocks, spec, home.audio, name, config.export.sample_rate)
-    factor = made.seconds / (time.perf_counter() - begun)
-    report = inspector.report()
-    note = f", turned down {-made.gain_db:.1f} dB to peak at -1 dBFS" if made.gain_db else ""
-    console.print(f"{name}: {made.seconds:.1f} s rendered at {factor:.1f} times real time{note}")
-    sidecar = made.path.with_suffix(".json")
-    with replace_file(sidecar) as temporary:
-        temporary.write_text(json.dumps(_account(config, piece, selected, seed, made, report), indent=1))
-    for path in (made.path, made.picture, sidecar):
-        console.print(f"  {path}", markup=False)
-    for name_, words in report.outside.items():
-        console.print(f"  outside of the recordings: {name_}, {words}", markup=False)
-    for warning in report.warnings:
-        console.print(f"  warning: {warning}", style="yellow", markup=False)
-    if made.interrupted:
-        console.print("stopped: the file holds what was rendered until then")
-        raise KeyboardInterrupt
+def _clip(config: DictConfig, home: Home, rate: int) -> AudioClip | None:
+    """The recording that is to be played. Raises UserError if it cannot be read or is too long."""
+    if config.recording is None:
+        return None
+    with AudioCache(home.decoded, rate) as cache:
+        clip = cache.clip(Path(str(config.recording)).expanduser())
+    check_length(clip)  # before a vocoder is fetched for it
+    return clip
 
 
-def _counted(blocks: Iterator[np.ndarray], samples: int, progress) -> Iterator[np.ndarray]:
-    done = 0
-    for block in blocks:
-        yield block
-        done += block.shape[1]
-        progress(done, samples)
-
-
-def _account(
-    config: DictConfig,
-    piece: Piece | Reconstruction,
-    selected: Selected,
-    seed: int | None,
-    made: Exported,
-    report: Report,
-) -> dict:
-    """What made a sound, and what it is like: enough to make it again."""
-    return {
-        **piece.parameters(),
-        "seed": seed,
-        "vocoder": selected.name,
-        "sample_rate": config.export.sample_rate,
-        "recording_path": None if config.recording is None else str(Path(str(config.recording)).expanduser().resolve()),
-        "duration": piece.samples / piece.spec.sample_rate,  # asked for: what is broken off is not a shorter sound
-        "seconds": made.seconds,
-        "interrupted": made.interrupted,
-        "gain_db": made.gain_db,
-        "check": report.to_dict(),
-        "versions": {"distillgan": __version__, "torch": torch.__version__},
-    }
+def _named(config: DictConfig, voices: list[Voice]) -> list[str]:
+    """How the models are found again: as they were named, the latest by its own name."""
+    name = config.model.name
+    return [voice.model.header.name for voice in voices] if name is None else [str(name)]
 
 
 def _check_sliders(arguments: list[str]) -> None:
@@ -176,14 +115,32 @@ def _check_sliders(arguments: list[str]) -> None:
             raise UserError(f"{argument}: there is no slider of this name; `distillgan controls` lists a model's")
 
 
+def with_preset(overrides: list[str]) -> list[str]:
+    """`preset=NAME` among the overrides → the preset's settings before them, as far as they say nothing themselves.
+
+    Raises:
+        UserError: there is no such preset, or several models have one of that name and none is named.
+    """
+    name = entry.value_of(overrides, "preset")
+    if name is None:
+        return overrides
+    model = entry.value_of(overrides, "model.name")
+    preset = Presets(Home(entry.home_of(overrides))).find(str(name), None if model is None else str(model))
+    settings = dict(preset.settings)
+    if not (settings.get("blend") or {}).get("models"):
+        settings["model"] = {"name": preset.model}
+    return arguments_of(settings, overrides) + overrides
+
+
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _check_sliders(arguments)
+        overrides = with_preset(entry.to_overrides(entry.steered(arguments)))
     except UserError as error:
         entry.report(error)
         sys.exit(entry.EXIT_USER_ERROR)
-    entry.run(generate, "generate", entry.steered(arguments))
+    entry.run(generate, "generate", overrides)
 
 
 if __name__ == "__main__":

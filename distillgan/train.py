@@ -13,14 +13,16 @@ from rich.console import Console
 
 from distillgan import entry
 from distillgan.audio.mel import MelSpec
+from distillgan.building import build
 from distillgan.data.corpus import prepare_corpus
+from distillgan.data.folders import folders
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.modellayout import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
 from distillgan.training.analyse import checked
-from distillgan.training.fit import build
+from distillgan.training.extend import as_split, extend, folders_of, grown
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.run import Run
@@ -72,9 +74,22 @@ def _train(config: DictConfig, team: Team, guard: InterruptGuard, console: Conso
 
 def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) -> Job:
     """Everything that comes before the training; the run's name is locked for as long as `held` is."""
-    wanted, folder, run_name = _stages(config), _folder(config), _name(config)
+    wanted, given, run_name = _stages(config), _folders(config), _name(config)
     home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
-    manifest = prepare_corpus(folder, home, spec, console)
+    run = Run(home, run_name)
+    held.enter_context(run.lock())
+    growing = config.extend and "vae" in wanted
+    places = folders_of(run, home, given) if growing else given
+    manifest, extension = prepare_corpus(places, home, spec, console), None
+    if growing:
+        manifest, extension, begun = extend(run, home, manifest, places, spec, team.device)
+        changed = grown(config, extension, home)
+        kept = f"what there was is kept as {extension.model}" if begun else "it goes on"
+        console.print(f"{run_name} is extended, from {extension.before_db:.2f} dB on its old recordings; {kept}")
+        for words in changed:
+            console.print(f"chosen: {words}")
+    elif "vae" not in wanted:
+        manifest = as_split(run, manifest)
     clips = {split: manifest.clips(home.decoded, split) for split in (TRAIN, HELD_OUT)}
 
     minutes = sum(clip.length for clip in clips[TRAIN]) / spec.sample_rate / 60
@@ -83,9 +98,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     checked(config.analysis)
     if "vocoder" in wanted:
         build(config.vocoder.module)
-    run = Run(home, run_name)
-    held.enter_context(run.lock())
-    orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists()
+    orphan = "vae" in wanted and run.model_path.exists() and not run.stage("vae").exists() and extension is None
     if config.resume == "never" and "vae" not in wanted:
         old = run.set_aside_stage(config.vocoder.name)
         console.print(f"the training of its {config.vocoder.name} so far is kept as {old}" if old else "a new vocoder")
@@ -95,7 +108,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     for choice in choices:
         console.print(f"chosen: {choice}")
     console.print(f"run {run.folder}, on {team}. Watch it: tensorboard --logdir {run.folder}")
-    return Job(config, wanted, run, manifest, clips, spec)
+    return Job(config, wanted, run, manifest, clips, spec, extension)
 
 
 def follow(index: int, config: DictConfig, port: int) -> None:
@@ -107,6 +120,10 @@ def follow(index: int, config: DictConfig, port: int) -> None:
 def _stages(config: DictConfig) -> list[str]:
     if config.resume not in ("auto", "never"):
         raise UserError(f"resume={config.resume} must be auto or never")
+    if not isinstance(config.extend, bool):
+        raise UserError(f"extend={config.extend} must be true or false")
+    if config.extend and config.resume == "never":
+        raise UserError("extend=true goes on with a model, resume=never begins anew: leave one of them out")
     if config.stages is None:
         return ["vae", "vocoder"] if "module" in config.vocoder else ["vae"]
     wanted = [config.stages] if isinstance(config.stages, str) else list(config.stages)
@@ -118,20 +135,16 @@ def _stages(config: DictConfig) -> list[str]:
     return wanted
 
 
-def _folder(config: DictConfig) -> str | None:
+def _folders(config: DictConfig) -> list[str] | None:
     if OmegaConf.is_missing(config.data, "dir"):
         raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
-    if config.data.dir is None:
-        return None
-    if OmegaConf.is_config(config.data.dir) or not str(config.data.dir).strip():
-        raise UserError(f"data.dir={config.data.dir} must be the path of one folder")
-    return str(config.data.dir)
+    return folders(config.data.dir)
 
 
 def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
-    folder = _folder(config)
-    name = config.name or ("demo" if folder is None else name_from_path(Path(folder).expanduser()))
+    given = _folders(config)
+    name = config.name or ("demo" if given is None else name_from_path(Path(given[0]).expanduser()))
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
         name = _job_name(str(name), list(HydraConfig.get().overrides.task))
     return check_name(str(name))

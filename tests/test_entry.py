@@ -8,10 +8,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from distillgan.building import build
 from distillgan.entry import model_by_name, run, steered, to_overrides
 from distillgan.errors import UserError
 from distillgan.paths import conf_dir
-from distillgan.training.fit import build
 
 
 def composed(name: str, *arguments: str) -> DictConfig:

@@ -19,16 +19,25 @@ class Segments(Dataset):
     So every number drawn for a run follows from its step, and a resumed run sees what an unbroken one would have seen.
 
     Item: {"wave": float32 [1, samples], "rate": source mel frames per frame made (see `stretch_mel`), "clip": int}.
-    Clips are drawn by length (one shorter than a segment counts as one segment and is padded, at a random place).
+    Clips are drawn by length (one shorter than a segment counts as one segment and is padded, at a random place), times
+    their `weights`, where there are any.
     """
 
-    def __init__(self, clips: Sequence[AudioClip], samples: int, augment: Augment, seed: int):
+    def __init__(
+        self,
+        clips: Sequence[AudioClip],
+        samples: int,
+        augment: Augment,
+        seed: int,
+        weights: Sequence[float] | None = None,
+    ):
         self.clips = list(clips)
         self.samples = samples
         self.augment = augment
         self.seed = seed
-        weights = np.array([max(clip.length, samples) for clip in self.clips], dtype=np.float64)
-        self.cumulative = np.cumsum(weights / weights.sum())
+        shares = np.array([max(clip.length, samples) for clip in self.clips], dtype=np.float64)
+        shares *= 1.0 if weights is None else np.asarray(weights)
+        self.cumulative = np.cumsum(shares / shares.sum())
 
     def __getitem__(self, index: int) -> dict:
         rng = np.random.default_rng([self.seed, index])
@@ -99,6 +108,7 @@ class AudioDataModule(LightningDataModule):
         validation_seconds: the longest piece of a clip that is judged.
         num_workers: loading processes; 0 loads in the training process.
         seed: of the segments.
+        weights: of the training clips, how much more often than by its length each is heard.
     """
 
     def __init__(
@@ -113,6 +123,7 @@ class AudioDataModule(LightningDataModule):
         validation_seconds: float,
         num_workers: int,
         seed: int,
+        weights: Sequence[float] | None = None,
     ):
         super().__init__()
         for key, value, least in (
@@ -130,7 +141,7 @@ class AudioDataModule(LightningDataModule):
         samples = (int(np.ceil(segment_frames * augment.widest_rate)) + 1) * spec.hop_length
         if augment.widest_rate == 1.0:
             samples = segment_frames * spec.hop_length
-        self.segments = Segments(train, samples, augment, seed)
+        self.segments = Segments(train, samples, augment, seed, weights)
         self.judged_on = "held-out files" if held_out else "training files"
         self.judged = WholeClips(held_out or train, spec, validation_seconds)
 

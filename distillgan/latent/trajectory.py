@@ -70,12 +70,17 @@ class Path:
             raise UserError(f"evolution={self.evolution} must be a number from 0 to 1")
 
 
-def draw(material: Material, controls: Controls, frames: int, seed: int, path: Path) -> Trajectory:
+def draw(
+    material: Material, controls: Controls, frames: int, seed: int, path: Path, second: bool = False
+) -> Trajectory:
     """A trajectory of `frames` mel frames, a pure function of its arguments.
 
-    Each use of chance has a generator of its own, so that what a slider changes changes nothing else.
+    Each use of chance has a generator of its own, so that what a slider changes changes nothing else. `second`: the
+    same moments at the same times, whose slow deviations are others; for the other side of a stereo sound.
     """
     choosing, deviating, gating, leaping = (np.random.default_rng([seed, number]) for number in range(4))
+    if second:
+        deviating = np.random.default_rng([seed, 4])
     z, count = material.corpus.z.numpy(), -(-frames // material.stride)
     latent_rate = material.frame_rate / material.stride
     coordinates = None if material.analysis is None else material.analysis.axes.coordinates(material.moments.means(z))

@@ -75,9 +75,11 @@ class Model:
         return cls(header, network.to(device).eval().requires_grad_(False), material, vocoder)
 
 
-def rendered_mels(model: Model, controls: Controls, frames: int, seed: int, way: Way) -> Iterator[Tensor]:
-    """New sound as a mel: log-clamp blocks [1, n_mels, t], `frames` frames in all."""
-    return mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, way))
+def rendered_mels(
+    model: Model, controls: Controls, frames: int, seed: int, way: Way, second: bool = False
+) -> Iterator[Tensor]:
+    """New sound as a mel: log-clamp blocks [1, n_mels, t], `frames` frames in all; `second` as of `draw`."""
+    return mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, way, second))
 
 
 @torch.inference_mode()

@@ -1,32 +1,33 @@
-"""What is rendered as files: a WAV and a picture of it, in constant memory, never over an older one."""
+"""What is rendered as files: the sound and a picture of it, in constant memory, never over an older one unasked."""
 
 import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 import numpy as np
 
-from distillgan.audio.io import write_wav
+from distillgan.audio.formats import Format
 from distillgan.audio.mel import MelSpec, to_log1p
 from distillgan.audio.picture import draw_mels, save_figure
+from distillgan.audio.tags import Tags
 from distillgan.errors import UserError
 from distillgan.render.interrupts import held
 from distillgan.render.take import Take
 
-SAMPLE_RATES = (44100, 48000)
 PEAK = 10 ** (-1 / 20)  # -1 dBFS
 _SHORTEST = 0.1  # seconds of a render that was broken off, worth a file
 
 
 @dataclass(frozen=True)
 class Exported:
-    """The files that were made: the WAV `path` and its `picture`.
+    """The files that were made: the sound, `path`, and its `picture`.
 
     `peak_db` is the sound's peak in dBFS, at the file's rate and before the gain, -inf for silence; `gain_db` is what
     the whole was turned down by, 0 or negative. `interrupted`: the render was broken off, and this is its beginning.
+    `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding; `thumbnail`: see there.
     """
 
     path: Path
@@ -35,32 +36,42 @@ class Exported:
     gain_db: float
     peak_db: float
     interrupted: bool
+    digest: str
+    thumbnail: bytes
 
 
-def export_wav(blocks: Iterable[np.ndarray], spec: MelSpec, folder: Path, name: str, sample_rate: int) -> Exported:
-    """Write the blocks, float32 [C, n] at the mel's rate, as one 24-bit WAV at `sample_rate` Hz and its mel as PNG.
+def export(
+    blocks: Iterable[np.ndarray],
+    spec: MelSpec,
+    folder: Path,
+    name: str,
+    form: Format,
+    tags: Callable[[str, str], Tags] = lambda title, digest: Tags(title),
+    overwrite: bool = False,
+) -> Exported:
+    """Write the blocks, float32 [C, n] at the mel's rate, as one file of the format, and its mel as PNG.
 
-    They are named `name`, or `name`-2 and so on where there are such files. A sound whose peak is over -1 dBFS is
-    turned down to it, as a whole. However many blocks come, memory stays that of one.
+    They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. A sound
+    whose peak is over -1 dBFS is turned down to it, as a whole. However many blocks come, memory stays that of one.
     Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves no file, as any
     exception does.
 
+    tags: from the file's name without suffix and the samples' digest.
+
     Raises:
-        UserError: the rate is none of SAMPLE_RATES, there are NaN or infinite samples, or the disk refuses.
+        UserError: there are NaN or infinite samples, or the disk refuses.
         ValueError: a block is not [C, n], C changes, or there is not one sample.
         KeyboardInterrupt: it came too early, or a second time.
     """
-    check_rate(sample_rate)
     with _scratch(folder) as file:
-        take = Take(file, folder / f"{name}.wav", spec, sample_rate)
+        take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
         interrupted = _taken(take, blocks)
-        return _written(take, spec, folder, name, sample_rate, interrupted)
-
-
-def check_rate(sample_rate: int) -> None:
-    """Raises UserError unless files can be written at `sample_rate` Hz."""
-    if sample_rate not in SAMPLE_RATES:
-        raise UserError(f"export.sample_rate={sample_rate} must be one of {', '.join(map(str, SAMPLE_RATES))} Hz")
+        gain = min(1.0, PEAK / take.peak) if take.peak else 1.0
+        path = _written(take, spec, folder / f"{name}{form.suffix}", form, gain, tags, overwrite)
+    peak_db = 20 * math.log10(take.peak) if take.peak else -math.inf
+    seconds, picture = take.samples / form.sample_rate, path.with_suffix(".png")
+    thumbnail = take.thumbnail.to_bytes(gain)
+    return Exported(path, picture, seconds, 20 * math.log10(gain), peak_db, interrupted, take.digest, thumbnail)
 
 
 def _taken(take: Take, blocks: Iterable[np.ndarray]) -> bool:
@@ -80,24 +91,30 @@ def _taken(take: Take, blocks: Iterable[np.ndarray]) -> bool:
     return interrupted
 
 
-def _written(take: Take, spec: MelSpec, folder: Path, name: str, sample_rate: int, interrupted: bool) -> Exported:
-    gain = min(1.0, PEAK / take.peak) if take.peak else 1.0
-    path = None
+def _written(
+    take: Take,
+    spec: MelSpec,
+    wanted: Path,
+    form: Format,
+    gain: float,
+    tags: Callable[[str, str], Tags],
+    overwrite: bool,
+) -> Path:
+    """Write sound and picture; what was made is gone again if either cannot be. Returns the sound's path."""
+    made: list[Path] = []
     try:
-        with held():  # a name that is taken is known here; and matplotlib's callbacks would swallow a Ctrl-C
-            path = _reserve(folder, name)
+        with held():  # a name that is taken is known here
+            path = wanted if overwrite else _reserve(wanted)
+            made = [file for file in (path, path.with_suffix(".png")) if not (overwrite and file.exists())]
+        form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem, take.digest))
+        with held():  # matplotlib's callbacks would swallow a Ctrl-C
             mel, frame_rate = take.mel.finish()
             save_figure(draw_mels([{"": to_log1p(mel, spec)}], path.stem, frame_rate), path.with_suffix(".png"))
-        write_wav(path, take.blocks(gain), sample_rate, (take.channels, take.samples))
     except BaseException:
-        if path is not None:
-            for made in (path, path.with_suffix(".png")):
-                made.unlink(missing_ok=True)
+        for file in made:
+            file.unlink(missing_ok=True)
         raise
-    peak_db = 20 * math.log10(take.peak) if take.peak else -math.inf
-    return Exported(
-        path, path.with_suffix(".png"), take.samples / sample_rate, 20 * math.log10(gain), peak_db, interrupted
-    )
+    return path
 
 
 def _scratch(folder: Path) -> FileIO:
@@ -109,12 +126,12 @@ def _scratch(folder: Path) -> FileIO:
         raise _unwritable(folder, error) from error
 
 
-def _reserve(folder: Path, name: str) -> Path:
-    """`name`.wav in `folder`, or the first `name`-N.wav, where neither it nor its picture or account was there yet.
+def _reserve(wanted: Path) -> Path:
+    """The path, or the first with -2, -3 … where neither it nor its picture or account was there yet.
 
     The file is made, empty, so that of two processes at work each gets its own.
     """
-    path, number = folder / f"{name}.wav", 2
+    path, number = wanted, 2
     try:
         while True:
             if not any(path.with_suffix(suffix).exists() for suffix in (".png", ".json")):
@@ -123,9 +140,9 @@ def _reserve(folder: Path, name: str) -> Path:
                     return path
                 except FileExistsError:
                     pass
-            path, number = folder / f"{name}-{number}.wav", number + 1
+            path, number = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}"), number + 1
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(wanted.parent, error) from error
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:

@@ -103,7 +103,14 @@ class Piece:
         return np.inf if len(self.voices) > 1 and self._mode == "audio" else 1.0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        mels = [rendered_mels(v.model, v.controls, self._frames, self.seed, self._way) for v in self.voices]
+        return self._blocks(second=False)
+
+    def second(self) -> Iterator[np.ndarray] | None:
+        """The same events with other slow deviations, in the same blocks; None if there are no deviations."""
+        return self._blocks(second=True) if self._way.evolution else None
+
+    def _blocks(self, second: bool) -> Iterator[np.ndarray]:
+        mels = [rendered_mels(v.model, v.controls, self._frames, self.seed, self._way, second) for v in self.voices]
         parts = [voice.part for voice in self.voices]
         if len(mels) == 1:
             return play(self.vocoder, mels[0], self.samples)
@@ -133,6 +140,9 @@ class Reconstruction:
 
     def blocks(self) -> Iterator[np.ndarray]:
         return reconstruct_blocks(self.voice.model, self.vocoder, self.clip, self.voice.controls)
+
+    def second(self) -> None:
+        """A recording is one sound: there is no second."""
 
     def parameters(self) -> dict:
         return {"models": [_voice(self.voice)], "path": "reconstruct", "recording": self.clip.name}

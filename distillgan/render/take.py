@@ -1,5 +1,6 @@
 """A sound taken down as it is rendered, on the disk, until it is over and its peak is known."""
 
+import hashlib
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec
 from distillgan.audio.pooled_mel import PooledMel
 from distillgan.errors import UserError
+from distillgan.render.thumbnail import Thumbnail
 
 _AT_ONCE = 1 << 16  # samples read back
 
@@ -20,20 +22,25 @@ class Take:
     """Float32 blocks [C, n] at the mel's rate go in; the same at `sample_rate` Hz are read back, as often as wanted.
 
     `file` is open for writing and reading, unbuffered and empty; `path` is what the sound is to become, for messages.
-    `peak` (of what is read back) and `samples` (a channel) are known once `finish` has been called. Memory depends on
-    the blocks' lengths, not on their number.
+    `peak` (of what is read back), `samples` (a channel) and `digest` (SHA-256 of them all) are known once `finish` has
+    been called. Memory depends on the blocks' lengths, not on their number.
     """
 
     def __init__(self, file: FileIO, path: Path, spec: MelSpec, sample_rate: int):
         self._file, self._path, self._spec, self._rate = file, path, spec, sample_rate
         self._resampler: soxr.ResampleStream | None = None
         self._came = 0  # samples that went in
-        self.mel = PooledMel(spec)
+        self.mel, self.thumbnail = PooledMel(spec), Thumbnail()
+        self._hash = hashlib.sha256()
         self.channels, self.samples, self.peak = 0, 0, 0.0
 
     @property
     def seconds(self) -> float:
         return self._came / self._spec.sample_rate
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
 
     def add(self, block: np.ndarray) -> None:
         """What comes next, float32 [C, n].
@@ -77,6 +84,8 @@ class Take:
         if not len(frames):
             return
         self.peak = max(self.peak, float(np.abs(frames).max()))
+        self.thumbnail.add(frames)
+        self._hash.update(frames)
         left = memoryview(frames).cast("B")
         try:
             while left:  # an unbuffered file may take a part of it

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from distillgan.building import build
 from distillgan.checks import duration
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.errors import UserError
@@ -135,23 +134,3 @@ def _restore_counts(last: Path, module: L.LightningModule, budget: Budget) -> No
     checkpoint = load_checkpoint(last)
     module.steps_done = checkpoint["steps_done"]
     budget.load_state_dict(checkpoint["callbacks"][budget.state_key])
-
-
-def build(node: DictConfig, **arguments):
-    """The object that a configuration node describes.
-
-    Raises:
-        UserError: a value of it is refused; in the constructor's own words.
-    """
-    try:
-        return instantiate(node, **arguments, _convert_="all")
-    except InstantiationException as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise UserError(str(cause)) from error
-
-
-def plain(config: DictConfig) -> dict:
-    """A node of the configuration as plain Python, every interpolation resolved."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

@@ -22,7 +22,7 @@ class Run:
         self.name = name
         self.folder = home.run(name)
         self.model_path = home.model(name)
-        self._home = home
+        self.home = home
 
     def lock(self) -> AcquireReturnProxy:
         """A context manager: the name is this process's until it ends, by `kill -9` too.
@@ -30,9 +30,9 @@ class Run:
         Raises:
             UserError: another process is training this name.
         """
-        self._home.runs.mkdir(parents=True, exist_ok=True)
+        self.home.runs.mkdir(parents=True, exist_ok=True)
         try:
-            return FileLock(self._home.lock(self.name)).acquire(timeout=0)
+            return FileLock(self.home.lock(self.name)).acquire(timeout=0)
         except Timeout:
             raise UserError(
                 f"{self.name} is being trained by another process: wait for it, or choose another name="
@@ -54,18 +54,21 @@ class Run:
         """Rename the run and its model to `<name>.old-N`, the first free N; that name, or None if there was neither."""
         if not self.folder.exists() and not self.model_path.exists():
             return None
+        old = self.free_name()
+        if self.folder.exists():
+            self.folder.rename(self.home.run(old))
+        if self.model_path.exists():
+            self.model_path.rename(self.home.model(old))
+        return old
+
+    def free_name(self) -> str:
+        """`<name>.old-N`, the first N that no run and no model has."""
         number = 1
         while (
-            self._home.run(f"{self.name}.old-{number}").exists()
-            or self._home.model(f"{self.name}.old-{number}").exists()
+            self.home.run(f"{self.name}.old-{number}").exists() or self.home.model(f"{self.name}.old-{number}").exists()
         ):
             number += 1
-        old = f"{self.name}.old-{number}"
-        if self.folder.exists():
-            self.folder.rename(self._home.run(old))
-        if self.model_path.exists():
-            self.model_path.rename(self._home.model(old))
-        return old
+        return f"{self.name}.old-{number}"
 
     def begin(self, stage: str, weights: dict, config: DictConfig, manifest: Manifest, spec: MelSpec) -> None:
         """Note configuration and manifest, and what the stage's weights depend on: `weights`, mel, corpus and seed.

@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram
+from distillgan.building import build, plain
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
@@ -12,7 +13,8 @@ from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
 from distillgan.training.analyse import analyse
 from distillgan.training.checkpoint import LAST
-from distillgan.training.fit import Stage, build, fit, plain
+from distillgan.training.extend import remembered
+from distillgan.training.fit import Stage, fit
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.pack import pack_vae, pack_vocoder
@@ -31,15 +33,25 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
     module = build(config.model.module, spec=spec.to_dict())
     size = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
     console.print(f"VAE: {size:.1f} M parameters, {config.model.max_steps} steps at most")
-    data = _data_module(config.data, clips, spec, config.seed)
+    extension = job.extension
+    weights = None if extension is None else extension.weights(job.manifest)
+    data = _data_module(config.data, clips, spec, config.seed, weights)
     arguments = plain(config.model.module.network)
-    team.on_first(lambda: run.begin("vae", {"model.module.network": arguments}, config, job.manifest, spec))
-    stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"))
+    depends = {"model.module.network": arguments} | ({} if extension is None else {"extends": extension.fingerprint})
+    team.on_first(lambda: run.begin("vae", depends, config, job.manifest, spec))
+    stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"), judge_start=extension is not None)
+    if extension is not None and not (stage.folder / LAST).exists():
+        module.start_from(extension.network(run.home))
     fitted = fit(stage, module, data, config, team, guard, _own_vocoder(run))
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
     network = module.averaged.module.to(team.device).eval()
     measured = {key: float(value) for key, value in fitted.checkpoint["measured"].items()}
+    if extension is not None:
+        measured |= team.on_first(lambda: remembered(job.manifest, run.home, spec, extension, network))
+        console.print(
+            f"old recordings: {measured['old_error_before_db']:.2f} dB before, {measured['old_error_db']:.2f} dB now"
+        )
 
     def pack() -> None:
         latents = encode_corpus(network, MelSpectrogram(spec).to(team.device), [*clips[TRAIN], *clips[HELD_OUT]])
@@ -106,7 +118,9 @@ def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console)
     return fitted.error
 
 
-def _data_module(config: DictConfig, clips: dict, spec: MelSpec, seed: int) -> AudioDataModule:
+def _data_module(
+    config: DictConfig, clips: dict, spec: MelSpec, seed: int, weights: list[float] | None = None
+) -> AudioDataModule:
     return AudioDataModule(
         clips[TRAIN],
         clips[HELD_OUT],
@@ -118,6 +132,7 @@ def _data_module(config: DictConfig, clips: dict, spec: MelSpec, seed: int) -> A
         config.validation_seconds,
         config.num_workers,
         seed,
+        weights,
     )
 
 

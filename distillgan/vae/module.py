@@ -63,6 +63,11 @@ class VAEModule(L.LightningModule):
         self._judged: list[tuple[float, Tensor]] = []
         self._measured: dict[str, float] = {}
 
+    def start_from(self, network: VAENetwork) -> None:
+        """Begin with the weights of a network of the same arguments, averaged ones too."""
+        self.network.load_state_dict(network.state_dict())
+        self.averaged.module.load_state_dict(network.state_dict())
+
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
         frames = self.hparams.segment_frames
         with torch.no_grad():

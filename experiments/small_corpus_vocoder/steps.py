@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from distillgan.building import build
 from distillgan.paths import conf_dir
-from distillgan.training.fit import build
 from distillgan.vocoder.adversary import Adversary, accuracies
 from distillgan.vocoder.folded import FoldedConv1d
 from distillgan.vocoder.module import VocoderModule

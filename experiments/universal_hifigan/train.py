@@ -20,13 +20,14 @@ from distillgan import device as devices
 from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
+from distillgan.building import build
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.data.scan import scan
 from distillgan.errors import UserError
 from distillgan.modelfile import read_model
 from distillgan.paths import Home
 from distillgan.training import sizing
-from distillgan.training.fit import Stage, build, fit
+from distillgan.training.fit import Stage, fit
 from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.team import Team
 from distillgan.vae.network import VAENetwork

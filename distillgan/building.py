@@ -1,0 +1,27 @@
+"""From nodes of the configuration to objects, and to plain values."""
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from distillgan.errors import UserError
+
+
+def build(node: DictConfig, **arguments):
+    """The object that a configuration node describes.
+
+    Raises:
+        UserError: a value of it is refused; in the constructor's own words.
+    """
+    try:
+        return instantiate(node, **arguments, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise UserError(str(cause)) from error
+
+
+def plain(config: DictConfig) -> dict:
+    """A node of the configuration as plain Python, every interpolation resolved."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

@@ -1,0 +1,95 @@
+"""What `generate` was told, as plain values that can be kept, and as the arguments that tell it the same again."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from distillgan.entry import quote
+from distillgan.errors import UserError
+
+_PLAIN = ("path", "source", "evolution", "duration", "seed", "recording", "device", "preset")
+_NODES = {"model": ("name",), "blend": ("models", "mode")}
+_GROUPS = ("spatial", "export")
+_NAME = re.compile(r"[a-z]\w*", re.ASCII)
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def settings_of(config: DictConfig) -> dict[str, Any]:
+    """The values of a `generate` configuration that make its sound and its file, nested as there."""
+    values = OmegaConf.to_container(config, resolve=True)
+    kept = {key: values[key] for key in ("model", "blend", "controls", *_PLAIN)}
+    groups = {
+        key: {name: value for name, value in values[key].items() if _is_plain(value) and not name.startswith("_")}
+        for key in _GROUPS
+    }
+    return {**kept, **groups, "device": values["device"]["name"], "vocoder": values["vocoder"]["name"]}
+
+
+def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list[str]:
+    """Arguments for `generate` that say what `settings` say, as far as those `given` say nothing of it.
+
+    The settings may come from a stranger's file: only what is known is taken, and every text is quoted, so that
+    nothing in it is read as more than a text.
+
+    Raises:
+        UserError: a value is of no kind that `generate` takes.
+    """
+    said = {argument.partition("=")[0].lstrip("-+~") for argument in given}
+    found: list[tuple[str, str]] = []
+    for key in _PLAIN:
+        if key in settings:
+            found.append((key, _text(key, settings[key])))
+    for node, keys in _NODES.items():
+        for key in keys:
+            if key in _mapping(settings, node):
+                found.append((f"{node}.{key}", _text(f"{node}.{key}", settings[node][key])))
+    if settings.get("vocoder") is not None:
+        found.append(("vocoder", _group("vocoder", settings["vocoder"])))
+    for group in _GROUPS:
+        values = _mapping(settings, group)
+        if "name" not in values or group in said:
+            continue  # another group was chosen, with values of its own
+        found.append((group, _group(group, values["name"])))
+        found += [(f"{group}.{_name(key)}", _text(key, value)) for key, value in values.items() if key != "name"]
+    for name, value in _mapping(settings, "controls").items():
+        found.append((f"controls.{_name(name)}", _text(name, value)))
+    if said & {"model.name", "blend.models"}:  # of the two that exclude each other the given one holds
+        found = [(key, value) for key, value in found if key not in ("model.name", "blend.models")]
+    return [f"{'++' if key.startswith('controls.') else ''}{key}={value}" for key, value in found if key not in said]
+
+
+def _mapping(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = settings.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise UserError(f"{key}={value!r} must be a table of names and values")
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | bool | int | float)
+
+
+def _name(key: Any) -> str:
+    if not isinstance(key, str) or not _NAME.fullmatch(key):
+        raise UserError(f"{key!r} is no name of a setting")
+    return key
+
+
+def _group(key: str, name: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(f"{key}={name!r} is no choice of {key}")
+    return name
+
+
+def _text(key: str, value: Any) -> str:
+    if key == "device" and value not in _DEVICES:
+        raise UserError(f"device={value!r} must be one of {', '.join(_DEVICES)}")
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return f"[{','.join(quote(item) for item in value)}]"
+    if not _is_plain(value):
+        raise UserError(f"{key}={value!r} is of no kind that can be set")
+    if isinstance(value, str):
+        return value if key == "device" else quote(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

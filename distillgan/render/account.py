@@ -1,0 +1,52 @@
+"""What made a sound and what it is like: kept beside it, in the history and, where it is needed again, within it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from distillgan import __version__
+from distillgan.render.export import Exported
+from distillgan.render.inspect import Report
+from distillgan.render.piece import Piece, Reconstruction
+
+KEY = "distillgan"  # in a file's comment: its version; a comment with it is of a generated sound
+_WITHIN = ("settings", "models", "vocoder", "device", "seed", "versions")
+
+
+def origin_of(settings: Mapping[str, Any], piece: Piece | Reconstruction, vocoder: str, device: str) -> dict[str, Any]:
+    """What a sound comes of, as plain values. settings: those that tell `generate` to make it again."""
+    return {
+        "settings": dict(settings),
+        **piece.parameters(),
+        "vocoder": vocoder,
+        "device": device,
+        "seed": settings["seed"] if isinstance(piece, Piece) else None,
+        "versions": {"distillgan": __version__, "torch": str(torch.__version__)},
+    }
+
+
+def account_of(
+    origin: Mapping[str, Any], piece: Piece | Reconstruction, made: Exported, report: Report
+) -> dict[str, Any]:
+    """The origin, and how it went."""
+    return {
+        **origin,
+        "sample_rate": origin["settings"]["export"]["sample_rate"],
+        "duration": piece.samples / piece.spec.sample_rate,  # asked for: what is broken off is not a shorter sound
+        "seconds": made.seconds,
+        "interrupted": made.interrupted,
+        "gain_db": made.gain_db,
+        "sound": made.digest,
+        "check": report.to_dict(),
+    }
+
+
+def comment_of(origin: Mapping[str, Any], digest: str) -> str:
+    """What a file says of itself in its tags: enough to make it again. Of a recording's path only the name."""
+    within = {key: origin[key] for key in _WITHIN}
+    recording = within["settings"].get("recording")
+    if recording is not None:
+        within["settings"] = {**within["settings"], "recording": recording.replace("\\", "/").rpartition("/")[2]}
+    return json.dumps({KEY: __version__, **within, "sound": digest}, separators=(",", ":"), default=str)

@@ -1,0 +1,153 @@
+"""From a piece to files: rendered, looked at, placed in space, written, accounted for, and entered in the history."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+
+from distillgan.atomic import replace_file
+from distillgan.audio.tags import Tags
+from distillgan.building import build
+from distillgan.errors import UserError
+from distillgan.library.history import History
+from distillgan.paths import Home, name_from_path
+from distillgan.progress import progress_bar
+from distillgan.recipe import settings_of
+from distillgan.render.account import account_of, comment_of, origin_of
+from distillgan.render.export import Exported, export
+from distillgan.render.inspect import Inspector, Report
+from distillgan.render.naming import check_template, file_name
+from distillgan.render.piece import Piece, Reconstruction
+
+_MOST_LETTERS = 150  # of a file's name that are the models'; file systems take 255 in all
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sound that was made: its file, its account, and its number in the history."""
+
+    path: Path
+    account: dict[str, Any]
+    id: int
+
+
+class Studio:
+    """What a configuration says of everything that comes after the vocoder.
+
+    Raises UserError if a value of the nodes `export` and `spatial` is refused.
+    """
+
+    def __init__(self, config: DictConfig, home: Home, console: Console):
+        self._config, self._home, self._console = config, home, console
+        self._format, self._spatial = build(config.export.format), build(config.spatial)
+        template = config.export.file
+        self._template = template or ("{model}_{recording}" if config.recording is not None else "{model}_seed{seed}")
+        check_template(self._template)
+        for key in ("title", "artist", "album"):
+            if config.export[key] is not None and not isinstance(config.export[key], str | int | float):
+                raise UserError(f"export.{key}={config.export[key]} must be a text")
+
+    def make(self, piece: Piece | Reconstruction, models: list[str], vocoder: str, device: str, seed: int) -> Made:
+        """Render under a progress bar, write the files, and say how it went. `models`: as named to `generate`.
+
+        Raises:
+            UserError: the disk refuses, or what was rendered is no sound.
+            KeyboardInterrupt: Ctrl-C; what was rendered until then is a valid file.
+        """
+        origin = origin_of(self._settings(piece, models, vocoder, device, seed), piece, vocoder, device)
+        name = file_name(self._template, self._words(origin, piece))
+        begun, spec, config = time.perf_counter(), piece.spec, self._config.export
+        inspector = Inspector(spec.sample_rate, piece.analysis, piece.full_scale)
+        with progress_bar(self._console, name) as progress:
+            blocks = _counted(inspector.watch(piece.blocks()), piece.samples, progress)
+            second = piece.second() if self._spatial.second else None
+            placed = self._spatial.place(blocks, second, spec.sample_rate)
+            made = export(
+                placed,
+                spec,
+                self._home.audio,
+                name,
+                self._format,
+                lambda title, digest: self._tags(origin, title, digest),
+                config.overwrite,
+            )
+        factor = made.seconds / (time.perf_counter() - begun)
+        report = inspector.report()
+        account = account_of(origin, piece, made, report)
+        with replace_file(made.path.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(account, indent=1))
+        number = History(self._home).record(account, made.path, made.thumbnail)
+        self._tell(name, made, report, factor, number)
+        if made.interrupted:
+            self._console.print("stopped: the file holds what was rendered until then")
+            raise KeyboardInterrupt
+        return Made(made.path, account, number)
+
+    def _settings(
+        self, piece: Piece | Reconstruction, models: list[str], vocoder: str, device: str, seed: int
+    ) -> dict[str, Any]:
+        """What `generate` is to be told to make this one sound again, whatever its defaults will be."""
+        settings = settings_of(self._config)
+        settings |= {"vocoder": vocoder, "device": device, "seed": seed}
+        if isinstance(piece, Reconstruction):
+            settings["recording"] = str(Path(str(self._config.recording)).expanduser().resolve())
+        else:
+            settings["duration"] = piece.samples / piece.spec.sample_rate
+        if settings["blend"]["models"] is None:
+            settings["model"] = {"name": models[0]}
+        return settings
+
+    def _words(self, origin: dict[str, Any], piece: Piece | Reconstruction) -> dict[str, str | int]:
+        """What a file's name may be made of."""
+        now, names = datetime.now().astimezone(), [model["name"] for model in origin["models"]]
+        clip = name_from_path(Path(piece.clip.name).with_suffix("")) if isinstance(piece, Reconstruction) else "none"
+        return {
+            "model": "_".join(names)[:_MOST_LETTERS],
+            "seed": origin["settings"]["seed"],
+            "preset": str(self._config.preset or "none"),
+            "vocoder": origin["vocoder"],
+            "path": origin["path"],
+            "spatial": self._config.spatial.name,
+            "recording": clip,
+            "date": f"{now:%Y-%m-%d}",
+            "time": f"{now:%H-%M-%S}",
+        }
+
+    def _tags(self, origin: dict[str, Any], title: str, digest: str) -> Tags:
+        config, names = self._config.export, [model["name"] for model in origin["models"]]
+        return Tags(
+            title=str(title if config.title is None else config.title),
+            artist=str(config.artist or ""),
+            album=str(" + ".join(names) if config.album is None else config.album),
+            date=f"{datetime.now().astimezone():%Y-%m-%d}",
+            comment=comment_of(origin, digest),
+        )
+
+    def _tell(self, name: str, made: Exported, report: Report, factor: float, number: int) -> None:
+        note = f", turned down {-made.gain_db:.1f} dB to peak at -1 dBFS" if made.gain_db else ""
+        say = self._console.print
+        say(
+            f"{name}: {made.seconds:.1f} s rendered at {factor:.1f} times real time{note}; number {number}",
+            markup=False,
+        )
+        for path in (made.path, made.picture, made.path.with_suffix(".json")):
+            say(f"  {path}", markup=False)
+        for descriptor, words in report.outside.items():
+            say(f"  outside of the recordings: {descriptor}, {words}", markup=False)
+        for warning in report.warnings:
+            say(f"  warning: {warning}", style="yellow", markup=False)
+
+
+def _counted(blocks: Iterator[np.ndarray], samples: int, progress) -> Iterator[np.ndarray]:
+    done = 0
+    for block in blocks:
+        yield block
+        done += block.shape[1]
+        progress(done, samples)
