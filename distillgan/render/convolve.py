@@ -1,6 +1,7 @@
 """A sound that comes block by block through long filters, in constant memory, whatever the blocks are."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 from scipy import fft
@@ -33,32 +34,17 @@ def convolved(blocks: Iterable[np.ndarray], filters: np.ndarray, lead: int) -> I
     `lead` happens at once. Nothing comes before the sound's beginning or after its end. Overlap-save (Oppenheim &
     Schafer, "Discrete-Time Signal Processing", 8.7.3), in float64.
     """
-    taps = filters.shape[2]
+    inputs, taps = filters.shape[1:]
     size = fft.next_fast_len(taps - 1 + max(_LEAST_STEP, 3 * taps), real=True)
-    step = size - taps + 1
     spectra = fft.rfft(filters.astype(np.float64), size)
-    before = np.zeros((filters.shape[1], taps - 1))
-    came = done = 0
-
-    def filtered(block: np.ndarray) -> np.ndarray:
-        nonlocal before
+    before = np.zeros((inputs, taps - 1))
+    early = lead  # samples of the output that are still to be left out; as many come after the sound's end
+    for block in evenly(chain(blocks, [np.zeros((inputs, lead), np.float32)]), size - taps + 1):
+        count = block.shape[1]
         joined = np.concatenate([before, block], axis=1)
-        before = joined[:, block.shape[1] :]
+        before = joined[:, count:]
         spectrum = np.einsum("oif,if->of", spectra, fft.rfft(joined, size))
-        return fft.irfft(spectrum, size)[:, taps - 1 : taps - 1 + block.shape[1]]
-
-    early = lead  # samples of the output that are still to be left out
-    for block in evenly(blocks, step):
-        made = filtered(block)[:, early:]
-        early = max(0, early - block.shape[1])
-        came += block.shape[1]
-        done += made.shape[1]
-        if made.shape[1]:
-            yield made.astype(np.float32)
-    while done < came:  # the last `lead` samples, or fewer
-        block = np.zeros((filters.shape[1], min(step, came - done + early)))
-        made = filtered(block)[:, early:]
-        early = max(0, early - block.shape[1])
-        done += made.shape[1]
+        made = fft.irfft(spectrum, size)[:, taps - 1 + early : taps - 1 + count]
+        early = max(0, early - count)
         if made.shape[1]:
             yield made.astype(np.float32)

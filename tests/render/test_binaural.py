@@ -151,6 +151,11 @@ def test_width_decorrelates_and_keeps_level_and_place():
         assert 20 * np.log10(pair.std(1) / point.std(1)) == pytest.approx([0, 0], abs=1.6)
 
 
+def test_a_wide_sound_loses_no_bass():
+    for width in (40, 180):
+        assert levels(ears(azimuth=0, width=width), 60) == pytest.approx(levels(ears(azimuth=0), 60), abs=0.5)
+
+
 def test_the_least_width_is_a_point():
     point, least = (placed(spatial("binaural", width=w), noise(0.5), noise(0.5, 1)) for w in (0, 1e-6))
     assert np.abs(point - least).max() < 1e-4
