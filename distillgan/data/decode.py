@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 
 from distillgan.audio.io import AudioFileError, open_audio, read_blocks
+from distillgan.data.generated import is_generated
 from distillgan.data.loudness import LevelMeter, to_db
 
 # Part of every cache key: raise it whenever the same file would decode to something else.
@@ -29,7 +30,8 @@ class Sound:
 
     `frames` is at the corpus's rate, `seconds` by the source's own clock. `reason` is empty for a usable sound;
     otherwise it says why there is none and only the fields known by then are filled. `note` tells of a usable
-    file what its owner may want to know. `audio_hash` is over the decoded mono samples and their rate.
+    file what its owner may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`:
+    distillgan made it itself.
     """
 
     frames: int = 0
@@ -42,6 +44,7 @@ class Sound:
     audio_hash: str = ""
     reason: str = ""
     note: str = ""
+    generated: bool = False
 
 
 class Unusable(Exception):
@@ -134,6 +137,7 @@ def _decode(
         loudest_dbfs=to_db(meter.loudest),
         audio_hash=audio_hash.hexdigest(),
         note=note,
+        generated=is_generated(path),
     )
     return sound, powers, mono_power
 

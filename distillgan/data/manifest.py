@@ -24,7 +24,8 @@ class Entry:
     A used file has no `reason`, a `split`, and everything else filled; a skipped one has a `reason`, no `split`, and
     what was known by then. `note` says what its owner may want to know of a used file. `seconds`, `source_rate` (Hz)
     and `channels` describe the file itself; `peak_dbfs` (dBFS) and `frames` (samples) its mono sound at the corpus's
-    rate, before `gain_db` (dB). `cache_key` finds that sound in the cache.
+    rate, before `gain_db` (dB). `cache_key` finds that sound in the cache. `generated`: distillgan made it itself;
+    manifests from before there was such a mark do not tell.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Entry:
     audio_hash: str = ""
     cache_key: str = ""
     split: str = ""
+    generated: bool = False
 
     @property
     def status(self) -> Literal["used", "skipped"]:
@@ -142,6 +144,8 @@ def _parse_entry(values: object, index: int) -> Entry:
         raise ValueError(f"{where} is not an object")
     found = {}
     for item in fields(Entry):
+        if item.name == "generated" and item.name not in values:
+            continue
         if item.name == "peak_dbfs" and values.get(item.name, 0) is None:
             found[item.name] = None
         else:

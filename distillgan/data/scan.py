@@ -106,7 +106,11 @@ def find_audio(root: Path) -> tuple[list[str], dict[str, str], int]:
 
 
 def mark_duplicates(entries: list[Entry]) -> list[Entry]:
-    """The same entries; of those that sound the same to the sample only the first is still used."""
+    """The same entries; of those that sound the same to the sample only the first is still used.
+
+    It is generated if any of them is: a copy may have lost its tags.
+    """
+    generated = {entry.audio_hash for entry in entries if entry.generated}
     first: dict[str, str] = {}
     marked = []
     for entry in entries:
@@ -114,13 +118,17 @@ def mark_duplicates(entries: list[Entry]) -> list[Entry]:
             original = first.setdefault(entry.audio_hash, entry.path)
             if original != entry.path:
                 entry = replace(entry, reason=f"duplicate: sounds the same as {printable(original)}", note="")
+            entry = replace(entry, generated=entry.audio_hash in generated)
         marked.append(entry)
     return marked
 
 
 def split(entries: list[Entry]) -> list[Entry]:
-    """The same entries; the fifth of the used ones with the smallest audio hash is held out, from 5 files on."""
-    hashes = sorted(entry.audio_hash for entry in entries if not entry.reason)
+    """The same entries; the fifth of the used ones with the smallest audio hash is held out, from 5 files on.
+
+    What was generated is trained on and counts for nothing here: a model is judged by recordings alone.
+    """
+    hashes = sorted(entry.audio_hash for entry in entries if not (entry.reason or entry.generated))
     count = max(1, round(_HELD_OUT_SHARE * len(hashes))) if len(hashes) >= _HELD_OUT_FROM else 0
     held_out = set(hashes[:count])
     return [
@@ -130,7 +138,7 @@ def split(entries: list[Entry]) -> list[Entry]:
 
 
 def _entry(path: str, key: str, sound: Sound) -> Entry:
-    known = {name: getattr(sound, name) for name in ("seconds", "source_rate", "channels", "peak_dbfs")}
+    known = {name: getattr(sound, name) for name in ("seconds", "source_rate", "channels", "peak_dbfs", "generated")}
     if sound.reason:
         return Entry(path, reason=sound.reason, **known)
     gain = gain_db(sound.peak_dbfs, sound.loudest_dbfs)

@@ -24,6 +24,9 @@ def summary_table(manifest: Manifest) -> Table:
     table.add_column(overflow="fold", style="bold", max_width=48)
     table.add_column(overflow="fold")
     table.add_row("files", f"{len(used)} used ({len(used) - held_out} to train, {held_out} held out)")
+    generated = sum(entry.generated for entry in used)
+    if generated:
+        table.add_row("", f"{generated} of them generated, never held out")
     table.add_row("", f"{len(skipped)} skipped, {manifest.other_files} other files left alone")
     table.add_row("length", _length(manifest.minutes))
     rates = Counter(entry.source_rate for entry in used)
