@@ -21,6 +21,10 @@ _NAMED = {"controls"}
 _HOUSE = {
     "models": ("models", "your models: distillgan models list | search | info | rename | tag | note | import | …"),
     "reproduce": ("reproduce", "a sound made again from its file alone: distillgan reproduce rain_seed1.wav"),
+    "history": ("history", "every sound generated: distillgan history list | search | show | star | delete | prune"),
+    "presets": ("presets", "settings of a sound under a name: distillgan presets save | list | show | rename | …"),
+    "compare": ("compare", "two sounds of the history side by side, and equally loud: distillgan compare 12 13"),
+    "adopt": ("adopt", "generated sounds into a folder of recordings: distillgan adopt 12 --into ~/rain"),
     "again": ("again", "a generation of the history made again: distillgan again 12"),
 }
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said

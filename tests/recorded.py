@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distillgan.audio.formats import Wav
+from distillgan.audio.tags import Tags
 from distillgan.library.history import History
 
 RATE = 44100
@@ -38,9 +40,6 @@ def tone(seconds=2.0, amplitude=0.3, channels=1, frequency=440.0) -> np.ndarray:
 
 def recorded(history: History, path: Path, told: dict, wave: np.ndarray | None = None, form=None) -> int:
     """Write sound, picture and account, and the entry of the history → its number."""
-    from distillgan.audio.formats import Wav
-    from distillgan.audio.tags import Tags
-
     wave = tone(told["seconds"]) if wave is None else wave
     path.parent.mkdir(parents=True, exist_ok=True)
     comment = json.dumps({"distillgan": "2.0", "settings": told["settings"], "sound": told["sound"]})
