@@ -51,7 +51,7 @@ def search_word(word: str) -> str:
     name, equals, value = word.partition("=")
     if not equals:
         return _folded(word)
-    if re.fullmatch(r"[+-]?\d+(\.\d*)?", value):
+    if re.fullmatch(r"[+-]?\d{1,15}(\.\d{0,15})?", value):
         value = told(float(value)) if "." in value else str(int(value))
     return f"{_folded(f'{name}={value}')}\n"
 

@@ -17,7 +17,8 @@ from distillgan.paths import Home
 LATEST = "latest"
 MOST_COLUMNS = 400
 _COLUMNS = "id, made, path, starred, account, thumbnail"
-_LARGEST = 2**63 - 1
+_LARGEST = 2**63 - 1  # that SQLite counts to
+_DIGITS = 100  # of a number that is typed
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class History:
         for word in map(str, words):
             if word == LATEST:
                 entry = self.latest()
-            elif word.isascii() and word.isdecimal():
+            elif word.isascii() and word.isdecimal() and len(word) <= _DIGITS:
                 entry = self.get(int(word))
             else:
                 raise UserError(f"{word!r} is no entry of the history: give its number, as in its list, or {LATEST}")

@@ -92,6 +92,7 @@ def test_search(record, history):
         ("bigvgan",): [2],
         ("wind_seed",): [2],
         ("%",): [],
+        ("seed=" + "9" * 5000,): [],
         ("rain", "wind"): [],
         (): [3, 2, 1],
     }.items():
@@ -119,7 +120,7 @@ def test_entries_as_they_are_typed(record, history):
     for seed in range(3):
         record(seed=seed)
     assert ids(history.named(["2", "latest", "02", "3"])) == [2, 3]
-    for word in ("x", "-1", "1.0", "²", "", "LATEST"):
+    for word in ("x", "-1", "1.0", "²", "", "LATEST", "1" * 5000):
         with pytest.raises(UserError, match="is no entry of the history: give its number"):
             history.named([word])
     for word in ("0", "4", "9" * 30):
