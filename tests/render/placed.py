@@ -20,8 +20,9 @@ def spatial(name: str, **settings) -> Spatial:
 
 def placed(place: Spatial, wave: np.ndarray, second: np.ndarray | None = None, cuts: Sequence[int] = ()) -> np.ndarray:
     """float32 [1, N] → [channels, N], cut into blocks where `cuts` say, the second rendering into others."""
-    other = None if second is None else np.split(second, list(cuts)[::2], axis=1)
-    return np.concatenate(list(place.place(np.split(wave, list(cuts), axis=1), other, RATE)), axis=1)
+    blocks = iter(np.split(wave, list(cuts), axis=1))
+    other = None if second is None else iter(np.split(second, list(cuts)[::2], axis=1))
+    return np.concatenate(list(place.place(blocks, other, RATE)), axis=1)
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:

@@ -22,9 +22,8 @@ from render.placed import (
 from render.test_sphere import plainly
 
 from distillgan.errors import UserError
-from distillgan.render.air import SOUND_SPEED
-from distillgan.render.sphere import RADIUS
 
+RADIUS, SOUND_SPEED = 0.0875, 343.2  # m, m/s at 20 °C
 AROUND = RADIUS / SOUND_SPEED  # s
 SIDES = range(0, 91, 15)
 
