@@ -112,9 +112,16 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
         if run is None:
             missing = f"there is no run {name} in {path.parents[1]}"
             raise UserError(f"{missing}: give the recordings that it was trained on, data.dir=PATH")
-        folder = run.data.dir
-        overrides += [] if folder is None else [f"data.dir={_entry().quote(folder)}"]
+        overrides += _folders(run.data.dir)
     return overrides + rest
+
+
+def _folders(noted: str | list[str] | None) -> list[str]:
+    """A run's folder, or folders, as an override."""
+    if noted is None:
+        return []
+    quote = _entry().quote
+    return [f"data.dir={quote(noted) if isinstance(noted, str) else '[' + ','.join(map(quote, noted)) + ']'}"]
 
 
 if __name__ == "__main__":

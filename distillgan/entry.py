@@ -37,7 +37,7 @@ _SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend
 _MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
 _STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
 _NAMES = {"name", "model.name"}
-_FOLDERS = {"data.dir", "paths.home"}
+_FOLDERS = {"data.dir", "paths.home", "spatial.sofa"}
 _PATH_START = ("/", "./", "../", "~")
 
 
@@ -208,7 +208,7 @@ def _quoted(name: str, value: str) -> str:
         return quote(value)
     if value.startswith(("'", '"')):
         return value
-    if name in _FREE_TEXT and value:
+    if name in _FREE_TEXT and value not in ("", "null"):
         return quote(value)
     if name in _NAMES and value != "null":
         # Names, though they may look like numbers or truth values.

@@ -1,7 +1,7 @@
 """Audio files in and out: float32 [C, N] in memory, soundfile at the disk, soxr between sample rates."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from distillgan.atomic import replace_file
 from distillgan.errors import UserError, printable
 
 # What libsndfile has no decoder for, in the words on the box.
@@ -20,9 +19,6 @@ UNDECODABLE = {
     ".mka": "Matroska", ".weba": "WebM",
 }  # fmt: skip
 
-# A WAV's sizes are 32-bit.
-_WAV_BYTES = 2**32 - 4096
-_SAMPLE_BYTES = 3  # of 24 bits
 _SYSTEM_ERROR = 2
 # libsndfile says of any content that turns out not to be MPEG audio that the file does not exist.
 _MISLEADING = {7: "there is no audio in it", 29: "damaged audio data"}
@@ -100,33 +96,6 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, int]:
         # Not in one go: a damaged or streamed file's header may promise any number of samples.
         blocks = [np.zeros((file.channels, 0), np.float32), *read_blocks(file, 2**20)]
         return np.concatenate(blocks, axis=1), file.samplerate
-
-
-def write_wav(path: str | os.PathLike, blocks: Iterable[np.ndarray], sample_rate: int, shape: tuple[int, int]) -> None:
-    """Write float32 blocks [C, n] as one 24-bit WAV, whole or not at all; what is beyond ±1 is clipped.
-
-    `sample_rate` in Hz; `shape` is [C, N] of all blocks joined. Above 4 GB it is an RF64 file, a WAV with sizes of 64
-    bits (EBU Tech 3306).
-
-    Raises:
-        ValueError: the blocks are not as many samples as `shape` says.
-        UserError: a disk that refuses.
-    """
-    path, (channels, samples), written = Path(path), shape, 0
-    kind = "RF64" if channels * samples * _SAMPLE_BYTES > _WAV_BYTES else "WAV"
-    try:
-        with (
-            replace_file(path) as temporary,
-            sf.SoundFile(temporary, "w", sample_rate, channels, "PCM_24", format=kind) as file,
-        ):
-            for block in blocks:
-                file.write(block.T)
-                written += block.shape[1]
-            if written != samples:
-                raise ValueError(f"{written} samples came, not {samples}")
-    except sf.LibsndfileError as error:
-        # It keeps the system's reason to itself; the folder is there, and a full disk is the usual one.
-        raise UserError(f"{printable(path)}: cannot be written ({error}): is the disk full?") from error
 
 
 def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from distillgan.audio.io import iter_audio, printable, write_wav
+from distillgan.audio.formats import Wav
+from distillgan.audio.io import iter_audio, printable
 from distillgan.audio.loudness import Loudness, measure
+from distillgan.audio.tags import Tags
 from distillgan.errors import UserError
 
 PEAK_DB = -1.0  # dBFS, the most that a matched sound has
@@ -41,7 +43,7 @@ def match(sounds: tuple[Path, Path], copies: tuple[Path, Path]) -> Matched:
             raise UserError(f"{printable(path)}: silent (under -70 LUFS): there is no loudness to match")
     gains = gains_db(first, second)
     for sound, copy, loudness, gain in zip(sounds, copies, (first, second), gains, strict=True):
-        write_wav(copy, _turned(sound, gain), loudness.rate, loudness.shape)
+        Wav(loudness.rate).write(copy, _turned(sound, gain), loudness.shape, Tags(title=copy.stem))
     return Matched(copies, (first, second), gains)
 
 

@@ -13,6 +13,7 @@ from distillgan import entry
 from distillgan.audio.io import open_audio, printable
 from distillgan.audio.tags import read_comment
 from distillgan.commands.arguments import argument, single
+from distillgan.data.generated import MARK
 from distillgan.errors import UserError
 from distillgan.generate import Made, generate
 from distillgan.library.catalog import find_by_fingerprint, find_model
@@ -20,7 +21,6 @@ from distillgan.library.history import History
 from distillgan.modellayout import read_header
 from distillgan.paths import Home
 from distillgan.recipe import arguments_of
-from distillgan.render.account import KEY
 
 EXIT_DIFFERENT = 1
 _BLOCK = 1 << 16  # frames compared at once
@@ -51,7 +51,7 @@ def account_in(path: Path) -> dict[str, Any]:
         account = json.loads(text) if 0 < len(text) < _LARGEST_COMMENT else None
     except (ValueError, RecursionError):
         account = None
-    if not isinstance(account, dict) or KEY not in account or not isinstance(account.get("settings"), dict):
+    if not isinstance(account, dict) or MARK not in account or not isinstance(account.get("settings"), dict):
         raise UserError(
             f"{printable(path)}: its tags do not say how it was made: another program made it, or took them away. "
             "`distillgan history search` may still know it"

@@ -14,6 +14,7 @@ from distillgan.library.history import Generation
 from distillgan.paths import Home
 
 SETTINGS = ("controls", "seed", "path", "source", "evolution", "duration", "blend", "spatial", "export")
+_OF_ONE_FILE = ("file", "overwrite", "title")  # of `export`: how one sound was called
 MOST_LETTERS = 80
 _JOINERS = "\u200c\u200d"  # in emoji, and in Persian and Indian scripts
 _COLUMNS = "model, fingerprint, name, folder, settings"
@@ -60,6 +61,8 @@ class Presets:
         if folder:
             check_text("folder", folder)
         kept = {key: settings[key] for key in SETTINGS if settings.get(key) is not None}
+        if isinstance(kept.get("export"), Mapping):
+            kept["export"] = {key: value for key, value in kept["export"].items() if key not in _OF_ONE_FILE}
         with self._database.writing() as connection:
             if not replace:
                 self._refuse_taken(connection, model, name)

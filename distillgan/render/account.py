@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from distillgan import __version__
+from distillgan.data.generated import MARK
 from distillgan.render.export import Exported
 from distillgan.render.inspect import Report
 from distillgan.render.piece import Piece, Reconstruction
 
-KEY = "distillgan"  # in a file's comment: its version; a comment with it is of a generated sound
 _WITHIN = ("settings", "models", "vocoder", "device", "seed", "versions")
 
 
@@ -49,4 +49,4 @@ def comment_of(origin: Mapping[str, Any], digest: str) -> str:
     recording = within["settings"].get("recording")
     if recording is not None:
         within["settings"] = {**within["settings"], "recording": recording.replace("\\", "/").rpartition("/")[2]}
-    return json.dumps({KEY: __version__, **within, "sound": digest}, separators=(",", ":"), default=str)
+    return json.dumps({MARK: __version__, **within, "sound": digest}, separators=(",", ":"), default=str)

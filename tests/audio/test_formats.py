@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from distillgan.audio import formats
 from distillgan.audio.formats import Flac, Mp3, Ogg, Wav, dithered
 from distillgan.audio.tags import Tags, append_id3, id3, read_comment
 from distillgan.errors import UserError
@@ -143,6 +144,21 @@ def test_a_sound_that_breaks_off_leaves_the_old_file(tmp_path, form):
     with pytest.raises(ValueError, match="1000 samples came, not 1001"):
         form.write(path, [wave[:, :1000]], (2, 1001), TAGS)
     assert path.read_bytes() == b"old" and [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_no_wav_can_hold_is_an_rf64_file(tmp_path, monkeypatch):
+    wave = chord(44100)
+    monkeypatch.setattr(formats, "_WAV_BYTES", wave.size * 3 - 1)
+    path = written(Wav(), tmp_path, wave)
+    assert soundfile.info(path).format == "RF64" and read_comment(path) == LONG
+    assert np.abs(soundfile.read(path)[0].T - wave).max() < 2**-23
+    assert soundfile.info(written(Wav(44100, 16), tmp_path, wave)).format == "WAV"
+
+
+def test_more_channels_than_a_file_can_have_are_told(tmp_path):
+    with pytest.raises(UserError, match=r"a.wav: cannot be written \("):
+        Wav().write(tmp_path / "a.wav", [np.zeros((2000, 10), np.float32)], (2000, 10), TAGS)
+    assert not list(tmp_path.iterdir())
 
 
 def test_words_in_an_rf64(tmp_path):

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from distillgan.audio import io
-from distillgan.audio.io import AudioFileError, iter_audio, printable, read_audio, resample, write_wav
-from distillgan.errors import UserError
+from distillgan.audio.io import AudioFileError, iter_audio, printable, read_audio, resample
 
 
 def tone(hz=1000.0, seconds=1.0, rate=44100, amplitude=0.5):
@@ -57,48 +55,6 @@ def test_blocks_are_the_file(tmp_path):
     assert all(b.dtype == np.float32 for b in blocks)
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), wave)
     np.testing.assert_array_equal(read_audio(tmp_path / "x.wav")[0], wave)
-
-
-def test_write_wav_is_exact_to_the_last_bit(tmp_path):
-    wave = np.random.default_rng(1).uniform(-0.99, 0.99, (2, 5000)).astype(np.float32)
-    write_wav(tmp_path / "x.wav", np.split(wave, [1, 1, 3000], axis=1), 44100, wave.shape)
-    info = sf.info(tmp_path / "x.wav")
-    assert (info.format, info.subtype, info.samplerate, info.channels) == ("WAV", "PCM_24", 44100, 2)
-    assert np.abs(read_audio(tmp_path / "x.wav")[0] - wave).max() <= 2**-23
-
-
-def test_write_wav_clips_and_never_wraps(tmp_path):
-    write_wav(tmp_path / "x.wav", [np.array([[2.0, -2.0, 0.5]], np.float32)], 44100, (1, 3))
-    np.testing.assert_allclose(read_audio(tmp_path / "x.wav")[0], [[1, -1, 0.5]], atol=1e-6)
-
-
-def test_what_no_wav_can_hold_is_an_rf64_file(tmp_path, monkeypatch):
-    wave = np.random.default_rng(1).uniform(-0.99, 0.99, (2, 5001)).astype(np.float32)
-    monkeypatch.setattr(io, "_WAV_BYTES", 2 * 5000 * 3)
-    write_wav(tmp_path / "x.wav", [wave], 48000, wave.shape)
-    write_wav(tmp_path / "y.wav", [wave[:, :5000]], 48000, (2, 5000))
-    assert [sf.info(tmp_path / name).format for name in ("x.wav", "y.wav")] == ["RF64", "WAV"]
-    heard, rate = read_audio(tmp_path / "x.wav")
-    assert rate == 48000 and heard.shape == wave.shape and np.abs(heard - wave).max() <= 2**-23
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    target = tmp_path / "x.wav"
-    write_wav(target, [tone()[None]], 44100, (1, 44100))
-    before = target.read_bytes()
-
-    def blocks():
-        yield tone()[None]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_wav(target, blocks(), 44100, (1, 88200))
-    with pytest.raises(ValueError, match="44100 samples came, not 44101"):
-        write_wav(target, [tone()[None]], 44100, (1, 44101))
-    with pytest.raises(UserError, match="cannot be written"):
-        write_wav(target, [np.broadcast_to(np.zeros(1, np.float32), (2000, 10))], 44100, (2000, 10))
-    assert target.read_bytes() == before
-    assert os.listdir(tmp_path) == ["x.wav"]
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 48000, 96000])
