@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +21,8 @@ from distillgan.paths import Home
 from distillgan.recipe import arguments_of
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
 from distillgan.render.piece import Piece, Reconstruction, Voice, open_voices, way_of
-from distillgan.studio import Made, Studio
+from distillgan.studio import Made, Progress, Studio
+from distillgan.vocoder.download import Progress as Fetching
 from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
 
@@ -28,10 +30,17 @@ MAX_COUNT = 1000
 DEFAULT_SECONDS = 10.0
 
 
-def generate(config: DictConfig, console: Console | None = None) -> list[Made]:
+def generate(
+    config: DictConfig,
+    console: Console | None = None,
+    progress: Progress | None = None,
+    fetching: Fetching | None = None,
+) -> list[Made]:
     """Render `count` variations, or reconstruct `recording`, and write them to `paths.home`/audio.
 
-    Prints what plays them and why, each path, the real-time factor and what the check of the sound found.
+    Prints what plays them and why, each path, the real-time factor and what the check of the sound found. `progress` as
+    of `Studio`; `fetching` is told of a download of weights, instead of a bar on the terminal, and may break it off by
+    raising an exception.
 
     Raises:
         UserError: something the user can mend.
@@ -40,7 +49,7 @@ def generate(config: DictConfig, console: Console | None = None) -> list[Made]:
     seconds = _checked_seconds(config)
     console = console or Console(soft_wrap=True, highlight=False)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
-    studio = Studio(config, home, console)
+    studio = Studio(config, home, console, progress)
     settings = OmegaConf.to_container(config, resolve=True)
     voices, warnings = open_voices(settings, lambda name: find_model(home, name), device)
     for warning in warnings:
@@ -48,9 +57,9 @@ def generate(config: DictConfig, console: Console | None = None) -> list[Made]:
     model, title = voices[0].model, " + ".join(voice.model.header.name for voice in voices)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
     clip = _clip(config, home, model.spec.sample_rate)
-    with download_bar(console) as fetching:
+    with download_bar(console) if fetching is None else nullcontext(fetching) as told:
         own = model.vocoder if len(voices) == 1 else None
-        selected = select(config.vocoder, title, own, model.spec, home, device, fetching)
+        selected = select(config.vocoder, title, own, model.spec, home, device, told)
     console.print(f"model {title} on {device.type}, vocoder {selected.name}: {selected.reason}")
 
     def make(piece: Piece | Reconstruction, seed: int) -> Made:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from distillgan.render.inspect import Inspector, Report
 from distillgan.render.naming import check_template, file_name
 from distillgan.render.piece import Piece, Reconstruction
 
+Progress = Callable[[int, int], None]
 _MOST_LETTERS = 150  # of a file's name that are the models'; file systems take 255 in all
 
 
@@ -41,11 +42,14 @@ class Made:
 class Studio:
     """What a configuration says of everything that comes after the vocoder.
 
+    progress: told of each block, (samples done, samples in all), besides the bar on the terminal; a KeyboardInterrupt
+    that it raises ends the sound there, as Ctrl-C does.
+
     Raises UserError if a value of the nodes `export` and `spatial` is refused.
     """
 
-    def __init__(self, config: DictConfig, home: Home, console: Console):
-        self._config, self._home, self._console = config, home, console
+    def __init__(self, config: DictConfig, home: Home, console: Console, progress: Progress | None = None):
+        self._config, self._home, self._console, self._progress = config, home, console, progress
         self._format, self._spatial = build(config.export.format), build(config.spatial)
         template = config.export.file
         self._template = template or ("{model}_{recording}" if config.recording is not None else "{model}_seed{seed}")
@@ -66,7 +70,8 @@ class Studio:
         begun, spec, config = time.perf_counter(), piece.spec, self._config.export
         inspector = Inspector(spec.sample_rate, piece.analysis, piece.full_scale)
         with progress_bar(self._console, name) as progress:
-            blocks = _counted(inspector.watch(piece.blocks()), piece.samples, progress)
+            told = [progress] if self._progress is None else [progress, self._progress]
+            blocks = _counted(inspector.watch(piece.blocks()), piece.samples, told)
             second = piece.second() if self._spatial.second else None
             placed = self._spatial.place(blocks, second, spec.sample_rate)
             made = export(
@@ -145,9 +150,10 @@ class Studio:
             say(f"  warning: {warning}", style="yellow", markup=False)
 
 
-def _counted(blocks: Iterator[np.ndarray], samples: int, progress) -> Iterator[np.ndarray]:
+def _counted(blocks: Iterator[np.ndarray], samples: int, told: list[Progress]) -> Iterator[np.ndarray]:
     done = 0
     for block in blocks:
         yield block
         done += block.shape[1]
-        progress(done, samples)
+        for progress in told:
+            progress(done, samples)

@@ -1,0 +1,1 @@
+"""The page: the same engine with hands on it."""
