@@ -182,11 +182,11 @@ def steered(arguments: list[str]) -> list[str]:
 
 
 def _list(value: str) -> str:
-    """`=[rain:60,wind:40]`, with the brackets or without, as a list of texts; what the user quoted stays."""
-    if not value or re.search(r"['\"{]", value) or value in ("=", "=null"):
+    """`[rain:60,wind:40]`, with the brackets or without, as a list of texts; what the user quoted stays."""
+    if not value or re.search(r"['\"{]", value) or value == "null":
         return value
-    parts = value.removeprefix("=").strip().removeprefix("[").removesuffix("]").split(",")
-    return f"=[{','.join(quote(part.strip()) for part in parts if part.strip())}]"
+    parts = value.strip().removeprefix("[").removesuffix("]").split(",")
+    return f"[{','.join(quote(part.strip()) for part in parts if part.strip())}]"
 
 
 def _node(words: re.Pattern, argument: str) -> str:
@@ -194,7 +194,9 @@ def _node(words: re.Pattern, argument: str) -> str:
     if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
         return argument
     flag, node, value = found.groups(default="")
-    return f"{flag}{_SHORT.get(node, f'++{node}')}{_list(value) if node.startswith('blend') else value}"
+    if node.startswith("blend") and value:
+        value = f"={_list(value[1:])}"
+    return f"{flag}{_SHORT.get(node, f'++{node}')}{value}"
 
 
 def _value_follows(waiting: list[str]) -> bool:
@@ -208,6 +210,8 @@ def _quoted(name: str, value: str) -> str:
         return quote(value)
     if value.startswith(("'", '"')):
         return value
+    if value.startswith("["):
+        return _list(value) if name in _FOLDERS else value
     if name in _FREE_TEXT and value not in ("", "null"):
         return quote(value)
     if name in _NAMES and value != "null":

@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from distillgan import entry
 from distillgan.building import build
 from distillgan.entry import model_by_name, run, steered, to_overrides
 from distillgan.errors import UserError
@@ -249,3 +250,14 @@ def test_the_module_says_it_too(tmp_path, argument, words):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith(words)
+
+
+def test_a_list_of_folders_is_taken_letter_by_letter():
+    given = "data.dir=[~/a b,/tmp/c(1),ü]"
+    assert to_overrides([given]) == ["data.dir=['~/a b','/tmp/c(1)','ü']"]
+    assert to_overrides(["stages=[vae]", "data.augment.time_stretch=[0.9,1.1]"]) == [
+        "stages=[vae]",
+        "data.augment.time_stretch=[0.9,1.1]",
+    ]
+    config = entry.composed("train", to_overrides([given]))
+    assert list(config.data.dir) == ["~/a b", "/tmp/c(1)", "ü"]
