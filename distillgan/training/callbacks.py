@@ -22,6 +22,7 @@ class Budget(L.Callback):
         self.max_seconds = math.inf if max_time is None else max_time.total_seconds()
         self._before = 0.0
         self._started: float | None = None
+        self._resumed_at = (0.0, 0.0)  # seconds, share
 
     @property
     def seconds(self) -> float:
@@ -35,8 +36,15 @@ class Budget(L.Callback):
         """How much of the budget is used up, 0…1, by whichever limit is nearer."""
         return min(1.0, max(module.steps_done / module.max_steps, self.seconds / self.max_seconds))
 
+    def seconds_left(self, module: L.LightningModule) -> float | None:
+        """Time to the end at the speed since this run began or went on; None before its first step."""
+        seconds, share = self._resumed_at
+        done = self.share(module) - share
+        return (self.seconds - seconds) * (1 - self.share(module)) / done if done > 0 else None
+
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._started = time.monotonic()
+        self._resumed_at = (self.seconds, self.share(module))
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if largest(trainer, self.spent(module)):  # clocks differ
@@ -114,7 +122,6 @@ class Progress(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._first_step, self._first_time = module.steps_done, time.monotonic()
-        self._first_share = self.budget.share(module)
         self._last_line = self._first_time
         if self._console.is_terminal and trainer.is_global_zero:
             self._bar = RichProgress(
@@ -124,7 +131,7 @@ class Progress(L.Callback):
                 TimeElapsedColumn(),
                 console=self._console,
             )
-            self._task = self._bar.add_task(self.title, total=1.0, completed=self._first_share, text="")
+            self._task = self._bar.add_task(self.title, total=1.0, completed=self.budget.share(module), text="")
             self._bar.start()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
@@ -148,8 +155,8 @@ class Progress(L.Callback):
 
     def _text(self, trainer: L.Trainer, module: L.LightningModule) -> str:
         passed = max(1e-6, time.monotonic() - self._first_time)
-        done = self.budget.share(module) - self._first_share
-        left = timedelta(seconds=round(passed * (1 - self._first_share - done) / done)) if done > 0 else "?"
+        seconds = self.budget.seconds_left(module)
+        left = "?" if seconds is None else timedelta(seconds=round(seconds))
         shown = {key.rpartition("/")[2]: float(value) for key, value in trainer.progress_bar_metrics.items()}
         values = "  ".join(f"{key} {value:.3g}" for key, value in shown.items() if key != "v_num")
         speed = (module.steps_done - self._first_step) / passed

@@ -17,6 +17,7 @@ from distillgan.training.callbacks import Budget, Patience, Progress
 from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
 from distillgan.training.interrupt import InterruptGuard
 from distillgan.training.preview import Preview
+from distillgan.training.status import Status
 from distillgan.training.team import Team
 
 # What it would say is said better by the run itself; its errors still come through.
@@ -101,6 +102,8 @@ def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.
             callback.budget, callback.monitor = budget, stage.monitor
         elif isinstance(callback, Progress):
             callback.budget, callback.title = budget, stage.title
+        elif isinstance(callback, Status):
+            callback.budget, callback.folder, callback.monitor = budget, stage.folder, stage.monitor
     if not any(isinstance(callback, StepCheckpoint) for callback in callbacks):
         raise UserError("callbacks has no checkpoint: a training that keeps nothing is not started")
     return callbacks

@@ -1,9 +1,11 @@
-"""Pictures and sound of a few fixed clips while a model learns: TensorBoard, and the latest as a PNG in the run."""
+"""Pictures and sound of a few fixed clips while a model learns: TensorBoard, and the latest as files in the run."""
 
 from pathlib import Path
 
 import lightning as L
+import soundfile as sf
 
+from distillgan.atomic import replace_file
 from distillgan.audio.mel import log1p_to_log_clamp
 from distillgan.audio.picture import draw_mels, save_figure
 from distillgan.checks import whole
@@ -13,7 +15,7 @@ class Preview(L.Callback):
     """Every `every` steps, and at the end, runs `module.preview` on the first `clips` judged clips.
 
     `module.preview(wave [1, 1, N])` returns named log1p mels [n_mels, T], drawn side by side, and waves [1, 1, N],
-    heard.
+    heard: `preview.png` and `preview_<clip>_<name>.wav` in `folder` are the latest.
     `folder` is set by the stage, and `vocoder` where the model has one already: then mels can be heard, too.
     """
 
@@ -48,6 +50,11 @@ class Preview(L.Callback):
         mels = [{name: v for name, v in row.items() if v.dim() == 2} for row in rows]
         figure = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec.frame_rate)
         save_figure(figure, self.folder / "preview.png")
+        for number, row in enumerate(rows):
+            for name, value in row.items():
+                if value.dim() == 3:
+                    with replace_file(self.folder / f"preview_{number}_{name}.wav") as temporary:
+                        sf.write(temporary, value[0, 0].clamp(-1, 1).numpy(), module.spec.sample_rate, format="WAV")
         if trainer.logger is not None:
             board = trainer.logger.experiment
             board.add_figure("preview/mels", figure, module.steps_done)
