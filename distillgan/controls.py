@@ -2,9 +2,7 @@
 
 import sys
 
-import numpy as np
 import torch
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -12,9 +10,9 @@ from rich.table import Table
 from distillgan import entry
 from distillgan.audio.picture import save_figure
 from distillgan.errors import UserError
-from distillgan.latent.descriptors import DESCRIPTORS, readable
-from distillgan.latent.sliders import Analysis, Slider
-from distillgan.latent.trajectory import Material
+from distillgan.latent.descriptors import readable
+from distillgan.latent.picture import draw_map
+from distillgan.latent.sliders import Slider
 from distillgan.library.catalog import find_model
 from distillgan.paths import Home
 from distillgan.render.engine import Model
@@ -47,7 +45,7 @@ def controls(config: DictConfig) -> list[Slider]:
         if slider.reason is not None:
             console.print(f"{slider.name}: {slider.reason}", markup=False)
     picture = home.root / "evaluations" / f"{path.stem}_map.png"
-    save_figure(_map(model.header.name, model.material, model.analysis), picture)
+    save_figure(draw_map(model.header.name, model.material, model.analysis), picture)
     console.print(f"map of the recordings: {picture}", soft_wrap=True)
     return sliders
 
@@ -64,25 +62,6 @@ def _table(name: str, sliders: list[Slider]) -> Table:
         fidelity = [f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"]
         table.add_row(slider.name, ends, *shown, slider.unit, *fidelity, style=None if slider.reason is None else "dim")
     return table
-
-
-def _map(name: str, material: Material, analysis: Analysis) -> Figure:
-    """The recordings' moments on the first two axes, joined in their order, coloured by each timbre."""
-    moments, axes = material.moments, analysis.axes
-    places = axes.coordinates(moments.means(material.corpus.z.numpy()))[:, :2]
-    places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
-    figure = Figure(figsize=(11, 9), layout="constrained")
-    figure.suptitle(f"{name}: {len(moments)} moments of 1.5 s, joined where they follow one another")
-    for number, axis in enumerate(figure.subplots(2, 2).flat):
-        item = DESCRIPTORS[number]
-        for end in np.unique(moments.end):
-            axis.plot(*places[moments.end == end].T, color="0.85", linewidth=0.7, zorder=1)
-        shown = [item.shown(value) for value in analysis.values[:, number]]
-        dots = axis.scatter(*places.T, c=shown, s=18, cmap="viridis", zorder=2)
-        figure.colorbar(dots, ax=axis, label=f"{item.name}, {item.unit}")
-        axis.set_xlabel("axis1, standard deviations")
-        axis.set_ylabel("axis2")
-    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:
