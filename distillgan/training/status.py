@@ -19,14 +19,14 @@ STATUS, CURVES = "status.json", "curves.jsonl"
 
 
 class Status(L.Callback):
-    """Writes both, at most once a second and for no more than a hundredth of the time, and when the stage ends.
+    """Writes both, at most once a second and for no more than 0.5 % of the time, and when the stage ends.
 
     `every`: steps between two lines of losses. A resumed run goes on in its curves from the step that it resumes at.
     `budget`, `folder` and `monitor` (the held-out error) are set by the stage.
     """
 
     _SECONDS = 1.0
-    _SHARE = 0.01
+    _SHARE = 0.005
 
     def __init__(self, every: int):
         self.every = whole("callbacks.status.every", every, 1)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 import soundfile as sf
@@ -75,17 +76,13 @@ def test_a_killed_training_leaves_whole_lines_and_tells_what_is_left(tmp_path, r
 
 
 def test_a_loss_that_is_no_number_is_none_in_the_file(tmp_path):
-    class Module:
-        steps_done, max_steps = 1, 2
-
-    class Trainer:
-        is_global_zero = True
-        callback_metrics = {"train/loss": torch.tensor(torch.nan), "val/error": torch.tensor(2.0)}
-
+    module = SimpleNamespace(steps_done=1, max_steps=2)
+    metrics = {"train/loss": torch.tensor(torch.nan), "val/error": torch.tensor(2.0)}
+    trainer = SimpleNamespace(is_global_zero=True, callback_metrics=metrics)
     status = Status(1)
     status.budget, status.folder, status.monitor = Budget(None), tmp_path, "val/error"
-    status.on_train_start(Trainer, Module)
-    status.on_train_batch_end(Trainer, Module, None, None, 0)
+    status.on_train_start(trainer, module)
+    status.on_train_batch_end(trainer, module, None, None, 0)
     text = (tmp_path / "curves.jsonl").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == {"step": 1, "train/loss": None}
 
