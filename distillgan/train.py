@@ -5,13 +5,14 @@ import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from distillgan import entry
+from distillgan import api, entry
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
 from distillgan.data.corpus import prepare_corpus
@@ -159,6 +160,16 @@ def _job_name(name: str, overrides: list[str]) -> str:
     if len(readable) <= MAX_NAME:
         return readable
     return f"{readable[: MAX_NAME - 9]}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+
+
+class _Callable(ModuleType):
+    """This module: once it is imported it takes the place of `distillgan.train`, which is to be called."""
+
+    def __call__(self, *arguments, **settings):
+        return api.train(*arguments, **settings)
+
+
+sys.modules[__name__].__class__ = _Callable
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -83,10 +83,9 @@ def rendered_mels(
 
 
 @torch.inference_mode()
-def reconstructed_mels(model: Model, clip: AudioClip, controls: Controls) -> Iterator[Tensor]:
-    """A recording as the VAE hears it (its posterior's mean), moved by the controls; blocks as `rendered_mels`.
+def encoded(model: Model, clip: AudioClip) -> np.ndarray:
+    """A recording as the VAE hears it: its posterior's mean, float32 [D, L].
 
-    Controls of timbre and axes move it as they move the corpus; those of time lay their gates and tails over it.
     Raises UserError if the recording is too long or at another rate.
     """
     spec = model.spec
@@ -94,11 +93,26 @@ def reconstructed_mels(model: Model, clip: AudioClip, controls: Controls) -> Ite
         raise UserError(f"{clip.name} has {clip.sample_rate} Hz, model {model.header.name} {spec.sample_rate} Hz")
     check_length(clip)
     mel = MelSpectrogram(spec).to(next(model.network.parameters()).device)
-    z = encode(model.network, to_log1p(mel.of_long(clip.read, clip.length), spec)).numpy()
+    return encode(model.network, to_log1p(mel.of_long(clip.read, clip.length), spec)).numpy()
+
+
+def decoded_mels(
+    model: Model, z: np.ndarray, controls: Controls | None = None, frames: int | None = None
+) -> Iterator[Tensor]:
+    """A latent sequence [D, L] as a mel, moved by the controls; blocks as `rendered_mels`, `frames` in all (L's own).
+
+    Controls of timbre and axes move it as they move the corpus; those of time lay their gates and tails over it.
+    """
+    controls = controls or Controls()
+    frames = z.shape[1] * model.network.stride if frames is None else frames
     z = (z + offsets(model.material, controls, z.shape[1], whole=True)).astype(np.float32)
-    frames = -(-clip.length // spec.hop_length)
     rng = np.random.default_rng(0)
-    return mel_blocks(model.network, spec, shaped([Layer(z, None)], model.material, controls, frames, rng))
+    return mel_blocks(model.network, model.spec, shaped([Layer(z, None)], model.material, controls, frames, rng))
+
+
+def reconstructed_mels(model: Model, clip: AudioClip, controls: Controls) -> Iterator[Tensor]:
+    """A recording as the VAE hears it, moved by the controls as by `decoded_mels`. Raises UserError as `encoded`."""
+    return decoded_mels(model, encoded(model, clip), controls, -(-clip.length // model.spec.hop_length))
 
 
 def check_length(clip: AudioClip) -> None:

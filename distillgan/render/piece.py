@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from distillgan.audio.mel import MelSpec
-from distillgan.checks import number
+from distillgan.checks import number, whole
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
@@ -81,11 +81,12 @@ def way_of(settings: Mapping) -> Way:
 class Piece:
     """New sound of one voice or a blend of several: `blocks` are float32 [1, n], `samples` in all.
 
-    settings: the configuration's path, source, evolution and blend.mode. Raises UserError if one is out of range.
+    settings: the configuration's path, source, evolution and blend.mode. Raises UserError if one is out of range, or the
+    seed is.
     """
 
     def __init__(self, voices: list[Voice], vocoder: Vocoder, seconds: float, seed: int, settings: Mapping):
-        self.voices, self.vocoder, self.seed = voices, vocoder, seed
+        self.voices, self.vocoder, self.seed = voices, vocoder, whole("seed", seed, 0, 2**32 - 1)
         self.spec: MelSpec = voices[0].model.spec
         self.samples, self._frames = samples_of(seconds, self.spec)
         self._way = way_of(settings)

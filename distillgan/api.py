@@ -1,0 +1,275 @@
+"""The same engine from Python.
+
+    >>> import distillgan as dg
+    >>> model = dg.load("rain")
+    >>> clip = model.render(2.0, seed=3, brightness=5)
+    >>> clip.wave.shape, clip.sample_rate
+    ((1, 88200), 44100)
+    >>> clip.save("rain.flac").name
+    'rain.flac'
+    >>> model.encode("rain.flac").shape
+    (4, 22)
+
+Importing it takes a fraction of a second: torch comes with the first model, Lightning with the first training.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distillgan.errors import UserError
+from distillgan.paths import Home, default_home
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from distillgan.latent.sliders import Slider
+    from distillgan.modelheader import Header
+    from distillgan.render.engine import Model as Played
+    from distillgan.render.piece import Piece, Reconstruction
+    from distillgan.vocoder.select import Selected
+
+PathLike = str | os.PathLike
+
+
+def load(name: PathLike | None = None, *, home: PathLike | None = None, device: str = "auto") -> Model:
+    """A trained model: by name, by the beginning of it, as a file, or the latest.
+
+    home: where the models are, as `paths.home`; device: auto, cpu, cuda or mps.
+
+    Raises:
+        UserError: there is no such model, it is damaged, or the device is not there.
+    """
+    from distillgan import device as devices
+    from distillgan.library.catalog import find_model
+    from distillgan.render.engine import Model as Played
+
+    place = Home(home or default_home())
+    chosen = devices.resolve(device)
+    return Model(Played.load(find_model(place, None if name is None else os.fspath(name)), chosen), place, device)
+
+
+def train(
+    data: PathLike | list[PathLike] | None = None, *, name: str, home: PathLike | None = None, **settings: Any
+) -> Model:
+    """Train as `python -m distillgan.train` does, and load what came of it.
+
+    data: a folder, several, or None for the built-in corpus. settings: as on the command line, with `__` for a dot:
+    `train("~/rain", name="rain", vocoder="vocos", model__latent_dim=16, trainer__max_time="00:00:10:00")`.
+
+    Raises:
+        UserError: a setting, the recordings or the disk; as the command tells it.
+        SystemExit: Ctrl-C; what was trained is kept.
+    """
+    from distillgan import entry
+    from distillgan.data.folders import folders
+
+    given = {"name": name, "paths.home": os.fspath(home or default_home())}
+    listed = folders(
+        None if data is None else [os.fspath(item) for item in (data if isinstance(data, list) else [data])]
+    )
+    if listed is not None:
+        given["data.dir"] = listed
+    overrides = [f"{key}={_value(value)}" for key, value in given.items()]
+    overrides += [f"{key.replace('__', '.')}={_value(value)}" for key, value in settings.items()]
+    # By name, as the command line finds it: that module in turn calls this function.
+    import_module("distillgan.train").train(entry.composed("train", entry.to_overrides(overrides)))
+    return load(name, home=home)
+
+
+class Model:
+    """A model that plays; `sliders` are its controls, with their ranges and what they were measured to do."""
+
+    def __init__(self, played: Played, home: Home, device: str):
+        self._played, self._home, self._device = played, home, device
+        self._vocoders: dict[str, Selected] = {}
+
+    def __repr__(self) -> str:
+        return f"<distillgan model {self.name}: {', '.join(self.sliders) or 'no sliders'}>"
+
+    @property
+    def header(self) -> Header:
+        """All that its file says of it."""
+        return self._played.header
+
+    @property
+    def name(self) -> str:
+        return self.header.name
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self._played.spec.sample_rate
+
+    @cached_property
+    def sliders(self) -> dict[str, Slider]:
+        """The active ones, by name."""
+        analysis = self._played.analysis
+        return {} if analysis is None else {s.name: s for s in analysis.sliders() if s.reason is None}
+
+    def render(
+        self,
+        seconds: float = 10.0,
+        *,
+        seed: int = 1,
+        path: str = "crossfade",
+        evolution: float = 0.5,
+        source: str = "corpus",
+        vocoder: str = "auto",
+        **controls: float | str,
+    ) -> Clip:
+        """New sound: the samples that `generate` gives for the same values.
+
+        controls: sliders by name, -10 to 10, or over time, "0:-5 8:7".
+
+        Raises:
+            UserError: a value is out of range, or there is no such slider or vocoder.
+        """
+        told = {"duration": seconds, "seed": seed, "path": path, "evolution": evolution, "source": source}
+        return self._clip({**told, "controls": controls, "vocoder": vocoder}, None)
+
+    def reconstruct(self, recording: PathLike, *, vocoder: str = "auto", **controls: float | str) -> Clip:
+        """A recording as the model hears it. Raises UserError as `render`, or if it cannot be read or is too long."""
+        return self._clip({"controls": controls, "vocoder": vocoder}, recording)
+
+    def encode(self, recording: PathLike) -> np.ndarray:
+        """The posterior's mean of a recording, float32 [D, L], `latent_rate` frames a second. Raises UserError."""
+        from distillgan.render.engine import encoded
+
+        return encoded(self._played, self._read(recording))
+
+    @property
+    def latent_rate(self) -> float:
+        """Latent frames a second."""
+        return self._played.spec.frame_rate / self._played.network.stride
+
+    def decode(self, z: np.ndarray, *, vocoder: str = "auto") -> Clip:
+        """A latent sequence, float32 [D, L], as sound. Raises UserError if it has another D, or is not finite."""
+        import numpy as np
+
+        from distillgan.render.engine import decoded_mels, play
+
+        z = np.asarray(z, np.float32)
+        latent_dim = self._played.network.latent_dim
+        if z.ndim != 2 or z.shape[0] != latent_dim or not z.shape[1] or not np.isfinite(z).all():
+            raise UserError(f"z of shape {list(z.shape)} must be [{latent_dim}, L], L of at least 1, and finite")
+        config = self._config({"vocoder": vocoder})
+        samples = z.shape[1] * self._played.network.stride * self._played.spec.hop_length
+        blocks = play(self._vocoder(config).vocoder, decoded_mels(self._played, z), samples)
+        return Clip(np.concatenate(list(blocks), 1), self.sample_rate, None)
+
+    def _clip(self, told: Mapping[str, Any], recording: PathLike | None) -> Clip:
+        import numpy as np
+        from omegaconf import OmegaConf
+
+        from distillgan.latent.controls import Controls
+        from distillgan.recipe import settings_of
+        from distillgan.render.account import origin_of
+        from distillgan.render.piece import Piece, Reconstruction, Voice
+
+        path = None if recording is None else str(Path(recording).expanduser().resolve())
+        config = self._config({**told, "model": {"name": self.name}, "recording": path})
+        selected = self._vocoder(config)
+        plain = OmegaConf.to_container(config, resolve=True)
+        voice = Voice(self._played, Controls.parse(plain["controls"], self._played.analysis, self.name)[0], None)
+        piece: Piece | Reconstruction
+        if recording is None:
+            piece = Piece([voice], selected.vocoder, config.duration, config.seed, plain)
+        else:
+            piece = Reconstruction(voice, selected.vocoder, self._read(recording))
+        device = next(self._played.network.parameters()).device.type
+        settings = {**settings_of(config), "vocoder": selected.name, "device": device}
+        wave = np.concatenate(list(piece.blocks()), 1)
+        return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device))
+
+    def _config(self, told: Mapping[str, Any]):
+        from distillgan import entry
+        from distillgan.recipe import arguments_of
+
+        home = f"paths.home={entry.quote(str(self._home.root))}"
+        return entry.composed("generate", [home, *arguments_of({**told, "device": self._device})])
+
+    def _vocoder(self, config) -> Selected:
+        from distillgan.vocoder.select import select
+
+        name = config.vocoder.name
+        if name not in self._vocoders:
+            device = next(self._played.network.parameters()).device
+            own, spec = self._played.vocoder, self._played.spec
+            self._vocoders[name] = select(config.vocoder, self.name, own, spec, self._home, device)
+        return self._vocoders[name]
+
+    def _read(self, recording: PathLike):
+        from distillgan.data.cache import AudioCache
+        from distillgan.render.engine import check_length
+
+        with AudioCache(self._home.decoded, self.sample_rate) as cache:
+            clip = cache.clip(Path(recording).expanduser())
+        check_length(clip)
+        return clip
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sound in memory: wave float32 [C, N], not turned down, at `sample_rate` Hz; `origin` says what made it."""
+
+    wave: np.ndarray
+    sample_rate: int
+    origin: Mapping[str, Any] | None
+
+    @property
+    def seconds(self) -> float:
+        return self.wave.shape[1] / self.sample_rate
+
+    def save(self, path: PathLike, **options: Any) -> Path:
+        """Write a WAV, FLAC, OGG or MP3, by the path's suffix, whole or not at all; an older file is replaced.
+
+        options: of the format, such as `depth=16` or `quality=5`. A peak over -1 dBFS is turned down to it, and the
+        tags say what made the sound, as `generate` does it.
+
+        Raises:
+            UserError: the suffix is none of these, an option is refused, or the disk refuses.
+        """
+        import hashlib
+
+        import numpy as np
+
+        from distillgan.audio import formats
+        from distillgan.audio.tags import Tags
+        from distillgan.render.account import comment_of
+        from distillgan.render.export import PEAK
+
+        target, kinds = Path(path).expanduser(), {".wav": formats.Wav, ".flac": formats.Flac}
+        kinds |= {".ogg": formats.Ogg, ".mp3": formats.Mp3}
+        if target.suffix.lower() not in kinds:
+            raise UserError(f"{target}: its suffix must be one of {', '.join(kinds)}")
+        form = kinds[target.suffix.lower()](self.sample_rate, **options)
+        peak = float(np.abs(self.wave).max()) if self.wave.size else 0.0
+        gain = np.float32(min(1.0, PEAK / peak) if peak else 1.0)
+        digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()
+        comment = ""
+        if self.origin is not None:
+            settings = self.origin["settings"]
+            export = {**settings["export"], "name": target.suffix.lower()[1:], **vars(form)}
+            comment = comment_of({**self.origin, "settings": {**settings, "export": export}}, digest)
+        tags = Tags(target.stem, date=f"{date.today():%Y-%m-%d}", comment=comment)
+        form.write(target, [gain * self.wave], self.wave.shape, tags)
+        return target
+
+
+def _value(value: Any) -> str:
+    """A Python value as the command line has it."""
+    from distillgan import entry
+
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_value(item) for item in value)}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, int | float) else entry.quote(os.fspath(value))

@@ -1,0 +1,114 @@
+"""From Python as from the shell: the same samples, the same refusals, and quick to import."""
+
+import doctest
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from crafted import RATE, write_crafted
+from support import composed
+
+import distillgan as dg
+from distillgan import api
+from distillgan.audio.tags import read_comment
+from distillgan.errors import UserError
+from distillgan.generate import generate
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    write_crafted(folder / "models", "rain", sliders=("brightness", "density"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(home):
+    return dg.load("rain", home=home, device="cpu")
+
+
+def test_the_same_samples_as_the_command(home, model):
+    clip = model.render(1.5, seed=3, path="chunk", vocoder="hifigan", brightness=5, density="0:-5 1:7")
+    told = ["model.name=rain", "duration=1.5", "seed=3", "path=chunk", "vocoder=hifigan", "export.depth=32f"]
+    made = generate(composed("generate", home, *told, "++controls.brightness=5", "++controls.density='0:-5 1:7'"))[0]
+    heard = soundfile.read(made.path, dtype="float32")[0]
+    gain = 10 ** (made.account["gain_db"] / 20)
+    assert clip.wave.shape == (1, round(1.5 * RATE)) and clip.seconds == 1.5
+    assert np.abs(heard - gain * clip.wave[0]).max() < 1e-6
+    assert clip.origin["settings"]["controls"] == made.account["settings"]["controls"]
+
+
+def test_a_saved_clip_tells_how_it_was_made(home, model, tmp_path):
+    clip = model.render(0.5, vocoder="hifigan", brightness=2)
+    for name, options in (("a.wav", {"depth": 16}), ("a.flac", {}), ("a.ogg", {"quality": 9}), ("a.mp3", {})):
+        path = clip.save(tmp_path / name, **options)
+        heard, rate = soundfile.read(path)
+        assert (rate, len(heard)) == (RATE, RATE // 2) and np.abs(heard).max() > 0.1
+        assert '"brightness":2' in read_comment(path)
+    code = "import sys; from distillgan.commands.reproduce import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, str(tmp_path / "a.flac"), f"paths.home={home}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "the same samples" in done.stdout, done.stdout + done.stderr
+
+
+def test_encode_and_decode_are_what_reconstruct_does(model, recordings):
+    z = model.encode(recordings / "take3.wav")
+    seconds = soundfile.info(recordings / "take3.wav").duration
+    assert z.dtype == np.float32 and z.shape[1] == pytest.approx(seconds * model.latent_rate, abs=1)
+    decoded, heard = model.decode(z, vocoder="hifigan"), model.reconstruct(recordings / "take3.wav", vocoder="hifigan")
+    count = heard.wave.shape[1] - 4000  # the end is padded to a latent frame
+    scale = np.abs(decoded.wave).max() / np.abs(heard.wave).max()
+    assert np.abs(decoded.wave[:, :count] - scale * heard.wave[:, :count]).max() < 0.02 * np.abs(decoded.wave).max()
+
+
+def test_sliders_are_the_active_ones(model):
+    assert {"brightness", "density"} <= model.sliders.keys() and "brightness" in repr(model)
+    assert model.sliders["brightness"].unit == "Hz"
+
+
+def test_train_and_load(tmp_path, recordings):
+    trained = dg.train(recordings, name="tiny one".replace(" ", "_"), home=tmp_path / "a home", experiment="tiny")
+    assert trained.name == "tiny_one" and trained.header.corpus["files"] == 6
+    again = dg.train([recordings], name="tiny_one", home=tmp_path / "a home", experiment="tiny", model__max_steps=6)
+    assert again.header.training["vae"]["steps"] == 6, "callable still, and it goes on"
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, h: dg.load("nosuch", home=h), "no such model"),
+        (lambda m, h: dg.load("rain", home=h, device="abacus"), "device='abacus'"),
+        (lambda m, h: m.render(0), "duration=0"),
+        (lambda m, h: m.render(1, seed=-1), "seed=-1"),
+        (lambda m, h: m.render(1, brightnes=3), "no such slider"),
+        (lambda m, h: m.render(1, vocoder="nosuch"), "nosuch"),
+        (lambda m, h: m.render(1, path="zigzag"), "path=zigzag"),
+        (lambda m, h: m.reconstruct("/no/such.wav"), "/no/such.wav"),
+        (lambda m, h: m.decode(np.zeros((3, 5))), "must be [4, L]"),
+        (lambda m, h: m.decode(np.full((4, 5), np.nan)), "finite"),
+        (lambda m, h: m.render(0.2, vocoder="hifigan").save("a.aiff"), "its suffix must be one of .wav, .flac"),
+        (lambda m, h: m.render(0.2, vocoder="hifigan").save(h / "a.wav", depth=12), "export.depth=12"),
+        (lambda m, h: dg.train("/no/such/folder", name="x", home=h), "there is no such folder"),
+        (lambda m, h: dg.train(name="x", home=h, nosuch=1), "nosuch"),
+    ],
+)
+def test_refusals_are_those_of_the_commands(home, model, call, words):
+    with pytest.raises(UserError) as refusal:
+        call(model, home)
+    assert words in str(refusal.value)
+
+
+def test_the_examples_in_its_words(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILLGAN_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testmod(api, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted >= 6 and not found.failed
+
+
+def test_importing_it_is_quick_and_brings_neither_torch_nor_lightning_nor_gradio():
+    code = "import time; t = time.perf_counter(); import distillgan, sys; print(time.perf_counter() - t, *sys.modules)"
+    seconds, *loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    assert float(seconds) < 1.5
+    assert not {"torch", "lightning", "gradio", "hydra", "numpy", "matplotlib"} & set(loaded)
