@@ -33,7 +33,7 @@ BASE = {
     "progress",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}
-ENTRIES |= {"recipe", "studio"}  # what entries share
+ENTRIES |= {"api", "recipe", "studio", "again"}  # what entries share
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 
 
@@ -97,7 +97,7 @@ def test_a_room_imports_what_is_left_of_it(name):
     place = ROAD.index(room(name))
     allowed = {"", *BASE, *ROAD[: place + 1]} | ({"vendor"} if room(name) == "vocoder" else set())
     allowed |= (
-        {"entry", "recipe", "studio", "generate"} if room(name) == "ui" else set()
+        {"entry", "recipe", "studio", "again", "generate"} if room(name) == "ui" else set()
     )  # it tells them what a shell would
     wrong = {other for other in own_imports(name) if room(other) not in allowed}
     assert not wrong, f"{name} imports {wrong}"
@@ -117,10 +117,10 @@ def test_vendor_knows_nothing_of_the_package():
 
 def test_nothing_imports_an_entry():
     reached = {(name, other) for name, other in EDGES if room(other) in ENTRIES and room(name) not in {*ENTRIES, "ui"}}
-    assert not reached
+    assert reached <= {("", "api")}, "the package's face is what a program sees of it, and imports nothing heavy itself"
     # Among the entries all share `entry`, and cli finds the others by name; what makes a sound again calls `generate`.
     among = {(name, other) for name, other in EDGES if room(other) in ENTRIES and room(other) != "commands"}
-    assert {other for _, other in among} <= {"entry", "recipe", "studio", "generate"}
+    assert {other for _, other in among} <= {"api", "entry", "recipe", "studio", "again", "generate"}
     assert {room(name) for name, other in among if other == "generate"} <= {"commands"}
 
 
