@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -39,6 +40,7 @@ _STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.
 _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home", "spatial.sofa"}
 _PATH_START = ("/", "./", "../", "~")
+_COMPOSING = threading.Lock()  # Hydra's state is one for the whole process
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
@@ -158,7 +160,7 @@ def home_of(overrides: list[str]) -> str | Path:
 def composed(config_name: str, overrides: list[str]) -> DictConfig:
     """conf/<config_name>.yaml under the overrides, without a command line. Raises UserError if Hydra refuses."""
     try:
-        with hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        with _COMPOSING, hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             return hydra.compose(config_name, overrides)
     except HydraException as error:
         raise UserError(f"{config_name} cannot be told so: {error}") from error

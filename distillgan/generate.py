@@ -21,7 +21,7 @@ from distillgan.paths import Home
 from distillgan.recipe import arguments_of
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
 from distillgan.render.piece import Piece, Reconstruction, Voice, open_voices, way_of
-from distillgan.studio import Made, Progress, Studio
+from distillgan.studio import Finished, Made, Progress, Studio
 from distillgan.vocoder.download import Progress as Fetching
 from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
@@ -35,12 +35,13 @@ def generate(
     console: Console | None = None,
     progress: Progress | None = None,
     fetching: Fetching | None = None,
+    finished: Finished | None = None,
 ) -> list[Made]:
     """Render `count` variations, or reconstruct `recording`, and write them to `paths.home`/audio.
 
-    Prints what plays them and why, each path, the real-time factor and what the check of the sound found. `progress` as
-    of `Studio`; `fetching` is told of a download of weights, instead of a bar on the terminal, and may break it off by
-    raising an exception.
+    Prints what plays them and why, each path, the real-time factor and what the check of the sound found. `progress`
+    and `finished` as of `Studio`; `fetching` is told of a download of weights, instead of a bar on the terminal, and
+    may break it off by raising an exception.
 
     Raises:
         UserError: something the user can mend.
@@ -49,7 +50,7 @@ def generate(
     seconds = _checked_seconds(config)
     console = console or Console(soft_wrap=True, highlight=False)
     home, device = Home(config.paths.home), devices.resolve(config.device.name)
-    studio = Studio(config, home, console, progress)
+    studio = Studio(config, home, console, progress, finished)
     settings = OmegaConf.to_container(config, resolve=True)
     voices, warnings = open_voices(settings, lambda name: find_model(home, name), device)
     for warning in warnings:

@@ -39,17 +39,29 @@ class Made:
     id: int
 
 
+Finished = Callable[[Made], None]
+
+
 class Studio:
     """What a configuration says of everything that comes after the vocoder.
 
     progress: told of each block, (samples done, samples in all), besides the bar on the terminal; a KeyboardInterrupt
     that it raises ends the sound there, as Ctrl-C does.
+    finished: told of each sound once it is in the history, of one that was broken off, too.
 
     Raises UserError if a value of the nodes `export` and `spatial` is refused.
     """
 
-    def __init__(self, config: DictConfig, home: Home, console: Console, progress: Progress | None = None):
-        self._config, self._home, self._console, self._progress = config, home, console, progress
+    def __init__(
+        self,
+        config: DictConfig,
+        home: Home,
+        console: Console,
+        progress: Progress | None = None,
+        finished: Finished | None = None,
+    ):
+        self._config, self._home, self._console = config, home, console
+        self._progress, self._finished = progress, finished
         self._format, self._spatial = build(config.export.format), build(config.spatial)
         template = config.export.file
         self._template = template or ("{model}_{recording}" if config.recording is not None else "{model}_seed{seed}")
@@ -90,10 +102,13 @@ class Studio:
             temporary.write_text(json.dumps(account, indent=1))
         number = History(self._home).record(account, made.path, made.thumbnail)
         self._tell(name, made, report, factor, number)
+        sound = Made(made.path, account, number)
+        if self._finished is not None:
+            self._finished(sound)
         if made.interrupted:
             self._console.print("stopped: the file holds what was rendered until then")
             raise KeyboardInterrupt
-        return Made(made.path, account, number)
+        return sound
 
     def _settings(
         self, piece: Piece | Reconstruction, models: list[str], vocoder: str, device: str, seed: int

@@ -7,17 +7,15 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from distillgan.audio.matching import Matched, match
+from distillgan.audio.matching import Matched
 from distillgan.commands.arguments import argument, single
 from distillgan.commands.columns import draw_columns
 from distillgan.errors import UserError, printable
 from distillgan.latent.descriptors import readable
-from distillgan.library import sounds
 from distillgan.library.account import told
-from distillgan.library.comparison import Difference, Measured, differences, measurements
+from distillgan.library.comparison import Difference, Measured, copies, differences, measurements
 from distillgan.library.history import Generation, History
 from distillgan.library.presets import Presets, check_text
-from distillgan.paths import Home
 
 _WORDS = "two sounds side by side: what was set differently, how they came out, and copies of one loudness to listen to"
 
@@ -37,7 +35,7 @@ def _compare(given: argparse.Namespace) -> int:
     kept = _to_keep(given, history, pair)
     first, second = pair
     rows, measured = differences(first.account, second.account), measurements(first.account, second.account)
-    matched, reason = _matched(given.home, first, second)
+    matched, reason = copies(given.home, first, second)
     if kept is not None:
         Presets(given.home).keep(kept, given.name)
     value = {
@@ -65,20 +63,6 @@ def _to_keep(given: argparse.Namespace, history: History, pair: list[Generation]
     if kept.id not in [entry.id for entry in pair]:
         raise UserError(f"--keep {given.keep} must be one of the two, {pair[0].id} or {pair[1].id}")
     return kept
-
-
-def _matched(home: Home, first: Generation, second: Generation) -> tuple[Matched | None, str]:
-    """The copies, or None and why there are none."""
-    for entry in (first, second):
-        fault = sounds.fault(entry)
-        if fault:
-            return None, f"{printable(entry.path)} of entry {entry.id}: {fault}"
-    folder = home.audio / "compare"
-    names = [f"{first.id}-{second.id}_{side}_{e.path.stem}.wav" for side, e in (("A", first), ("B", second))]
-    try:
-        return match((first.path, second.path), (folder / names[0], folder / names[1])), ""
-    except UserError as error:
-        return None, str(error)
 
 
 def _as_json(matched: Matched) -> dict:

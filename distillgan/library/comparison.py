@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from distillgan.audio.io import printable
+from distillgan.audio.matching import Matched, match
+from distillgan.errors import UserError
 from distillgan.latent.descriptors import DESCRIPTORS
+from distillgan.library import sounds
 from distillgan.library.account import flat
+from distillgan.library.history import Generation
+from distillgan.paths import Home
 
 _RESULTS = ("settings", "models", "check", "sound")
 _LEVELS = {"peak_db": "dBFS", "rms_db": "dBFS"}
@@ -47,6 +53,20 @@ def measurements(first: Mapping, second: Mapping) -> list[Measured]:
     mine, other = mine.get("descriptors") or {}, other.get("descriptors") or {}
     rows += [Measured(item.name, item.unit, mine.get(item.name), other.get(item.name)) for item in DESCRIPTORS]
     return [row for row in rows if (row.first, row.second) != (None, None)]
+
+
+def copies(home: Home, first: Generation, second: Generation) -> tuple[Matched | None, str]:
+    """Copies of both to listen to, equally loud, in `paths.home`/audio/compare; or None, and why there are none."""
+    for entry in (first, second):
+        fault = sounds.fault(entry)
+        if fault:
+            return None, f"{printable(entry.path)} of entry {entry.id}: {fault}"
+    folder = home.audio / "compare"
+    names = [f"{first.id}-{second.id}_{side}_{e.path.stem}.wav" for side, e in (("A", first), ("B", second))]
+    try:
+        return match((first.path, second.path), (folder / names[0], folder / names[1])), ""
+    except UserError as error:
+        return None, str(error)
 
 
 def _parameters(account: Mapping) -> dict[str, object]:

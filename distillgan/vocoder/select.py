@@ -11,7 +11,7 @@ from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.paths import Home, vendor_dir
 from distillgan.vocoder.base import Vocoder
-from distillgan.vocoder.download import Progress
+from distillgan.vocoder.download import Cancelled, Progress
 from distillgan.vocoder.own import OWN
 from distillgan.vocoder.release import Release
 from distillgan.vocoder.trained import TrainedVocoder
@@ -63,6 +63,8 @@ def select(
     there = "are here" if weights.here() else "were fetched"
     try:
         files = weights.get(progress)
+    except Cancelled:  # whoever does not want to wait may not want another vocoder either
+        raise
     except UserError as error:
         if name == "bigvgan":
             raise

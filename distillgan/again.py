@@ -1,0 +1,129 @@
+"""A sound made once more from what is known of it, and whether it is the same."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+from omegaconf import DictConfig
+
+from distillgan import entry
+from distillgan.audio.io import open_audio, printable
+from distillgan.audio.tags import read_comment
+from distillgan.data.generated import MARK
+from distillgan.errors import UserError
+from distillgan.library.catalog import find_by_fingerprint, find_model
+from distillgan.library.history import Generation
+from distillgan.modellayout import read_header
+from distillgan.paths import Home
+from distillgan.recipe import arguments_of
+from distillgan.studio import Made
+
+_BLOCK = 1 << 16  # frames compared at once
+_LARGEST_COMMENT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Original:
+    """A sound that is to be made again: what made it, its file if there is one, and what it is called in messages."""
+
+    account: Mapping[str, Any]
+    path: Path | None
+    title: str
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Original":
+        """What a generated file says of itself in its comment.
+
+        Raises:
+            UserError: it cannot be read, or says nothing, or nothing of this kind.
+        """
+        text = read_comment(path)
+        try:
+            account = json.loads(text) if 0 < len(text) < _LARGEST_COMMENT else None
+        except (ValueError, RecursionError):
+            account = None
+        if not isinstance(account, dict) or MARK not in account or not isinstance(account.get("settings"), dict):
+            raise UserError(
+                f"{printable(path)}: its tags do not say how it was made: another program made it, or took them away. "
+                "`distillgan history search` may still know it"
+            )
+        return cls(account, path, printable(path))
+
+    @classmethod
+    def of_history(cls, generation: Generation) -> "Original":
+        """A generation, whether its file is still there or not."""
+        path = generation.path
+        return cls(generation.account, path if path.is_file() else None, f"generation {generation.id}")
+
+    def config(self, home: Home, given: Sequence[str] = ()) -> tuple[DictConfig, list[str]]:
+        """What `generate` is to be told, under the overrides `given`; and what is to be known before.
+
+        Raises:
+            UserError: what is known of it is no settings of generate, or its model is gone.
+        """
+        account, notes = self.account, []
+        if account.get("interrupted"):
+            notes.append(f"{self.title} was broken off: it is made whole now")
+        settings = {**account["settings"], **_models(home, account, notes)}
+        # Where it is written to is this user's business, not that of a file that may come from anyone.
+        own = [f"paths.home={entry.quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
+        return entry.composed("generate", arguments_of(settings, own) + own), notes
+
+    def verdict(self, made: Made) -> "Verdict":
+        """Are the samples the same? By the file, where there is one, otherwise by what was noted of them."""
+        same = self.account.get("sound") == made.account["sound"]
+        if self.path is None:
+            words = "the same samples" if same else "not the same samples (its file is gone: only their checksum tells)"
+            return Verdict(same, None, words)
+        largest = _difference(self.path, made.path)
+        if largest is None:
+            return Verdict(False, None, "not of the same length, rate or channels")
+        words = "the same samples" if largest == 0 else f"not the same samples: they differ by up to {largest:.2g}"
+        return Verdict(largest == 0, largest, words)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether two sounds are the same; the largest difference between samples, None where it cannot be told."""
+
+    same: bool
+    largest_difference: float | None
+    words: str
+
+
+def _models(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The models that made it, by the names they have now."""
+    names = {}
+    for model in account.get("models", []):
+        name, fingerprint = str(model["name"]), str(model["fingerprint"])
+        found = find_by_fingerprint(home, fingerprint)
+        if found is None:
+            there = read_header(find_model(home, name)).fingerprint
+            notes.append(f"warning: model {name} is {there} now, the sound was made by {fingerprint}: it will differ")
+        else:
+            names[name] = found.stem
+    settings = account["settings"]
+    listed = (settings.get("blend") or {}).get("models")
+    if listed:
+        renamed = [f"{names.get(name, name)}:{weight}" for name, _, weight in (word.partition(":") for word in listed)]
+        return {"blend": {**settings["blend"], "models": renamed}}
+    return {"model": {"name": next(iter(names.values()))}} if names else {}
+
+
+def _difference(first: Path, second: Path) -> float | None:
+    """The largest difference between the samples of two files; None if they are not of one shape."""
+    with open_audio(first) as a, open_audio(second) as b:
+        if (a.frames, a.samplerate, a.channels) != (b.frames, b.samplerate, b.channels):
+            return None
+        largest = 0.0
+        while len(left := _read(a)):
+            largest = max(largest, float(np.abs(left - _read(b)).max()))
+        return largest
+
+
+def _read(file: sf.SoundFile) -> np.ndarray:
+    return file.read(_BLOCK, dtype="float64", always_2d=True)
