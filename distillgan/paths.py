@@ -64,6 +64,7 @@ class Home:
         self.runs = self.root / "runs"
         self.models = self.root / "models"
         self.audio = self.root / "audio"
+        self.sweeps = self.root / "sweeps"
         self.decoded = self.root / "cache" / "audio"
         self.demo = self.root / "cache" / "demo"
 

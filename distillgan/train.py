@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,7 @@ from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
+from distillgan.training.sweep import Sheet, sweep_folder, write_tables
 from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
@@ -146,7 +148,7 @@ def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
     given = _folders(config)
     name = config.name or ("demo" if given is None else name_from_path(Path(given[0]).expanduser()))
-    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+    if _swept():
         name = _job_name(str(name), list(HydraConfig.get().overrides.task))
     return check_name(str(name))
 
@@ -172,8 +174,58 @@ class _Callable(ModuleType):
 sys.modules[__name__].__class__ = _Callable
 
 
+def job(config: DictConfig) -> float:
+    """As `train`; a job of a sweep fills its row of the sheet, is not run twice, and if it fails the others go on."""
+    if not _swept():
+        return train(config)
+    hydra = HydraConfig.get()
+    sheet = Sheet(Path(hydra.sweep.dir), hydra.overrides.task)
+    done = sheet.finished_error()
+    if done is not None:
+        print(f"done already: {' '.join(hydra.overrides.task)}, error {done:.4g}")
+        return done
+    sheet.begin()
+    try:
+        error = train(config)
+        sheet.finished(error, read_header(Home(config.paths.home).model(_name(config))))
+        return error
+    except UserError as refusal:
+        entry.report(refusal)
+        sheet.failed(str(refusal))
+    except Exception as crash:  # of one job: the night's other jobs are worth more than its end
+        traceback.print_exc()
+        sheet.failed(f"{type(crash).__name__}: {crash}")
+    return float("nan")
+
+
+def _swept() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 def main(arguments: list[str] | None = None) -> None:
-    entry.run(train, "train", sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not {"-m", "--multirun"} & set(arguments):
+        entry.run(job, "train", arguments)
+        return
+    folder = _sheet_of(arguments)
+    entry.run(job, "train", [*arguments, f"hydra.sweep.dir={entry.quote(str(folder))}"])
+    rows = write_tables(folder)
+    failed = sum(row["reason"] is not None for row in rows)
+    print(f"sweep: {len(rows) - failed} done, {failed} failed: {folder / 'table.md'}")
+    sys.exit(1 if failed else 0)
+
+
+def _sheet_of(arguments: list[str]) -> Path:
+    """The sweep's folder: known to jobs that are processes of their own by the setting that Hydra hands on to them."""
+    try:
+        overrides = entry.to_overrides(arguments)
+        home, name = Home(entry.home_of(overrides)), entry.value_of(overrides, "name")
+        folder = sweep_folder(home, check_name(str(name or "sweep")), overrides)
+    except UserError as error:
+        entry.report(error)
+        sys.exit(entry.EXIT_USER_ERROR)
+    print(f"the sweep's table: {folder / 'table.md'}")
+    return folder
 
 
 if __name__ == "__main__":

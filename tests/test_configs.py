@@ -1,5 +1,6 @@
 """Every file of conf/ composes, and what it describes is built and run tiny."""
 
+import json
 import subprocess
 import sys
 
@@ -71,13 +72,24 @@ def test_misspelt_key_is_refused(tmp_path):
         composed("train", tmp_path, "model.latent_dims=3")
 
 
-def test_sweep_makes_a_model_a_job(tmp_path, recordings):
+def test_a_sweep_makes_a_model_a_job_and_a_table(tmp_path, recordings):
+    """A job that fails is a row and ends nothing; the same command again runs only what is missing."""
     command = [
-        *(sys.executable, "-m", "distillgan.train", "-m", "experiment=tiny", "model.latent_dim=4,6", "name=grid"),
+        *(sys.executable, "-m", "distillgan.train", "-m", "experiment=tiny", "model.latent_dim=4,-1,6", "name=grid"),
         *("--device", "cpu", f"--data.dir={recordings}", "--paths.home", str(tmp_path), "model.max_steps=2"),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 1 and "2 done, 1 failed" in done.stdout, done.stdout + done.stderr
     models = sorted(path.stem for path in (tmp_path / "models").glob("*.distillgan"))
     assert len(models) == 2 and all(name.startswith("grid_") for name in models)
     assert any("latent_dim-4" in name for name in models) and any("latent_dim-6" in name for name in models)
+    (folder,) = (tmp_path / "sweeps").iterdir()
+    rows = json.loads((folder / "table.json").read_text())
+    assert {row["model"] for row in rows[:2]} == set(models) and rows[0]["error"] <= rows[1]["error"]
+    assert rows[2]["model.latent_dim"] == "-1" and "must be a whole number" in rows[2]["reason"]
+    assert all(row["seconds"] > 0 and row["peak_mb"] > 100 and row["kl_nats"] > 0 for row in rows[:2])
+    assert {"table.md", "table.csv", "table.png"} <= {path.name for path in folder.iterdir()}
+    assert (folder / "table.md").read_text().startswith("| model.latent_dim | error |"), "what is the same is left out"
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.stdout.count("done already") == 2 and again.returncode == 1
+    assert [*(tmp_path / "sweeps").iterdir()] == [folder]

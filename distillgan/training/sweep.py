@@ -1,0 +1,164 @@
+"""A sweep's sheet: one file a job, and from them a table and a picture that grow while it runs.
+
+Each job knows the folder alone, so jobs in one process, in several, or on other machines fill the same sheet; and the
+same command finds its folder again, and runs only what is missing.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from matplotlib.figure import Figure
+
+from distillgan.atomic import replace_file
+from distillgan.audio.picture import save_figure
+from distillgan.modelheader import Header
+from distillgan.paths import Home
+
+_COMMAND = "command.json"
+_COLUMNS = ("error", "kl_nats", "active_dimensions", "vocoder_error", "steps", "seconds", "peak_mb", "model", "reason")
+_PEAK = Path("/proc/self/clear_refs")  # Linux: 5 begins the peak of this process's memory anew
+
+
+def sweep_folder(home: Home, name: str, arguments: Sequence[str]) -> Path:
+    """That of an earlier sweep of the same arguments, otherwise a new one, `<date>_<name>`, in `paths.home`/sweeps."""
+    command = sorted(arguments)
+    for noted in sorted(home.sweeps.glob(f"*/{_COMMAND}")):
+        try:
+            if json.loads(noted.read_text()) == command:
+                return noted.parent
+        except ValueError:  # half of a file that was edited: another sweep's
+            continue
+    stem, number = f"{datetime.now():%Y-%m-%d}_{name}", 2
+    folder = home.sweeps / stem
+    while folder.exists():
+        folder, number = home.sweeps / f"{stem}-{number}", number + 1
+    with replace_file(folder / _COMMAND) as temporary:
+        temporary.write_text(json.dumps(command, indent=1))
+    return folder
+
+
+class Sheet:
+    """The sheet in a sweep's folder, seen from one job, which its `overrides` tell from the others."""
+
+    def __init__(self, folder: Path, overrides: Sequence[str]):
+        self.folder, self._overrides = folder, sorted(overrides)
+        digest = hashlib.sha256("\n".join(self._overrides).encode()).hexdigest()[:16]
+        self._path = folder / "jobs" / f"{digest}.json"
+        self._begun = 0.0
+
+    def finished_error(self) -> float | None:
+        """The error of the job if it is done already."""
+        row = _read(self._path)
+        return row["error"] if row and row["reason"] is None else None
+
+    def begin(self) -> None:
+        self._begun = time.perf_counter()
+        if _PEAK.exists():
+            _PEAK.write_text("5")
+
+    def finished(self, error: float, header: Header) -> None:
+        """A row for a model that was trained."""
+        vae, vocoder = header.training["vae"], header.training["vocoder"] or {}
+        self._note(
+            error=error,
+            kl_nats=vae.get("kl_nats"),
+            active_dimensions=vae.get("active_dimensions"),
+            vocoder_error=vocoder.get("mel_error"),
+            steps=vae.get("steps"),
+            model=header.name,
+            reason=None,
+        )
+
+    def failed(self, reason: str) -> None:
+        """A row for a job that came to nothing."""
+        self._note(error=None, reason=reason.splitlines()[0] if reason else "it ended without a word")
+
+    def _note(self, **values: Any) -> None:
+        row = {"overrides": self._overrides, **dict.fromkeys(_COLUMNS), **values}
+        row["seconds"], row["peak_mb"] = round(time.perf_counter() - self._begun, 1), _peak_mb()
+        with replace_file(self._path) as temporary:
+            temporary.write_text(json.dumps(row, indent=1))
+        with FileLock(self.folder / ".lock"):
+            write_tables(self.folder)
+
+
+def write_tables(folder: Path) -> list[dict[str, Any]]:
+    """table.md, .csv, .json and .png from the jobs' files: what differed first, the best first; the rows."""
+    found = [row for path in sorted((folder / "jobs").glob("*.json")) if (row := _read(path))]
+    settings = [dict(item.partition("=")[::2] for item in row["overrides"]) for row in found]
+    keys = sorted({key for values in settings for key in values})
+    differing = [key for key in keys if len({values.get(key) for values in settings}) > 1]
+    rows = [
+        {**{key: values.get(key) for key in differing}, **{column: row[column] for column in _COLUMNS}}
+        for row, values in zip(found, settings, strict=True)
+    ]
+    rows.sort(key=lambda row: (row["error"] is None, row["error"], str(row["model"])))
+    _write(folder / "table.json", json.dumps(rows, indent=1))
+    sheet = io.StringIO()
+    writer = csv.DictWriter(sheet, [*differing, *_COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(folder / "table.csv", sheet.getvalue())
+    _write(folder / "table.md", markdown(rows, differing))
+    if any(row["error"] is not None for row in rows):
+        save_figure(_picture(rows, differing, folder.name), folder / "table.png")
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]], differing: list[str]) -> str:
+    columns = [*differing, *_COLUMNS]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_shown(row[column]) for column in columns) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _picture(rows: list[dict[str, Any]], differing: list[str], title: str) -> Figure:
+    done = [row for row in rows if row["error"] is not None][::-1]
+    figure = Figure(figsize=(9, 1.2 + 0.32 * len(done)), layout="constrained")
+    axis = figure.subplots()
+    labels = [", ".join(f"{key.rpartition('.')[2]}={row[key]}" for key in differing) or row["model"] for row in done]
+    axis.barh(range(len(done)), [row["error"] for row in done], color="#4878a8")
+    axis.set_yticks(range(len(done)), labels, fontsize=8)
+    axis.set_xlabel("held-out error")
+    axis.set_title(title, fontsize=10)
+    return figure
+
+
+def _peak_mb() -> float:
+    if _PEAK.exists():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        row = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return row if isinstance(row, dict) and {"overrides", *_COLUMNS} <= row.keys() else None
+
+
+def _write(path: Path, text: str) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_text(text)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "n/a"
+    return str(value).replace("|", "\\|")
