@@ -5,11 +5,13 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -40,7 +42,7 @@ _STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.
 _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home", "spatial.sofa"}
 _PATH_START = ("/", "./", "../", "~")
-_COMPOSING = threading.Lock()  # Hydra's state is one for the whole process
+_COMPOSING = threading.Lock()
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
@@ -160,10 +162,22 @@ def home_of(overrides: list[str]) -> str | Path:
 def composed(config_name: str, overrides: list[str]) -> DictConfig:
     """conf/<config_name>.yaml under the overrides, without a command line. Raises UserError if Hydra refuses."""
     try:
-        with _COMPOSING, hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        with _hydra_aside(), hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             return hydra.compose(config_name, overrides)
     except HydraException as error:
         raise UserError(f"{config_name} cannot be told so: {error}") from error
+
+
+@contextmanager
+def _hydra_aside() -> Iterator[None]:
+    """Hydra's state, one for the whole process, is set aside for the block: an entry that runs has one, too."""
+    with _COMPOSING:
+        state = GlobalHydra.instance()
+        around, state.hydra = state.hydra, None
+        try:
+            yield
+        finally:
+            GlobalHydra.instance().hydra = around
 
 
 def model_by_name(arguments: list[str]) -> list[str]:

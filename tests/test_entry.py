@@ -261,3 +261,18 @@ def test_a_list_of_folders_is_taken_letter_by_letter():
     ]
     config = entry.composed("train", to_overrides([given]))
     assert list(config.data.dir) == ["~/a b", "/tmp/c(1)", "ü"]
+
+
+def test_composed_within_an_entry_and_by_many_at_once(tmp_path):
+    """As the page does: it is an entry itself, and its visitors know nothing of each other."""
+    code = (
+        "import sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from distillgan import entry\n"
+        "def task(config):\n"
+        "    def one(seed): return entry.composed('generate', [f'seed={seed}']).seed\n"
+        "    with ThreadPoolExecutor(8) as pool: print(list(pool.map(one, range(24))) == list(range(24)))\n"
+        "entry.run(task, 'generate', [])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
