@@ -1,0 +1,185 @@
+"""What is filled in on the Train tab, as the overrides that `distillgan train` understands."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from distillgan import entry
+from distillgan.errors import UserError
+from distillgan.modellayout import read_header
+from distillgan.paths import CONFIG, Home
+from distillgan.ui.corpora import Corpora
+
+DEMO = "the built-in demo"
+ITS_OWN = "those it was trained on"
+KINDS = ("vocos", "hifigan")
+
+# Measured on one core: 0.08, 0.22 and 0.44 s for a step's 16 segments.
+SIZES = {
+    "small": ["model.latent_dim=16", "model.module.network.channels=192", "model.module.network.fine_channels=96"],
+    "medium": [],
+    "large": ["model.latent_dim=48", "model.module.network.channels=576", "model.module.network.fine_channels=288"],
+}
+SIZE_WORDS = (
+    "small: 1.7 M parameters, a third of the time, for a few minutes of alike sounds. medium: 6.4 M, the usual one. "
+    "large: 14 M, twice the time, for an hour or more of many kinds."
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A setting by its key, and how it is called on the page; left empty it is what the configuration says."""
+
+    key: str
+    label: str
+    info: str
+
+
+MODEL_FIELDS = [
+    Field("model.latent_dim", "Latent dimensions", "Numbers in a latent frame; 10.8 frames a second."),
+    Field("data.batch_size", "Batch size", "Segments a step. Less needs less memory."),
+    Field("model.module.lr", "Learning rate", "Half of it where the loss became NaN."),
+    Field("data.augment.pitch_semitones", "Pitch shifts", "Semitones up and down; 0 keeps every pitch."),
+    Field("data.augment.noise_probability", "Added noise", "Share of segments that get some."),
+    Field("callbacks.patience.time", "Patience", "Stop when no better for so long: DD:HH:MM:SS."),
+    Field("analysis.seconds", "Measuring the sliders", "Seconds rendered for each position."),
+    Field("seed", "Seed", "The same seed, the same model."),
+    Field("licence", "Licence", "Of the recordings, and so of the model."),
+    Field("note", "Note", "Kept in the model's file."),
+]
+VOCODER_FIELDS = [
+    Field("vocoder.init", "Starts from", "universal, scratch, or a model's name."),
+    Field("vocoder.own_mels", "Share of its own mels", "How much of it is heard through the model."),
+    Field("vocoder.discriminators.width", "Discriminators' width", "1 is the paper's size, for a GPU."),
+    Field("vocoder.adversarial_from_step", "Adversarial from step", "Before it the mel losses alone."),
+    Field("callbacks.patience.time", "Patience", "Stop when no better for so long: DD:HH:MM:SS."),
+    Field("seed", "Seed", "The same seed, the same vocoder."),
+]
+
+# What the page says by itself, and what a visitor of it has no business with.
+_NOT_HERE = re.compile(r"[+~]|(hydra|paths|logger|name|stages|extend|resume|data|data\.dir|device|trainer)(/|=|$)")
+_CODE = re.compile(r"_target_|\$\{")
+
+
+def devices() -> list[str]:
+    """Those of this machine, and `auto`."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return ["auto", *(name for name, available in there.items() if available)]
+
+
+def defaults(fields: list[Field], overrides: list[str]) -> list[str]:
+    """What the configuration says of each field, as text; empty where it is chosen when training starts."""
+    config = entry.composed("train", overrides)
+    values = [OmegaConf.select(config, field.key) for field in fields]
+    return ["" if value is None else str(value) for value in values]
+
+
+def model_overrides(
+    corpora: Corpora,
+    corpus: str,
+    size: str,
+    device: str,
+    steps: int | None,
+    minutes: float | None,
+    grow: bool,
+    anew: bool,
+    values: list[str],
+    more: str,
+) -> list[str]:
+    """For a model. `values` are those of MODEL_FIELDS, `more` lines of key=value.
+
+    Raises:
+        UserError: no recordings are chosen, or a line is none or sets what the page sets itself.
+    """
+    if not corpus:
+        raise UserError("choose the recordings to learn from, or add some on the Data tab")
+    if grow and anew:
+        raise UserError("a model that grows goes on: take one of the two ticks away")
+    chosen = [] if corpus == DEMO else [f"data.dir={entry.quote(str(corpora.folder(corpus)))}"]
+    if grow and not chosen:
+        raise UserError("a model grows with recordings of yours: choose some on the Data tab")
+    chosen += SIZES[size] + [f"device={device}"] + _limits("model", steps, minutes)
+    chosen += ["extend=true"] * grow + ["resume=never"] * anew
+    return [*chosen, *_filled(MODEL_FIELDS, values), *lines(more)]
+
+
+def vocoder_overrides(
+    home: Home,
+    corpora: Corpora,
+    model: str,
+    corpus: str,
+    kind: str,
+    device: str,
+    steps: int | None,
+    minutes: float | None,
+    anew: bool,
+    values: list[str],
+    more: str,
+) -> list[str]:
+    """For the vocoder of a finished model; `corpus` may be ITS_OWN.
+
+    Raises:
+        UserError: as `model_overrides`, or there is no such model, or nobody knows its recordings.
+    """
+    if not model:
+        raise UserError("choose the model that is to get a vocoder")
+    read_header(home.model(model))
+    folders = _recordings_of(home, model) if corpus == ITS_OWN else [str(corpora.folder(corpus))]
+    listed = ",".join(map(entry.quote, folders))
+    chosen = [f"data.dir=[{listed}]"] if folders else []
+    chosen += ["stages=[vocoder]", f"vocoder={kind}", f"device={device}", *_limits("vocoder", steps, minutes)]
+    chosen += ["resume=never"] * anew
+    return [*chosen, *_filled(VOCODER_FIELDS, values), *lines(more)]
+
+
+def lines(text: str) -> list[str]:
+    """The overrides in it, one a line. Raises UserError for what is none, or is not to be set here."""
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    for line in found:
+        if "=" not in line:
+            raise UserError(f"{line!r} is no setting: write key=value, one a line")
+        _refuse(line)
+    return found
+
+
+def vocoder_of(home: Home, model: str) -> tuple[str, float | None] | None:
+    """Kind and held-out error of a model's own vocoder; None if it has none. Raises UserError as `read_header`."""
+    header = read_header(home.model(model))
+    return None if header.vocoder is None else (header.vocoder["name"], header.training["vocoder"].get("mel_error"))
+
+
+def _filled(fields: list[Field], values: list[str]) -> list[str]:
+    filled = [f"{field.key}={value.strip()}" for field, value in zip(fields, values, strict=True) if value.strip()]
+    for item in filled:
+        _refuse(item, own=True)
+    return filled
+
+
+def _refuse(line: str, own: bool = False) -> None:
+    if _CODE.search(line) or (not own and _NOT_HERE.match(line)):
+        raise UserError(f"{line} cannot be set here: use the fields of the page, or the command line")
+
+
+def _limits(stage: str, steps: int | None, minutes: float | None) -> list[str]:
+    limits = []
+    if steps:
+        limits.append(f"{stage}.max_steps={steps}")
+    if minutes:
+        seconds = round(60 * minutes)
+        if seconds < 1:
+            raise UserError(f"a time limit of {minutes:g} minutes is none: give more, or leave it empty")
+        days, hours = seconds // 86400, seconds // 3600 % 24
+        limits.append(f"trainer.max_time={days:02}:{hours:02}:{seconds // 60 % 60:02}:{seconds % 60:02}")
+    return limits
+
+
+def _recordings_of(home: Home, model: str) -> list[str]:
+    """The folders that its run was trained on; none for the demo corpus."""
+    path: Path = home.run(model) / CONFIG
+    if not path.exists():
+        raise UserError(f"nobody knows here what {model} was trained on: choose its recordings")
+    noted = OmegaConf.load(path).data.dir
+    return [] if noted is None else [noted] if isinstance(noted, str) else list(noted)

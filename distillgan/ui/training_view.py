@@ -1,0 +1,72 @@
+"""A training as the page shows it: in words, as a bar, as curves."""
+
+from html import escape
+
+import pandas as pd
+
+from distillgan.ui.standing import Standing
+from distillgan.ui.trainings import State
+
+STYLE = """<style>
+#standing .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); margin: 8px 0 4px; }
+#standing .bar div { height: 100%; border-radius: 4px; background: var(--color-accent); }
+#standing .facts { display: flex; flex-wrap: wrap; gap: 4px 28px; }
+#standing .quiet { color: var(--body-text-color-subdued); }
+#standing pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85em; margin: 6px 0 0; }
+</style>"""
+NOTHING = f'{STYLE}<p class="quiet">Nothing has been trained from this page yet.</p>'
+_PHASES = {
+    "running": "training",
+    "stopping": "stopping: its checkpoint and a model that plays are being written",
+    "done": "finished",
+    "stopped": "stopped: Resume goes on from here",
+    "failed": "broke off",
+}
+STAGES = {"vae": "the model", "vocos": "its vocoder (vocos)", "hifigan": "its vocoder (hifigan)"}
+_UNITS = {"val/mel_error_db": " dB", "val/mel_error": ""}
+
+
+def told(state: State, standing: Standing | None, log: list[str]) -> str:
+    """HTML: how far it is, what is left, how good it is; and why it broke off, if it did."""
+    head = f"<p><b>{escape(state.training.name)}</b>: {_PHASES[state.phase]}"
+    if standing is None:
+        said = log[-1] if log and state.running else "starting" * state.running
+        body = f'</p><p class="quiet">{escape(said)}</p>'
+    else:
+        stage = STAGES.get(standing.stage, standing.stage)
+        body = f", {escape(stage)}</p>{_progress(state, standing)}"
+        if state.running and standing.ended:
+            said = f"Its steps are done; now it is measured and packed. {log[-1] if log else ''}"
+            body += f'<p class="quiet">{escape(said)}</p>'
+    if state.phase == "done":
+        body += "<p>It plays on the Generate tab.</p>"
+    why = f"<pre>{escape(state.words)}</pre>" if state.words else ""
+    return f"{STYLE}{head}{body}{why}"
+
+
+def frame(points: list[tuple[int, float]]) -> pd.DataFrame:
+    """Points (step, value) for a line plot."""
+    return pd.DataFrame(points, columns=["step", "value"])
+
+
+def _progress(state: State, standing: Standing) -> str:
+    status = standing.status
+    facts = [(f"{status['step']:,}", f"of {status['steps']:,} steps")]
+    if state.running and not standing.ended and status["seconds_left"] is not None:
+        facts.append((_time(status["seconds_left"]), "left"))
+    facts.append((_time(status["seconds"]), "trained so far"))
+    error = status["judged"].get(status["monitor"])
+    if error is not None:
+        facts.append((f"{error:.2f}{_UNITS.get(status['monitor'], '')}", "error on what is judged"))
+    share = 100 * status["share"]
+    cells = "".join(f"<div><b>{escape(value)}</b> {escape(words)}</div>" for value, words in facts)
+    return (
+        f'<div class="bar" role="progressbar" aria-valuenow="{share:.0f}" aria-label="progress">'
+        f'<div style="width: {share:.1f}%"></div></div><div class="facts">{cells}</div>'
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
