@@ -68,7 +68,7 @@ class Original:
         account, notes = self.account, []
         if account.get("interrupted"):
             notes.append(f"{self.title} was broken off: it is made whole now")
-        settings = {**account["settings"], **_models(home, account, notes)}
+        settings = {**account["settings"], **models_now(home, account, notes)}
         # Where it is written to is this user's business, not that of a file that may come from anyone.
         own = [f"paths.home={entry.quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
         return entry.composed("generate", arguments_of(settings, own) + own), notes
@@ -95,8 +95,12 @@ class Verdict:
     words: str
 
 
-def _models(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The models that made it, by the names they have now."""
+def models_now(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The settings that name the models that made a sound, by the names they have now; what differs goes to `notes`.
+
+    Raises:
+        UserError: one is gone.
+    """
     names = {}
     for model in account.get("models", []):
         name, fingerprint = str(model["name"]), str(model["fingerprint"])

@@ -1,0 +1,243 @@
+"""The Generate tab: the instrument itself."""
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from distillgan.again import Original, models_now
+from distillgan.errors import UserError
+from distillgan.library import sounds
+from distillgan.library.history import Generation, History
+from distillgan.recipe import settings_of
+from distillgan.ui import history_list
+from distillgan.ui.asked import own, values_of
+from distillgan.ui.compare_panel import ComparePanel
+from distillgan.ui.controls_panel import ControlsPanel
+from distillgan.ui.page import Page, Shown
+from distillgan.ui.presets_panel import PresetsPanel
+from distillgan.ui.queue_words import status
+from distillgan.ui.renderings import DONE
+from distillgan.ui.sliders import STYLE
+from distillgan.ui.sound_card import SoundCard
+from distillgan.ui.telling import told
+
+_TICK_SECONDS = 0.5
+_HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
+_STYLE = """
+.bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; margin: 6px 0; }
+.bar i { display: block; height: 100%; background: var(--color-accent); transition: width .4s linear; }
+.failed { border-left: 3px solid #d9822b; padding: 4px 10px; overflow-wrap: anywhere; }
+.subdued p { color: var(--body-text-color-subdued); font-size: 12px; line-height: 1.4; margin: 0; }
+.card { gap: 8px !important; }
+.card table, .compare table { font-size: 12px; width: 100%; }
+.card td, .compare td, .compare th { padding: 2px 8px 2px 0; text-align: left; overflow-wrap: anywhere; }
+"""
+
+
+def build(page: Page) -> Shown:
+    tab = _Tab(page)
+    return Shown(time.monotonic_ns, [tab.pulse])
+
+
+class _Tab:
+    """The components; each visitor's own state is in `gr.State`, and who he is in his browser."""
+
+    def __init__(self, page: Page):
+        self._page, self._home = page, page.home
+        self.pulse = gr.State(0)  # changes when the tab is to be brought up to date
+        self.owner = gr.BrowserState("", storage_key="distillgan-visitor")
+        self.job, self.again, self.seen = gr.State(), gr.State(), gr.State(0)
+        self.chosen, self.limit = gr.State(), gr.State(history_list.SHOWN)
+        self.timer = gr.Timer(_TICK_SECONDS, active=False)
+        with gr.Row():
+            with gr.Column(scale=6, min_width=420):
+                self.controls = ControlsPanel(page)
+            with gr.Column(scale=5, min_width=380):
+                self._right()
+        self._wire()
+
+    def _right(self) -> None:
+        with gr.Row():
+            self.generate = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
+            self.cancel = gr.Button("Cancel", variant="stop", scale=1, min_width=90, interactive=False)
+        self.status = gr.HTML(elem_id="status", padding=False)
+        with gr.Column(elem_classes="card"):
+            self.card = SoundCard()
+            with gr.Row(visible=False) as self.acts:
+                self.recall = gr.Button("Recall its settings", size="sm", min_width=110)
+                self.remake = gr.Button("Make it again", size="sm", min_width=100)
+                self.star = gr.Button("Star", size="sm", min_width=60)
+                self.take = [gr.Button(f"Take as {side}", size="sm", min_width=80) for side in "AB"]
+                self.delete = gr.Button("Delete", size="sm", min_width=60)
+            with gr.Row(visible=False) as self.sure:
+                self.really = gr.Button("Forget it, keep its file", size="sm", variant="stop")
+                self.wholly = gr.Button("Delete it with its file", size="sm", variant="stop")
+                self.keep = gr.Button("Keep it", size="sm")
+        with gr.Tabs():
+            with gr.Tab("History"):
+                with gr.Row():
+                    info = "rain seed=3 brightness=5"
+                    self.search = gr.Textbox(label="Search", placeholder=info, scale=3, min_width=140)
+                    self.starred = gr.Checkbox(False, label="Starred only", scale=1, min_width=110)
+                self.list = history_list.history_list()
+                self.more = gr.Button("More", size="sm")
+            with gr.Tab("Presets"):
+                self.presets = PresetsPanel(self._home)
+            with gr.Tab("A / B", elem_classes="compare"):
+                self.compare = ComparePanel(self._home)
+        gr.HTML(f"<style>{STYLE}{_STYLE}</style>", padding=False)
+
+    def _wire(self) -> None:
+        controls, card, presets, compare = self.controls, self.card, self.presets, self.compare
+        shown = [self.chosen, *card.outputs, self.acts, self.star, self.sure, self.list]
+        view = [self.search, self.starred, self.limit]
+        running = [self.job, self.again, self.seen, self.timer, self.cancel, self.status]
+        arrived = [self.owner, *running, self.list, *presets.outputs, *controls.outputs]
+        inputs = [self.owner, self.job, self.chosen, *view, presets.folder, presets.preset, *controls.inputs]
+        self.pulse.change(told(self._arrived), inputs, arrived, **_HIDDEN)
+        self.generate.click(told(self._asked), [self.owner, *controls.inputs], running, **_HIDDEN)
+        self.cancel.click(self._cancelled, [self.owner, self.job], self.cancel, **_HIDDEN)
+        inputs = [self.owner, self.job, self.again, self.seen, *view]
+        self.timer.tick(told(self._watched), inputs, [*running[2:], *shown], **_HIDDEN)
+
+        self.list.select(told(self._picked), view, shown, **_HIDDEN)
+        for change in (self.search.change, self.starred.change):
+            change(told(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
+        more = self.more.click(lambda limit: limit + history_list.SHOWN, self.limit, self.limit, **_HIDDEN)
+        more.then(told(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
+        self.recall.click(told(self._recalled), self.chosen, controls.outputs, **_HIDDEN)
+        self.remake.click(told(self._remade), [self.owner, self.chosen], running, **_HIDDEN)
+        self.star.click(told(self._starred), [self.chosen, *view], shown, **_HIDDEN)
+        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **_HIDDEN)
+        self.keep.click(lambda: gr.update(visible=False), None, self.sure, **_HIDDEN)
+        self.really.click(told(self._forgotten), [self.chosen, *view], shown, **_HIDDEN)
+        self.wholly.click(told(self._deleted), [self.chosen, *view], shown, **_HIDDEN)
+
+        naming = [presets.name, presets.into, presets.replace, presets.folder]
+        presets.save.click(told(self._saved), [*naming, *controls.inputs], presets.outputs, **_HIDDEN)
+        presets.recall.click(told(self._preset_recalled), presets.preset, controls.outputs, **_HIDDEN)
+        sides = zip("AB", self.take, compare.keep, (compare.first, compare.second), compare.titles, strict=True)
+        for side, take, keep, number, title in sides:
+            take.click(_with(compare.taken, side), self.chosen, [number, title], **_HIDDEN)
+            kept = keep.click(_with(compare.kept, side), [number, compare.name], None, **_HIDDEN)
+            kept.then(presets.listed, [presets.folder, presets.preset], presets.outputs, **_HIDDEN)
+
+    def _arrived(
+        self, owner: str, job: int | None, chosen: int | None, words: str, starred: bool, limit: int, *given: Any
+    ) -> list[Any]:
+        """The tab is shown: what there is by now, and the visitor's own rendering if one is under way."""
+        owner = owner or uuid.uuid4().hex
+        folder, preset, *controls = given
+        running = [gr.skip()] * 6
+        latest = self._page.renderings.latest(owner)
+        standing = None if latest is None or job is not None else self._page.renderings.standing(latest, owner)
+        if standing is not None and not standing.over:
+            running = self._running(latest)
+        entries = history_list.found(self._home, words, starred, limit)
+        listed = [history_list.listed(entries, chosen), *self.presets.listed(folder, preset)]
+        return [owner, *running, *listed, *self.controls.arrived(*controls)]
+
+    def _asked(self, owner: str, *given: Any) -> list[Any]:
+        return self._running(self._page.renderings.submit(self.controls.config(*given), owner))
+
+    def _remade(self, owner: str, chosen: int | None) -> list[Any]:
+        generation = self._generation(chosen)
+        vocoder = (generation.account.get("settings") or {}).get("vocoder")
+        config, notes = Original.of_history(generation).config(self._home, own(self._page, vocoder))
+        for note in notes:
+            gr.Info(note)
+        return self._running(self._page.renderings.submit(config, owner), generation.id)
+
+    def _running(self, job: int, again: int | None = None) -> list[Any]:
+        return [job, again, 0, gr.Timer(active=True), gr.update(interactive=True), "<p>Asked for.</p>"]
+
+    def _cancelled(self, owner: str, job: int | None) -> Any:
+        if job is not None:
+            self._page.renderings.cancel(job, owner)
+        return gr.update(interactive=False)
+
+    def _watched(
+        self, owner: str, job: int | None, again: int | None, seen: int, words: str, starred: bool, limit: int
+    ) -> list[Any]:
+        """Called twice a second while something is under way: where it stands, and each sound once it is there."""
+        standing = None if job is None else self._page.renderings.standing(job, owner)
+        over = standing is None or standing.over
+        said = status(standing)
+        if standing is not None and standing.state == DONE and again is not None:
+            said = f"<p><b>Made again: {self._verdict(again, standing.made[-1])}.</b></p>{said}"
+        made = standing.made if standing is not None else ()
+        card = [gr.skip()] * 11
+        if len(made) > seen:
+            card = self._shown(self._generation(made[-1].id), words, starred, limit)
+        timer = gr.Timer(active=False) if over else gr.skip()
+        return [len(made), timer, gr.update(interactive=False) if over else gr.skip(), said, *card]
+
+    def _verdict(self, again: int, made: Any) -> str:
+        return Original.of_history(self._generation(again)).verdict(made).words
+
+    def _picked(self, words: str, starred: bool, limit: int, event: gr.EventData) -> list[Any]:
+        return self._shown(self._generation(history_list.chosen_of(event)), words, starred, limit)
+
+    def _starred(self, chosen: int | None, *view: Any) -> list[Any]:
+        generation = self._generation(chosen)
+        History(self._home).star([generation.id], not generation.starred)
+        return self._shown(self._generation(chosen), *view)
+
+    def _forgotten(self, chosen: int | None, *view: Any) -> list[Any]:
+        History(self._home).delete([self._generation(chosen).id])
+        return self._shown(None, *view)
+
+    def _deleted(self, chosen: int | None, *view: Any) -> list[Any]:
+        history = History(self._home)
+        for generation in history.delete([self._generation(chosen).id]):
+            left = sounds.remove(generation, history)
+            if left:
+                gr.Warning(f"{generation.path.name} is left: {left}")
+        return self._shown(None, *view)
+
+    def _shown(self, generation: Generation | None, words: str, starred: bool, limit: int) -> list[Any]:
+        """A sound in the card, and the history with it marked."""
+        chosen = None if generation is None else generation.id
+        star = gr.update(value="Unstar" if generation is not None and generation.starred else "Star")
+        there = gr.update(visible=generation is not None)
+        listed = self._listed(words, starred, limit, chosen)
+        return [chosen, *self.card.shown(generation), there, star, gr.update(visible=False), listed]
+
+    def _listed(self, words: str, starred: bool, limit: int, chosen: int | None) -> str:
+        return history_list.listed(history_list.found(self._home, words, starred, limit), chosen)
+
+    def _recalled(self, chosen: int | None) -> list[Any]:
+        account, notes = self._generation(chosen).account, []
+        settings = {**account["settings"], **models_now(self._home, account, notes)}
+        for note in notes:
+            gr.Warning(note)
+        values, positions = values_of(settings, None)
+        recording = values["recording"]
+        if recording and not (Path(recording).is_relative_to(self._home.audio) and Path(recording).is_file()):
+            gr.Warning(f"choose the recording once more: {recording} is not among those of this page")
+            values["recording"] = None
+        return self.controls.recalled(values, positions)
+
+    def _saved(self, name: str, into: str | None, replace: bool, folder: str, *given: Any) -> list[Any]:
+        settings = settings_of(self.controls.config(*given))
+        key = self.presets.saved(self.controls.models(*given), name, into, replace, settings)
+        gr.Info(f"{name} is saved")
+        return self.presets.listed(folder, key)
+
+    def _preset_recalled(self, key: str | None) -> list[Any]:
+        preset = self.presets.chosen(key)
+        return self.controls.recalled(*values_of(preset.settings, preset.model))
+
+    def _generation(self, number: int | None) -> Generation:
+        """Raises UserError if none is chosen, or it is gone."""
+        if number is None:
+            raise UserError("choose a sound of the history first")
+        return History(self._home).get(number)
+
+
+def _with(act: Any, side: str) -> Any:
+    """A handler of A or B."""
+    return told(lambda number, *rest: act(number, side, *rest))
