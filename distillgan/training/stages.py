@@ -24,6 +24,7 @@ from distillgan.training.team import Team
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.trained import TrainedVocoder
+from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
 
 
 def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> float:
@@ -42,7 +43,7 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
     stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"), judge_start=extension is not None)
     if extension is not None and not (stage.folder / LAST).exists():
         module.start_from(extension.network(run.home))
-    fitted = fit(stage, module, data, config, team, guard, _own_vocoder(run))
+    fitted = fit(stage, module, data, config, team, guard, _heard_through(run, spec))
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
     network = module.averaged.module.to(team.device).eval()
@@ -137,8 +138,17 @@ def _data_module(
 
 
 def _own_vocoder(run: Run) -> TrainedVocoder | None:
-    """The vocoder that the model has already: lets the VAE's previews be heard."""
+    """The vocoder that the model has already."""
     if not run.model_path.exists():
         return None
     header, tensors = read_model(run.model_path, "vocoder.")
     return None if header.vocoder is None else load_own(header.vocoder, tensors, header.mel)
+
+
+def _heard_through(run: Run, spec: MelSpec) -> TrainedVocoder | None:
+    """What lets the VAE's previews be heard: the vocoder that the model has already, else the universal one."""
+    own = _own_vocoder(run)
+    if own is not None:
+        return own
+    weights = read_packaged(UNIVERSAL)
+    return weights.vocoder() if weights is not None and weights.spec == spec else None

@@ -42,9 +42,9 @@ class _Train:
         self.size = gr.Radio(list(form.SIZES), value="medium", label="Size", info=form.SIZE_WORDS)
         with gr.Row():
             self.steps = gr.Number(
-                label="Steps", info="Empty: by the length of the recordings.", value=None, minimum=0, precision=0
+                label="Steps", info="0: by the length of the recordings.", value=0, minimum=0, precision=0
             )
-            self.minutes = gr.Number(label="Minutes at most", info="Empty: no limit.", value=None, minimum=0)
+            self.minutes = gr.Number(label="Minutes at most", info="0: no limit.", value=0, minimum=0)
         self.device = self._devices()
         self.grow = gr.Checkbox(
             label="Let the model of this name grow",
@@ -70,9 +70,9 @@ class _Train:
         )
         with gr.Row():
             self.vocoder_steps = gr.Number(
-                label="Steps", info="Empty: chosen by the device.", value=None, minimum=0, precision=0
+                label="Steps", info="0: chosen by the device.", value=0, minimum=0, precision=0
             )
-            self.vocoder_minutes = gr.Number(label="Minutes at most", info="Empty: no limit.", value=None, minimum=0)
+            self.vocoder_minutes = gr.Number(label="Minutes at most", info="0: no limit.", value=0, minimum=0)
         self.vocoder_device = self._devices()
         self.vocoder_anew = gr.Checkbox(
             label="Begin anew", info="What was trained of this kind is kept beside it. Otherwise it goes on."
@@ -149,9 +149,7 @@ def _advanced(fields: list[form.Field], overrides: list[str], name: str) -> tupl
         for pair in range(0, len(fields), 2):
             with gr.Row():
                 for field, default in zip(fields[pair : pair + 2], given[pair : pair + 2], strict=True):
-                    texts.append(
-                        gr.Textbox(label=field.label, info=field.info, placeholder=default or "chosen", min_width=140)
-                    )
+                    texts.append(gr.Textbox(label=field.label, info=field.info, placeholder=default, min_width=140))
         more = gr.Textbox(
             label="Anything else",
             info="key=value, one a line, as on the command line.",

@@ -31,37 +31,44 @@ SIZE_WORDS = (
 
 @dataclass(frozen=True)
 class Field:
-    """A setting by its key, and how it is called on the page; left empty it is what the configuration says."""
+    """A setting by its key, and how it is called on the page; left empty it is what the configuration says.
+
+    `null`: what that is, in words, where the configuration has no value.
+    """
 
     key: str
     label: str
     info: str
+    null: str = ""
 
 
 MODEL_FIELDS = [
     Field("model.latent_dim", "Latent dimensions", "Numbers in a latent frame; 10.8 frames a second."),
-    Field("data.batch_size", "Batch size", "Segments a step. Less needs less memory."),
+    Field("data.batch_size", "Batch size", "Segments a step. Less needs less memory.", "by the device"),
     Field("model.module.lr", "Learning rate", "Half of it where the loss became NaN."),
     Field("data.augment.pitch_semitones", "Pitch shifts", "Semitones up and down; 0 keeps every pitch."),
     Field("data.augment.noise_probability", "Added noise", "Share of segments that get some."),
-    Field("callbacks.patience.time", "Patience", "Stop when no better for so long: DD:HH:MM:SS."),
+    Field("callbacks.patience.time", "Patience", "Stop when no better for so long: DD:HH:MM:SS.", "none"),
     Field("analysis.seconds", "Measuring the sliders", "Seconds rendered for each position."),
     Field("seed", "Seed", "The same seed, the same model."),
     Field("licence", "Licence", "Of the recordings, and so of the model."),
     Field("note", "Note", "Kept in the model's file."),
 ]
 VOCODER_FIELDS = [
-    Field("vocoder.init", "Starts from", "universal, scratch, or a model's name."),
+    Field("vocoder.init", "Starts from", "universal, scratch, or a model's name.", "universal, if there is one"),
     Field("vocoder.own_mels", "Share of its own mels", "How much of it is heard through the model."),
     Field("vocoder.discriminators.width", "Discriminators' width", "1 is the paper's size, for a GPU."),
-    Field("vocoder.adversarial_from_step", "Adversarial from step", "Before it the mel losses alone."),
-    Field("callbacks.patience.time", "Patience", "Stop when no better for so long: DD:HH:MM:SS."),
+    Field("vocoder.adversarial_from_step", "Adversarial from step", "Before it the mel losses alone.", "by the device"),
+    Field("callbacks.patience.time", "Patience", "Stop when no better for so long: DD:HH:MM:SS.", "none"),
     Field("seed", "Seed", "The same seed, the same vocoder."),
 ]
 
 # What the page says by itself, and what a visitor of it has no business with.
-_NOT_HERE = re.compile(r"[+~]|(hydra|paths|logger|name|stages|extend|resume|data|data\.dir|device|trainer)(/|=|$)")
-_CODE = re.compile(r"_target_|\$\{")
+_NOT_HERE = re.compile(
+    r"[+~]|[^=]*@|(hydra|paths|logger)[./=]|(name|stages|extend|resume|data|data\.dir|device|trainer)="
+)
+# Names of classes, interpolations, and configurations from elsewhere, such as an upload.
+_CODE = re.compile(r"_target_|\$\{|\.\.")
 
 
 def devices() -> list[str]:
@@ -71,10 +78,10 @@ def devices() -> list[str]:
 
 
 def defaults(fields: list[Field], overrides: list[str]) -> list[str]:
-    """What the configuration says of each field, as text; empty where it is chosen when training starts."""
+    """What each field is if it is left empty, as text."""
     config = entry.composed("train", overrides)
     values = [OmegaConf.select(config, field.key) for field in fields]
-    return ["" if value is None else str(value) for value in values]
+    return [field.null if value is None else str(value) for field, value in zip(fields, values, strict=True)]
 
 
 def model_overrides(

@@ -32,8 +32,8 @@ class Panel:
     def __init__(self, page: Page):
         self._page = page
         self.seen = gr.State({})
-        with gr.Row(equal_height=True):
-            self.name = gr.Dropdown([], value=None, label="Trainings", scale=3, min_width=200, elem_id="trainings")
+        self.name = gr.Dropdown([], value=None, label="Trainings", elem_id="trainings")
+        with gr.Row():
             self.stop = gr.Button("Stop", interactive=False, size="md", min_width=90, elem_id="train-stop")
             self.resume = gr.Button("Resume", interactive=False, size="md", min_width=90, elem_id="train-resume")
         self.about = gr.HTML(NOTHING, padding=False, elem_id="standing")

@@ -16,11 +16,11 @@ STYLE = """<style>
 </style>"""
 NOTHING = f'{STYLE}<p class="quiet">Nothing has been trained from this page yet.</p>'
 _PHASES = {
-    "running": "training",
-    "stopping": "stopping: its checkpoint and a model that plays are being written",
-    "done": "finished",
-    "stopped": "stopped: Resume goes on from here",
-    "failed": "broke off",
+    "running": "in training.",
+    "stopping": "stopping: its checkpoint and a model that plays are being written.",
+    "done": "finished. It plays on the Generate tab.",
+    "stopped": "stopped. Resume goes on from here.",
+    "failed": "broke off.",
 }
 STAGES = {"vae": "the model", "vocos": "its vocoder (vocos)", "hifigan": "its vocoder (hifigan)"}
 _UNITS = {"val/mel_error_db": " dB", "val/mel_error": ""}
@@ -28,18 +28,12 @@ _UNITS = {"val/mel_error_db": " dB", "val/mel_error": ""}
 
 def told(state: State, standing: Standing | None, log: list[str]) -> str:
     """HTML: how far it is, what is left, how good it is; and why it broke off, if it did."""
-    head = f"<p><b>{escape(state.training.name)}</b>: {_PHASES[state.phase]}"
-    if standing is None:
-        said = log[-1] if log and state.running else "starting" * state.running
-        body = f'</p><p class="quiet">{escape(said)}</p>'
-    else:
-        stage = STAGES.get(standing.stage, standing.stage)
-        body = f", {escape(stage)}</p>{_progress(state, standing)}"
-        if state.running and standing.ended:
-            said = f"Its steps are done; now it is measured and packed. {log[-1] if log else ''}"
-            body += f'<p class="quiet">{escape(said)}</p>'
-    if state.phase == "done":
-        body += "<p>It plays on the Generate tab.</p>"
+    of = "" if standing is None else f", {STAGES.get(standing.stage, standing.stage)}"
+    head = f"<p><b>{escape(state.training.name + of)}</b>: {_PHASES[state.phase]}</p>"
+    body = "" if standing is None else _progress(state, standing)
+    if state.running and (standing is None or standing.ended):
+        doing = "" if standing is None else "Its steps are done; it is measured and packed. "
+        body += f'<p class="quiet">{escape(doing + (log[-1] if log else "It starts."))}</p>'
     why = f"<pre>{escape(state.words)}</pre>" if state.words else ""
     return f"{STYLE}{head}{body}{why}"
 

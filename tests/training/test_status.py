@@ -41,7 +41,7 @@ def test_a_finished_stage_says_so_and_has_its_curves(trained, stage, monitor):
 
 def test_what_is_heard_is_there_as_files(trained):
     home, _ = trained
-    for stage, names in (("vae", ["recording"]), ("hifigan", ["target", "generated"])):
+    for stage, names in (("vae", ["recording", "reconstruction_heard"]), ("hifigan", ["target", "generated"])):
         for name in names:
             wave, rate = sf.read(home / "runs" / "tiny" / stage / f"preview_0_{name}.wav")
             assert rate == 44100 and len(wave) > 10000 and abs(wave).max() > 0
