@@ -13,6 +13,7 @@ _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
     "generate": "new sound from a model: distillgan generate --model rain --duration 20",
     "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
+    "ui": "the page in your browser: train, play and keep models with hands on it: distillgan ui",
     "controls": "a model's sliders, what each was measured to do, and a map: distillgan controls rain",
     "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
 }

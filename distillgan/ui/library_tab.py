@@ -77,9 +77,11 @@ class _Library:
                 self.facts = gr.HTML(padding=False)
 
     def _housekeeping(self) -> None:
-        self.tags = gr.Textbox(label="Tags", placeholder="field wet", submit_btn="Save")
-        self.note = gr.Textbox(label="Note", lines=2, submit_btn="Save")
-        self.new_name = gr.Textbox(label="Name", info="Its run and presets move along.", submit_btn="Rename")
+        self.tags = gr.Textbox(label="Tags", placeholder="field wet", submit_btn="Save", elem_id="model-tags")
+        self.note = gr.Textbox(label="Note", lines=2, submit_btn="Save", elem_id="model-note")
+        self.new_name = gr.Textbox(
+            label="Name", info="Its run and presets move along.", submit_btn="Rename", elem_id="model-name"
+        )
         with gr.Row():
             self.verify = gr.Button("Verify", size="sm", min_width=90)
             self.export = gr.Button("Export", size="sm", min_width=90)

@@ -23,7 +23,7 @@ CSS = """
 .fidelity th, .fidelity td { text-align: right; padding: 3px 8px !important; border: 0 !important; }
 .fidelity tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .fidelity td:not(.why) { white-space: nowrap; }
-#models td, #models th { font-family: var(--font); }
+#models * { font-family: var(--font); }
 #models .selection-button { display: none; }
 .fidelity th { color: var(--body-text-color-subdued); font-weight: 500; }
 .fidelity th:first-child, .fidelity td:first-child, .fidelity td.why { text-align: left; }

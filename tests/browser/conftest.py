@@ -22,7 +22,8 @@ FLAGS = [
     "--disable-sync",
 ]
 _ADDRESS = re.compile(r"http://\S+")
-_SECONDS = 60  # torch and gradio on a machine that does other things, too
+# Until a page is there, and until it answers, on a machine that does other things, too.
+_SECONDS, _ANSWER_MS = 60, 30_000
 
 
 def missing() -> str:
@@ -68,7 +69,9 @@ def server(tmp_path_factory) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=_ANSWER_MS)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -87,9 +90,9 @@ def visit(browser) -> Iterator[Callable]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(1000 * _SECONDS)
+        page.set_default_timeout(_ANSWER_MS)
         page.goto(address)
-        page.get_by_role("tab", name="Data", exact=True).wait_for()
+        page.get_by_role("tab", name="Library", exact=True).wait_for()
         if tab is not None:
             page.get_by_role("tab", name=tab, exact=True).click()
         return page

@@ -1,0 +1,162 @@
+"""The server of the page: its settings checked, its port, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+import tempfile
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+from omegaconf import DictConfig
+
+from distillgan.checks import whole
+from distillgan.errors import UserError
+from distillgan.paths import Home
+from distillgan.ui.guard import Guard, is_local
+
+if TYPE_CHECKING:
+    from distillgan.ui.page import Page
+
+_PORTS = 100  # that are tried from ui.port on
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".png", ".json")  # what generate writes
+_PATIENCE = 2  # seconds that open connections get at the end
+
+
+class Served:
+    """A page and the folder of its uploads, from `paths.home`/cache, that lives as long as it does.
+
+    Raises:
+        UserError: a value of conf/ui.yaml is refused.
+    """
+
+    def __init__(self, config: DictConfig):
+        settings = config.ui
+        self.host, self.port = str(settings.host), whole("ui.port", settings.port, 0, 65535)
+        self.upload_mb = whole("ui.upload_mb", settings.upload_mb, 1, 1_000_000)
+        self.auth = _login(settings.auth)
+        self.local = is_local(self.host)
+        if not self.local and self.auth is None:
+            raise UserError(
+                f"ui.host={self.host} lets other machines in: set ui.auth=user:password, or leave ui.host at 127.0.0.1"
+            )
+        self.open = bool(settings.open)
+        self.home, self._config = Home(config.paths.home), config
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM; then what is generated ends, and trainings write their checkpoints.
+
+        Raises:
+            UserError: the address cannot be had.
+        """
+        bound = _bound(self.host, self.port)
+        print("starting the page …", flush=True)
+        cache = self.home.root / "cache"
+        cache.mkdir(exist_ok=True)
+        with bound, tempfile.TemporaryDirectory(prefix="page-", dir=cache, ignore_cleanup_errors=True) as uploads:
+            app, page = self._app(Path(uploads))
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE, proxy_headers=False)
+            self._tell(bound)
+            with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
+                _Server(config, page).run(sockets=[bound])
+        print("the page is closed")
+
+    def _app(self, uploads: Path) -> tuple[Guard, Page]:
+        # Read when gradio is imported, and later.
+        os.environ.update(GRADIO_TEMP_DIR=str(uploads), GRADIO_ANALYTICS_ENABLED="False")
+        import gradio as gr
+
+        from distillgan.ui.app import LOOK, build
+        from distillgan.ui.page import Page
+        from distillgan.ui.renderings import Renderings
+        from distillgan.ui.trainings import Trainings
+
+        page = Page(self.home, self._config, Trainings(self.home), Renderings(self.home))
+        blocks = build(page)
+        gr.set_static_paths([self.home.audio])  # sound of any length is played where it lies, and not copied
+        app = gr.mount_gradio_app(
+            FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+            blocks,
+            "/",
+            # What the tabs may show; by its address only what the guard lets through is read.
+            allowed_paths=[str(self.home.runs), str(self.home.audio)],
+            auth=self.auth,
+            auth_message="This page asks who you are.",
+            max_file_size=f"{self.upload_mb}mb",
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            show_error=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            **LOOK,
+        )
+        # Without it gradio takes it for a page in the making, and lets a request name any file of this machine as one
+        # that it has uploaded (processing_utils._check_allowed).
+        blocks.has_launched = True
+        return Guard(app, self.local, {uploads: None, self.home.audio: _SOUNDS}), page
+
+    def _tell(self, bound: socket.socket) -> None:
+        port = bound.getsockname()[1]
+        if self.port not in (0, port):
+            print(f"port {self.port} is taken")
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else f"[{self.host}]" if ":" in self.host else self.host
+        address = f"http://{host}:{port}"
+        print(f"the page is at {address} (Ctrl-C closes it)", flush=True)
+        # Where there is no screen, a browser would be one of letters, in this terminal.
+        if self.open and (sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+            webbrowser.open(address)  # it waits until the server, which listens already, answers
+
+
+class _Server(uvicorn.Server):
+    """It ends what is under way before it waits for the connections that wait for that."""
+
+    def __init__(self, config: uvicorn.Config, page: Page):
+        super().__init__(config)
+        self._page = page
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        print("closing …", flush=True)
+        await asyncio.to_thread(self._page.renderings.close)
+        await asyncio.to_thread(self._page.trainings.close)
+        await super().shutdown(sockets)
+
+
+def _login(auth: object) -> tuple[str, str] | None:
+    if auth is None:
+        return None
+    user, _, password = str(auth).partition(":")
+    if not user or not password:
+        raise UserError("ui.auth must be user:password")
+    return user, password
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at the first free port from `port` on. Raises UserError if there is none."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UserError(f"ui.host={host}: there is no such address ({error.strerror}). Try 127.0.0.1") from error
+    for wanted in [0] if port == 0 else range(port, min(port + _PORTS, 65536)):
+        bound = socket.socket(family)
+        try:
+            if (
+                os.name == "posix"
+            ):  # a port whose last connections are still fading out is free; elsewhere it means more
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((address[0], wanted, *address[2:]))
+            bound.listen()
+            return bound
+        except OSError as error:
+            bound.close()
+            if error.errno != errno.EADDRINUSE:
+                raise UserError(f"ui.host={host} ui.port={wanted} cannot be used: {error.strerror}") from error
+    raise UserError(f"ui.port={port}: it and the {_PORTS - 1} after it are taken. Try ui.port=0")
