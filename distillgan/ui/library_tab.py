@@ -103,9 +103,11 @@ class _Library:
 
     def _wire(self) -> None:
         asked = [self.words, self.own, self.tag, self.order, self.reverse]
+        # What is pasted into a text is a change of it, but no input to gradio.
+        lists = [self.looked.change, self.words.change, *(control.input for control in asked[1:])]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
-            [self.looked.change, *(control.input for control in asked)], told(self._listed), asked,
+            lists, told(self._listed), asked,
             [self.table, self.tag], **quiet,
         )  # fmt: skip
         card = [
