@@ -1,5 +1,6 @@
 """The Data tab: recordings in, and what becomes of each: used or skipped with its reason, seen and heard."""
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,8 @@ class _Data:
     def _asked(self, name: str, path: str) -> tuple[Any, ...]:
         if not self._corpora.is_own(name):
             self._corpora.delete(name, path)  # which says why not
-        return gr.update(visible=True), "This deletes the copy that the page has made. There is no way back."
+        words = f"{escape(printable(path))}: this deletes the copy that the page has made. There is no way back."
+        return gr.update(visible=True), words
 
     def _deleted(self, name: str, path: str) -> tuple[Any, ...]:
         self._corpora.delete(name, path)

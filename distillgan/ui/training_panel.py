@@ -92,7 +92,9 @@ class Panel:
         chosen = name if name in names else (names[0] if names else None)
         state = self._page.trainings.state(chosen) if chosen else None
         now = {"names": names, "chosen": chosen}
-        menu = gr.skip() if seen.get("names") == names and chosen == name else gr.update(choices=names, value=chosen)
+        menu = gr.skip() if seen.get("names") == names else gr.update(choices=names)
+        if chosen != name:  # never otherwise: a visitor may have chosen another one meanwhile
+            menu = gr.update(choices=names, value=chosen)
         if state is None:
             return (menu, *[gr.skip()] * 10, now)
         if seen.get("chosen") != chosen:

@@ -1,0 +1,131 @@
+"""From recordings to a model with a vocoder of its own, by hand: uploads, scan, training, stop, resume, a crash."""
+
+import json
+
+import psutil
+import pytest
+
+from distillgan.modellayout import read_header
+
+TINY = "experiment=tiny\nmodel.max_steps=150\ntrainer.validate_every=20\ncallbacks.preview.every=50"
+_MILLISECONDS = 120_000
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(server, home):
+    return server(home)
+
+
+def fill(page, name, text):
+    page.locator(f"#{name} input, #{name} textarea").first.fill(text)
+
+
+def choose(page, name, option):
+    page.locator(f"#{name} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def row(page, text):
+    return page.locator("#files td").filter(has_text=text, visible=True).first
+
+
+def says(page, words):
+    page.locator("#standing").get_by_text(words).wait_for(timeout=_MILLISECONDS)
+
+
+def attendant(home, name):
+    return psutil.Process(json.loads((home / "trainings" / name / "training.json").read_text())["pid"])
+
+
+def test_recordings_are_added_seen_and_heard(address, visit, recordings, tmp_path, screenshot):
+    page = visit(address, "Data")
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFFnothing")
+    fill(page, "new-corpus", "takes")
+    files = [*sorted(recordings.glob("*.wav")), broken]
+    page.locator("#uploads input[type=file]").set_input_files(files)
+    page.locator("#uploads").get_by_text("take5").wait_for()
+    page.get_by_role("button", name="Add to corpus").click()
+    row(page, "take0.wav").wait_for()
+    assert page.locator("#corpus").get_by_text("6 files used, 1 held out").is_visible()
+    assert row(page, "broken.wav").is_visible()
+    row(page, "take0.wav").click()
+    page.locator("#heard").get_by_text("take0.wav, as it is learnt").wait_for()
+    screenshot(page, "data")
+    row(page, "broken.wav").click()
+    page.locator("#heard").get_by_text("broken.wav is skipped").wait_for()
+    page.get_by_role("button", name="Delete this file").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.locator("#corpus").get_by_text("0 skipped").wait_for()
+    row(page, "broken.wav").wait_for(state="hidden")
+
+
+def test_mistakes_are_told_where_they_happen(address, visit, recordings):
+    page = visit(address, "Data")
+    page.get_by_role("button", name="Add to corpus").click()
+    page.get_by_text("cannot name a model").wait_for()
+    page.get_by_role("button", name="Or a folder on this machine").click()
+    fill(page, "folder", "/no/such/folder")
+    page.get_by_role("button", name="Use this folder").click()
+    page.get_by_text("there is no such folder on this machine").wait_for()
+    page.get_by_role("tab", name="Train", exact=True).click()
+    page.locator("#train-start").click()
+    page.get_by_text("choose the recordings to learn from").wait_for()
+
+
+def test_a_training_outlives_the_visitor_stops_goes_on_and_ends(address, visit, home, screenshot):
+    page = visit(address, "Train")
+    choose(page, "train-corpus", "takes")
+    fill(page, "train-name", "tin")
+    page.get_by_role("button", name="More settings").first.click()
+    fill(page, "train-more", TINY)
+    page.locator("#train-start").click()
+    says(page, "of 150 steps")
+    page.reload()  # in the middle
+    page.get_by_role("tab", name="Train", exact=True).click()
+    says(page, "tin, the model")
+    screenshot(page, "train")
+    page.locator("#train-stop").click()
+    says(page, "Resume goes on from here")
+    assert 0 < read_header(home / "models" / "tin.distillgan").training["vae"]["steps"] < 150
+    other = visit(address, "Train", width=1024, dark=True)
+    says(other, "Resume goes on from here")
+    other.locator("#train-resume").click()
+    says(other, "It plays on the Generate tab")
+    screenshot(other, "train-dark")
+    assert read_header(home / "models" / "tin.distillgan").training["vae"]["steps"] == 150
+
+
+def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home):
+    page = visit(address, "Train")
+    page.get_by_role("tab", name="A vocoder of its own").click()
+    choose(page, "vocoder-model", "tin")
+    page.get_by_role("button", name="More settings").last.click()
+    fill(page, "vocoder-more", "experiment=tiny")
+    page.locator("#vocoder-start").click()
+    says(page, "its vocoder (vocos)")
+    says(page, "It plays on the Generate tab")
+    assert read_header(home / "models" / "tin.distillgan").vocoder["name"] == "vocos"
+    page.locator("#vocoder-start").click()
+    page.get_by_text("tin has a vocoder of its own already").wait_for()
+    page.get_by_role("button", name="Leave it").click()
+    page.get_by_text("tin has a vocoder of its own already").wait_for(state="hidden")
+
+
+def test_a_crash_is_told_of_with_its_last_lines(address, visit, home, screenshot):
+    page = visit(address, "Train")
+    choose(page, "train-corpus", "takes")
+    fill(page, "train-name", "crash")
+    page.get_by_role("button", name="More settings").first.click()
+    fill(page, "train-more", TINY)
+    page.locator("#train-start").click()
+    says(page, "of 150 steps")
+    attendant(home, "crash").children()[0].kill()
+    says(page, "broke off")
+    says(page, "SIGKILL")
+    screenshot(page, "crash")
