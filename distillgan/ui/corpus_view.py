@@ -12,11 +12,11 @@ from distillgan.data.summary import FEW_FILES
 from distillgan.errors import UserError
 from distillgan.ui.corpora import Corpora, outline
 
-HEADINGS = ["file", "outline", "used", "length", "rate", "channels", "remark"]
-KINDS = ["str", "html", "str", "str", "str", "str", "str"]
-WIDTHS = ["24%", "15%", "11%", "9%", "9%", "9%", "23%"]
+HEADINGS = ["file", "outline", "used", "length", "sound", "remark"]
+KINDS = ["str", "html", "str", "str", "str", "str"]
+WIDTHS = ["25%", "17%", "11%", "10%", "14%", "23%"]
 _WIDTH, _HEIGHT = 144, 28  # of an outline, pixels
-_CHANNELS = {0: "", 1: "mono", 2: "stereo"}
+_CHANNELS = {1: "mono", 2: "stereo"}
 
 
 def summary(manifest: Manifest) -> str:
@@ -53,8 +53,7 @@ def rows(corpora: Corpora, manifest: Manifest) -> list[list[str]]:
             drawn(outline(clips[entry.path])) if entry.path in clips else "",
             _use(entry),
             _length(entry.seconds) if entry.seconds else "",
-            f"{entry.source_rate / 1000:g} kHz" if entry.source_rate else "",
-            _CHANNELS.get(entry.channels, str(entry.channels)),
+            _sound(entry),
             entry.reason or "; ".join(filter(None, [entry.note, "generated" * entry.generated])),
         ]
         for entry in [*manifest.skipped, *manifest.used]
@@ -77,7 +76,7 @@ def drawn(ends: np.ndarray) -> str:
     lines = "".join(f"M{a:.1f} {b:.1f}V{c + 0.6:.1f}" for a, b, c in zip(x, high, low, strict=True))
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}">'
-        f'<path d="{lines}" stroke="#0d9488" stroke-width="1"/></svg>'
+        f'<path d="{lines}" stroke="#14b8a6" stroke-width="1"/></svg>'
     )
     return f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}">'
 
@@ -86,6 +85,13 @@ def _use(entry: Entry) -> str:
     if entry.reason:
         return "skipped"
     return "held out" if entry.split == HELD_OUT else "learnt"
+
+
+def _sound(entry: Entry) -> str:
+    if not entry.source_rate:
+        return ""
+    channels = _CHANNELS.get(entry.channels, f"{entry.channels} channels")
+    return f"{entry.source_rate / 1000:g} kHz {channels}"
 
 
 def _length(seconds: float) -> str:

@@ -18,7 +18,8 @@ _STYLE = """<style>
 #corpus .facts { display: flex; flex-wrap: wrap; gap: 4px 28px; }
 #corpus .facts b { font-size: 1.15rem; }
 #corpus .quiet { color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
-#files td img { height: 28px; max-width: 100%; }
+#files [role=gridcell], #files [role=columnheader] { font-family: var(--font); }
+#files img { height: 28px; width: 100%; max-width: 144px; }
 </style>"""
 _NOTHING = f'{_STYLE}<p class="quiet">Choose recordings on the left, or add some of your own: 5 to 500 files.</p>'
 
@@ -37,7 +38,7 @@ class _Data:
         self._corpora = corpora
         self.manifest, self.file = gr.State(None), gr.State(None)
         with gr.Row():
-            with gr.Column(scale=2, min_width=300):
+            with gr.Column(scale=2, min_width=260):
                 self._choose()
                 self._add()
             with gr.Column(scale=5, min_width=560):

@@ -31,7 +31,7 @@ def choose(page, name, option):
 
 
 def row(page, text):
-    return page.locator("#files td").filter(has_text=text, visible=True).first
+    return page.locator("#files").get_by_role("gridcell", name=text)
 
 
 def says(page, words):

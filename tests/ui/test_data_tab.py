@@ -108,8 +108,9 @@ def test_the_table_tells_of_each_file_and_escapes_nothing_into_markup(corpora, r
     assert seen[-1] == (7, 7)
     table = rows(corpora, manifest)
     assert len(table) == 7 and all(len(row) == len(HEADINGS) for row in table)
-    assert table[0][0] == evil.name and table[0][2] == "skipped" and "unreadable" in table[0][6]
+    assert table[0][0] == evil.name and table[0][2] == "skipped" and "unreadable" in table[0][5]
     assert sorted(row[2] for row in table[1:]) == ["held out", *["learnt"] * 5]
+    assert {row[4] for row in table[1:]} == {"44.1 kHz mono"}
     assert all(row[1].startswith('<img alt="" src="data:image/svg+xml;base64,') for row in table[1:])
     words = summary(manifest)
     assert "<b>6</b> files used, 1 held out" in words and "<b>1</b> skipped" in words and "onerror" not in words
