@@ -135,7 +135,7 @@ class _Data:
     ) -> tuple[Any, ...]:
         added = self._corpora.add(name.strip(), [Path(path) for path in uploads or []])
         if added.left_out:
-            gr.Warning("Left out: " + "; ".join(added.left_out))
+            gr.Warning("Left out: " + escape("; ".join(added.left_out)))
         if added.names:
             gr.Info(f"{len(added.names)} file{'s' * (len(added.names) != 1)} added to {name.strip()}.")
         return self._chosen(name.strip()), None, *self._scanned(name.strip(), progress)

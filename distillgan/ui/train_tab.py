@@ -100,6 +100,8 @@ class _Train:
         self.vocoder_start.click(told(self._start_vocoder), vocoder, started, **_HIDDEN)
         self.better.click(told(self._start_better), vocoder, started, **_HIDDEN)
         self.replace.click(told(self._start_replacing), vocoder, started, **_HIDDEN)
+        # A model that is finished meanwhile can be chosen.
+        self.panel.about.change(lambda: self._refreshed()[1], None, self.model, show_progress="hidden", **_HIDDEN)
         self.leave.click(lambda: gr.update(visible=False), None, self.asking, **_HIDDEN)
 
     def _refreshed(self) -> tuple[Any, ...]:

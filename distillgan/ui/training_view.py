@@ -13,6 +13,7 @@ STYLE = """<style>
 #standing .facts { display: flex; flex-wrap: wrap; gap: 4px 28px; }
 #standing .quiet { color: var(--body-text-color-subdued); }
 #standing pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85em; margin: 6px 0 0; }
+#train-log textarea { font-family: var(--font-mono); white-space: pre; overflow-x: auto; font-size: .85em; }
 </style>"""
 NOTHING = f'{STYLE}<p class="quiet">Nothing has been trained from this page yet.</p>'
 _PHASES = {
@@ -39,8 +40,8 @@ def told(state: State, standing: Standing | None, log: list[str]) -> str:
 
 
 def frame(points: list[tuple[int, float]]) -> pd.DataFrame:
-    """Points (step, value) for a line plot."""
-    return pd.DataFrame(points, columns=["step", "value"])
+    """Points (step, value) for a line plot, in four digits."""
+    return pd.DataFrame([(step, float(f"{value:.4g}")) for step, value in points], columns=["step", "value"])
 
 
 def _progress(state: State, standing: Standing) -> str:
