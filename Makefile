@@ -4,7 +4,7 @@ PYTHON ?= python3
 MADE := $(abspath $(or $(DISTILLGAN_HOME),experiments))
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test browser-test lint clean
 
 demo: $(INSTALLED)
 	.venv/bin/python -m distillgan.train name=demo vocoder=vocos trainer.max_time=00:00:01:30
@@ -16,6 +16,13 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	.venv/bin/python -m pytest
+
+# The page in a real browser, which is installed where that is allowed; DISTILLGAN_SCREENSHOTS=docs keeps pictures of it.
+browser-test: $(INSTALLED)
+	@command -v chromium >/dev/null || apt-get install -y chromium || sudo -n apt-get install -y chromium || { \
+	echo "error: there is no chromium, and it cannot be installed from here: install it, and try again" >&2; exit 1; }
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt playwright
+	DISTILLGAN_BROWSER=1 .venv/bin/python -m pytest tests/browser
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check .

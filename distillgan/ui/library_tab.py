@@ -48,7 +48,7 @@ class _Library:
 
     def _list(self) -> None:
         with gr.Row(equal_height=True):
-            self.words = gr.Textbox(label="Search", placeholder="words in name, tags or note", scale=3)
+            self.words = gr.Textbox("", label="Search", placeholder="words in name, tags or note", scale=3)
             self.own = gr.Dropdown(list(housekeeping.OWN), label="Vocoder", scale=2, min_width=120)
             self.tag = gr.Dropdown([_ANY], value=_ANY, label="Tag", scale=1, min_width=120)
             self.order = gr.Dropdown(list(_ORDERS), label="Order", scale=2, min_width=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import sys
@@ -64,9 +65,11 @@ class Served:
             app, page = self._app(Path(uploads))
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE, proxy_headers=False)
             self._tell(bound)
-            with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
-                _Server(config, page).run(sockets=[bound])
-        print("the page is closed")
+            try:
+                with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
+                    _Server(config, page).run(sockets=[bound])
+            finally:
+                print("the page is closed")
 
     def _app(self, uploads: Path) -> tuple[Guard, Page]:
         # Read when gradio is imported, and later.
@@ -125,6 +128,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         print("closing …", flush=True)
+        # Pages that are open are cut off, which uvicorn would call an error of the application.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await asyncio.to_thread(self._page.renderings.close)
         await asyncio.to_thread(self._page.trainings.close)
         await super().shutdown(sockets)

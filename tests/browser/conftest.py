@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,8 +31,8 @@ def missing() -> str:
     """Why there can be no browser tests here; "" if there can."""
     if os.environ.get("DISTILLGAN_BROWSER") != "1":
         return "tests in a browser run with DISTILLGAN_BROWSER=1 (make browser-test)"
-    if not Path(CHROMIUM).exists():
-        return f"there is no {CHROMIUM}: apt-get install chromium"
+    if CHROMIUM is None:
+        return "there is no chromium: apt-get install chromium"
     return "" if find_spec("playwright") else "there is no playwright: pip install playwright"
 
 

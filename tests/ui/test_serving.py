@@ -1,5 +1,6 @@
 """The page's server, attacked with real requests; how it starts, refuses to start, and ends."""
 
+import http.client
 import json
 import os
 import signal
@@ -33,7 +34,13 @@ def home(tmp_path_factory):
 def server(home):
     server = Server(home, "ui.upload_mb=1")
     yield server
-    server.stop()
+    assert server.stop(signal.SIGTERM) == 143
+    closed_well(server, home)
+
+
+def closed_well(server: Server, home: Path) -> None:
+    assert server.output.partition("closing …")[2] == "\nthe page is closed\n"  # and no traceback of what was cut off
+    assert not list((home / "cache").glob("page-*"))
 
 
 def test_the_page_is_there_and_lets_nothing_in_from_elsewhere(server):
@@ -208,7 +215,10 @@ def test_it_starts_without_a_network_asks_for_a_name_and_takes_the_next_port(tmp
         form = {"Content_Type": "application/x-www-form-urlencoded"}
         assert server.ask("/login", "POST", b"username=me&password=word", **form)[0] == 400
         assert server.ask("/login", "POST", b"username=me&password=word%3As", **form)[0] == 200
+        page = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=60)
+        page.request("GET", "/gradio_api/heartbeat/open")  # as an open page does
+        assert page.getresponse().status == 200
     finally:
         assert server.stop(signal.SIGINT) == 0
-    assert "the page is closed" in server.output and "Traceback" not in server.output
-    assert "REACHED OUT" not in server.output and not list((tmp_path / "cache").glob("page-*"))
+    closed_well(server, tmp_path)
+    assert "REACHED OUT" not in server.output
