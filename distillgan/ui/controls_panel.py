@@ -46,7 +46,7 @@ class ControlsPanel:
         blends = [self.fields[f"blend_model{number}"] for number in range(1, BLENDED + 1)]
         steered = [vocoder, self.words, *self.sliders.outputs]
         for chosen in (model, vocoder, *blends):
-            chosen.input(self._steered, self.inputs, steered, **_HIDDEN)
+            chosen.select(self._steered, self.inputs, steered, **_HIDDEN)
         cleared = others.unblend.click(lambda: [None] * BLENDED, None, blends, **_HIDDEN)
         cleared.then(self._steered, self.inputs, steered, **_HIDDEN)
         dice.click(lambda: random.randint(0, _SEEDS), None, seed, **_HIDDEN)
@@ -75,14 +75,18 @@ class ControlsPanel:
         """Updates for `outputs`: the models there are by now; what a visitor has set stays."""
         values, positions = self.read(*given)
         names = self._names()
+        updates = {name: gr.skip() for name in self.fields}
+        updates["model"] = gr.update(choices=names)
         if values["model"] not in names:
             values["model"] = names[0] if names else None
-        updates = {name: gr.skip() for name in self.fields}
-        updates["model"] = gr.update(choices=names, value=values["model"])
+            updates["model"] = gr.update(choices=names, value=values["model"])
         for number in range(1, BLENDED + 1):
             name = f"blend_model{number}"
-            values[name] = values[name] if values[name] in names else None
-            updates[name] = gr.update(choices=[("none", None), *names], value=values[name])
+            updates[name] = gr.update(choices=[("none", ""), *names])
+            if values[name] and values[name] not in names:
+                gr.Warning(f"model {values[name]} is gone: it is out of the blend")
+                values[name] = None
+                updates[name] = gr.update(choices=[("none", ""), *names], value=None)
         return self._filled(updates, values, positions)
 
     def recalled(self, values: Mapping[str, Any], positions: Mapping[str, float]) -> list[Any]:
@@ -101,13 +105,19 @@ class ControlsPanel:
         updates = {name: gr.update(value=values[name]) for name in self.fields}
         if playing(values) != [values["model"]]:  # a blend says nothing of the model above it
             updates["model"] = gr.skip()
-        return self._filled(updates, values, positions)
+        return self._filled(updates, values, positions, recalled=True)
 
     def _steered(self, *given: Any) -> list[Any]:
         values, positions = self.read(*given)
         return self._filled({"vocoder": gr.skip()}, values, positions)
 
-    def _filled(self, updates: dict[str, Any], values: Mapping[str, Any], positions: Mapping[str, float]) -> list[Any]:
+    def _filled(
+        self,
+        updates: dict[str, Any],
+        values: Mapping[str, Any],
+        positions: Mapping[str, float],
+        recalled: bool = False,
+    ) -> list[Any]:
         """`updates` with the vocoders there are, then what Auto takes, then the sliders."""
         models, vocoder = playing(values), values["vocoder"]
         try:
@@ -115,14 +125,16 @@ class ControlsPanel:
             steering = Steering.of(self._page.home, models)
         except UserError as error:  # said where the sliders would be, and the rest of the page goes on
             there, steering = [("Auto", "auto")], Steering({}, {}, str(error))
+        updates["vocoder"] = gr.update(choices=there, value=vocoder) if recalled else gr.update(choices=there)
         if vocoder not in [value for _, value in there]:
             gr.Warning(f"these models have no vocoder {vocoder}: Auto chooses")
             vocoder = "auto"
+            updates["vocoder"] = gr.update(choices=there, value=vocoder)
         for name, value in positions.items():
             if value and steering.held(name, value) != value:
                 gr.Warning(f"{name} {value:g} is beyond what this model does: it is at 0 now")
-        updates["vocoder"] = gr.update(choices=there, value=vocoder)
-        return [*updates.values(), self._foreseen(models, vocoder), *self.sliders.shown(steering, dict(positions))]
+        words, sliders = self._foreseen(models, vocoder), self.sliders.shown(steering, dict(positions), recalled)
+        return [*updates.values(), words, *sliders]
 
     def _foreseen(self, models: list[str], vocoder: str) -> str:
         if not models:

@@ -1,7 +1,6 @@
 """The Generate tab: the instrument itself."""
 
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,14 @@ from distillgan.ui.telling import told
 
 _TICK_SECONDS = 0.5
 _HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
+# Who a visitor is, is known by his browser, so that he finds what he asked for when the page is loaded anew.
+_VISITOR = """(_, ...others) => {
+  const key = "distillgan-visitor";
+  if (!localStorage.getItem(key)) {
+    localStorage.setItem(key, [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16)).join("-"));
+  }
+  return [localStorage.getItem(key), ...others];
+}"""
 _STYLE = """
 .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; margin: 6px 0; }
 .bar i { display: block; height: 100%; background: var(--color-accent); transition: width .4s linear; }
@@ -33,7 +40,9 @@ _STYLE = """
 .subdued p { color: var(--body-text-color-subdued); font-size: 12px; line-height: 1.4; margin: 0; }
 .card { gap: 8px !important; }
 .card table, .compare table { font-size: 12px; width: 100%; }
-.card td, .compare td, .compare th { padding: 2px 8px 2px 0; text-align: left; overflow-wrap: anywhere; }
+.card td, .compare td, .compare th { padding: 2px 8px 2px 0 !important; text-align: left; }
+.card tr > *, .compare tr > * { border: solid var(--border-color-primary) !important;
+  border-width: 0 0 1px !important; }
 """
 
 
@@ -48,7 +57,7 @@ class _Tab:
     def __init__(self, page: Page):
         self._page, self._home = page, page.home
         self.pulse = gr.State(0)  # changes when the tab is to be brought up to date
-        self.owner = gr.BrowserState("", storage_key="distillgan-visitor")
+        self.visitor, self.owner = gr.Textbox(visible=False, label="Visitor"), gr.State("")
         self.job, self.again, self.seen = gr.State(), gr.State(), gr.State(0)
         self.chosen, self.limit = gr.State(), gr.State(history_list.SHOWN)
         self.timer = gr.Timer(_TICK_SECONDS, active=False)
@@ -77,7 +86,7 @@ class _Tab:
                 self.wholly = gr.Button("Delete it with its file", size="sm", variant="stop")
                 self.keep = gr.Button("Keep it", size="sm")
         with gr.Tabs():
-            with gr.Tab("History"):
+            with gr.Tab("History") as self.history:
                 with gr.Row():
                     info = "rain seed=3 brightness=5"
                     self.search = gr.Textbox(label="Search", placeholder=info, scale=3, min_width=140)
@@ -96,15 +105,15 @@ class _Tab:
         view = [self.search, self.starred, self.limit]
         running = [self.job, self.again, self.seen, self.timer, self.cancel, self.status]
         arrived = [self.owner, *running, self.list, *presets.outputs, *controls.outputs]
-        inputs = [self.owner, self.job, self.chosen, *view, presets.folder, presets.preset, *controls.inputs]
-        self.pulse.change(told(self._arrived), inputs, arrived, **_HIDDEN)
+        inputs = [self.visitor, self.job, self.chosen, *view, presets.folder, presets.preset, *controls.inputs]
+        self.pulse.change(told(self._arrived), inputs, arrived, js=_VISITOR, **_HIDDEN)
         self.generate.click(told(self._asked), [self.owner, *controls.inputs], running, **_HIDDEN)
         self.cancel.click(self._cancelled, [self.owner, self.job], self.cancel, **_HIDDEN)
         inputs = [self.owner, self.job, self.again, self.seen, *view]
         self.timer.tick(told(self._watched), inputs, [*running[2:], *shown], **_HIDDEN)
 
         self.list.select(told(self._picked), view, shown, **_HIDDEN)
-        for change in (self.search.change, self.starred.change):
+        for change in (self.search.change, self.starred.change, self.history.select):
             change(told(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
         more = self.more.click(lambda limit: limit + history_list.SHOWN, self.limit, self.limit, **_HIDDEN)
         more.then(told(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
@@ -129,7 +138,6 @@ class _Tab:
         self, owner: str, job: int | None, chosen: int | None, words: str, starred: bool, limit: int, *given: Any
     ) -> list[Any]:
         """The tab is shown: what there is by now, and the visitor's own rendering if one is under way."""
-        owner = owner or uuid.uuid4().hex
         folder, preset, *controls = given
         running = [gr.skip()] * 6
         latest = self._page.renderings.latest(owner)

@@ -70,8 +70,12 @@ class Sliders:
         parts = [part for row in self._rows for part in (row.whole, row.slider, row.scale)]
         return [self.there, self.note, self.axes, self.missing, self.reasons, *parts]
 
-    def shown(self, steering: Steering, positions: dict[str, float]) -> list[Any]:
-        """Updates for `outputs`: the rows that there are, at these positions."""
+    def shown(self, steering: Steering, positions: dict[str, float], recalled: bool = False) -> list[Any]:
+        """Updates for `outputs`: the rows that there are, at these positions.
+
+        Unless the positions are recalled, they are where the sliders are, and only those that cannot stay are moved:
+        the others may be in somebody's hand.
+        """
         axes = sum(name not in NAMES for name in steering.active)
         updates = [
             steering,
@@ -88,8 +92,10 @@ class Sliders:
                 updates += [gr.update(visible=False), gr.update(value=0.0), gr.update()]
                 continue
             value = steering.held(row.name, positions.get(row.name))
-            ends = {"minimum": slider.least, "maximum": slider.most}
-            updates += [gr.update(visible=True), gr.update(value=value, info=about(slider), **ends), scale(slider)]
+            there = {"minimum": slider.least, "maximum": slider.most, "info": about(slider)}
+            if recalled or value != positions.get(row.name, 0.0):
+                there["value"] = value
+            updates += [gr.update(visible=True), gr.update(**there), scale(slider)]
         return updates
 
 

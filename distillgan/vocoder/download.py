@@ -1,7 +1,7 @@
 """One file of a release from the hub into its standard cache: with progress, cancellable, and with errors in words.
 
-The hub's own client does the work. When a connection stalls or ends early it goes on from its last whole piece of
-10 MB, five times before it gives up; and it gives a file its name only when all of it is there.
+The hub's own client does the work. When a connection stalls or ends early it goes on from its last whole piece,
+five times before it gives up; and it gives a file its name only when all of it is there.
 """
 
 import errno
@@ -36,6 +36,9 @@ _ANSWER_SECONDS = 4.0
 # Looking up a name can take longer than any timeout of the connection.
 _PATIENCE_SECONDS = 6.0
 _LEFTOVER_SECONDS = 3600
+
+# The client's own pieces are of 10 MB: on a slow line a bar would stand still for minutes, and cancelling wait for it.
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 18
 
 # Its "trying to resume" on each break; what it gives up on comes through as an error.
 logging.getLogger("huggingface_hub.file_download").setLevel(logging.ERROR)
