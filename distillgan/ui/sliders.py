@@ -48,7 +48,7 @@ class Sliders:
         self.note = gr.HTML(visible=False, padding=False)
         with gr.Row():
             reset = gr.Button("Reset all", size="sm", min_width=90)
-            randomise = gr.Button("Randomise all eight", size="sm", min_width=110)
+            randomise = gr.Button("Randomise all", size="sm", min_width=110)
         rows = [_row(name) for name in NAMES]
         with gr.Accordion("Principal axes: ways in which the recordings differ, not measured", open=False) as self.axes:
             any_axes = gr.Button("Randomise the axes", size="sm")

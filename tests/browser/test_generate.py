@@ -95,7 +95,7 @@ def test_lock_reset_and_chance(visit, address):
     page.get_by_role("button", name="Reset all").click()
     expect(page.locator("#slider-density input[type=number]")).to_have_value("0")
     assert slider(page, "brightness") == 5
-    page.get_by_role("button", name="Randomise all eight").click()
+    page.get_by_role("button", name="Randomise all").click()
     expect(page.locator("#slider-density input[type=number]")).not_to_have_value("0")
     assert slider(page, "brightness") == 5 and -10 <= slider(page, "density") <= 10
     page.locator("#zero-brightness").click()
