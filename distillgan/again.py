@@ -15,15 +15,16 @@ from distillgan.audio.io import open_audio, printable
 from distillgan.audio.tags import read_comment
 from distillgan.data.generated import MARK
 from distillgan.errors import UserError
-from distillgan.library.catalog import find_by_fingerprint, find_model
+from distillgan.library.catalog import find_by_fingerprint
 from distillgan.library.history import Generation
 from distillgan.modellayout import read_header
-from distillgan.paths import Home
+from distillgan.paths import Home, check_name
 from distillgan.recipe import arguments_of
 from distillgan.studio import Made
 
 _BLOCK = 1 << 16  # frames compared at once
 _LARGEST_COMMENT = 1 << 20
+_ROUNDING = 0.01  # seconds
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,14 @@ class Original:
             account = json.loads(text) if 0 < len(text) < _LARGEST_COMMENT else None
         except (ValueError, RecursionError):
             account = None
-        if not isinstance(account, dict) or MARK not in account or not isinstance(account.get("settings"), dict):
+        if not _is_account(account):
             raise UserError(
                 f"{printable(path)}: its tags do not say how it was made: another program made it, or took them away. "
                 "`distillgan history search` may still know it"
             )
+        with open_audio(path) as file:
+            seconds = file.frames / file.samplerate
+        _check_foreign(account, seconds, printable(path))
         return cls(account, path, printable(path))
 
     @classmethod
@@ -59,6 +63,11 @@ class Original:
         path = generation.path
         return cls(generation.account, path if path.is_file() else None, f"generation {generation.id}")
 
+    @property
+    def broken_off(self) -> bool:
+        """Is it the beginning of what its settings say?"""
+        return bool(self.account.get("interrupted"))
+
     def config(self, home: Home, given: Sequence[str] = ()) -> tuple[DictConfig, list[str]]:
         """What `generate` is to be told, under the overrides `given`; and what is to be known before.
 
@@ -66,8 +75,8 @@ class Original:
             UserError: what is known of it is no settings of generate, or its model is gone.
         """
         account, notes = self.account, []
-        if account.get("interrupted"):
-            notes.append(f"{self.title} was broken off: it is made whole now")
+        if self.broken_off:
+            notes.append(f"{self.title} was broken off: it is made whole now, and cannot be compared")
         settings = {**account["settings"], **models_now(home, account, notes)}
         # Where it is written to is this user's business, not that of a file that may come from anyone.
         own = [f"paths.home={entry.quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
@@ -75,6 +84,8 @@ class Original:
 
     def verdict(self, made: Made) -> "Verdict":
         """Are the samples the same? By the file, where there is one, otherwise by what was noted of them."""
+        if self.broken_off:
+            return Verdict(None, None, "it was broken off, here it is whole")
         same = self.account.get("sound") == made.account["sound"]
         if self.path is None:
             words = "the same samples" if same else "not the same samples (its file is gone: only their checksum tells)"
@@ -88,9 +99,9 @@ class Original:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether two sounds are the same; the largest difference between samples, None where it cannot be told."""
+    """Whether two sounds are the same; the largest difference between samples. None where it cannot be told."""
 
-    same: bool
+    same: bool | None
     largest_difference: float | None
     words: str
 
@@ -106,7 +117,7 @@ def models_now(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict
         name, fingerprint = str(model["name"]), str(model["fingerprint"])
         found = find_by_fingerprint(home, fingerprint)
         if found is None:
-            there = read_header(find_model(home, name)).fingerprint
+            there = read_header(_by_name(home, name)).fingerprint
             notes.append(f"warning: model {name} is {there} now, the sound was made by {fingerprint}: it will differ")
         else:
             names[name] = found.stem
@@ -116,6 +127,47 @@ def models_now(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict
         renamed = [f"{names.get(name, name)}:{weight}" for name, _, weight in (word.partition(":") for word in listed)]
         return {"blend": {**settings["blend"], "models": renamed}}
     return {"model": {"name": next(iter(names.values()))}} if names else {}
+
+
+def _is_account(account: object) -> bool:
+    """Has it the shape of what `generate` writes, as far as it is made use of?"""
+    if not isinstance(account, dict) or MARK not in account:
+        return False
+    settings, models = account.get("settings"), account.get("models")
+    if not isinstance(settings, dict) or not isinstance(models, list) or not models:
+        return False
+    blend = settings.get("blend") or {}
+    listed = blend.get("models") or [] if isinstance(blend, dict) else None
+    return all(
+        isinstance(model, dict) and isinstance(model.get("name"), str) and isinstance(model.get("fingerprint"), str)
+        for model in models
+    ) and (isinstance(listed, list) and all(isinstance(word, str) for word in listed))
+
+
+def _check_foreign(account: Mapping[str, Any], seconds: float, title: str) -> None:
+    """Raises UserError for what no generated file says of itself: it names no path, and is as long as it says."""
+    settings, duration = account["settings"], account["settings"].get("duration")
+    names = [model["name"] for model in account["models"]]
+    names += [word.partition(":")[0] for word in (settings.get("blend") or {}).get("models") or []]
+    for name in names:
+        check_name(name)
+    spatial = settings.get("spatial") or {}
+    for path in (settings.get("recording"), spatial.get("sofa") if isinstance(spatial, dict) else None):
+        if path is not None and (not isinstance(path, str) or "/" in path or "\\" in path):
+            raise UserError(f"{title}: its tags name a path, {path!r}, which no generated file does")
+    if isinstance(duration, int | float) and not account.get("interrupted") and abs(duration - seconds) > _ROUNDING:
+        raise UserError(
+            f"{title}: lasts {seconds:.1f} s, but its tags are those of a sound of {duration:g} s: it was cut, or they "
+            "are another's"
+        )
+
+
+def _by_name(home: Home, name: str) -> Path:
+    """A model by its whole name: another that begins so is another. Raises UserError if it is gone."""
+    path = home.model(check_name(name))
+    if not path.exists():
+        raise UserError(f"model {name}, which made it, is not in {home.models} any more, under any name")
+    return path
 
 
 def _difference(first: Path, second: Path) -> float | None:

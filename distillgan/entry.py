@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from distillgan.errors import UserError
+from distillgan.errors import UserError, message
 from distillgan.paths import conf_dir, default_home
 
 EXIT_USER_ERROR = 2
@@ -51,7 +51,10 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
     A UserError becomes one message on stderr and exit code 2, Ctrl-C exit code 130.
     """
 
+    begun = []
+
     def guarded(config: DictConfig) -> object:
+        begun.append(True)
         try:
             return task(config)
         except UserError as error:
@@ -69,7 +72,12 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
         sys.argv = [sys.argv[0], *to_overrides(arguments)]
     except UserError as error:
         _leave(error)
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+    except SystemExit as end:
+        if end.code == 1 and not begun:  # Hydra has refused a setting, in its own words
+            sys.exit(EXIT_USER_ERROR)
+        raise
 
 
 class _Reader:
@@ -105,7 +113,7 @@ def _leave(error: UserError) -> NoReturn:
 
 def report(error: UserError) -> None:
     console = Console(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(str(error)))
+    console.print(Text("error: ", style="bold red") + Text(message(error)))
 
 
 def to_overrides(arguments: list[str]) -> list[str]:
@@ -148,7 +156,8 @@ def value_of(overrides: list[str], key: str) -> object | None:
     """What the overrides set `key` to, None if nothing. Raises UserError if Hydra cannot read it."""
     mine = [item for item in overrides if item.partition("=")[0].lstrip("+") == key]
     try:
-        return OverridesParser.create().parse_overrides(mine[-1:])[0].value() if mine else None
+        value = OverridesParser.create().parse_overrides(mine[-1:])[0].value() if mine else None
+        return value.replace("\\${", "${") if isinstance(value, str) else value  # as `quote` writes it
     except HydraException as error:
         raise UserError(f"{mine[-1]} cannot be read: {error}") from error
 

@@ -15,3 +15,8 @@ def printable(text: str | os.PathLike) -> str:
     shown as escapes."""
     text = os.fspath(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def message(error: Exception | str) -> str:
+    """What is told of it: its lines as they are, nothing in them that a terminal would take for a command."""
+    return "\n".join(map(printable, str(error).split("\n")))

@@ -62,6 +62,10 @@ class Studio:
     ):
         self._config, self._home, self._console = config, home, console
         self._progress, self._finished = progress, finished
+        if "format" not in config.export:
+            raise UserError("export= must be one of wav, flac, ogg, mp3")
+        if not isinstance(config.export.overwrite, bool):
+            raise UserError(f"export.overwrite={config.export.overwrite} must be true or false")
         self._format, self._spatial = build(config.export.format), build(config.spatial)
         template = config.export.file
         self._template = template or ("{model}_{recording}" if config.recording is not None else "{model}_seed{seed}")
@@ -85,23 +89,24 @@ class Studio:
             told = [progress] if self._progress is None else [progress, self._progress]
             blocks = _counted(inspector.watch(piece.blocks()), piece.samples, told)
             second = piece.second() if self._spatial.second else None
-            placed = self._spatial.place(blocks, second, spec.sample_rate)
+            placed = inspector.placed(self._spatial.place(blocks, second, spec.sample_rate))
             made = export(
                 placed,
                 spec,
                 self._home.audio,
                 name,
                 self._format,
-                lambda title, digest: self._tags(origin, title, digest),
+                lambda title, digest, interrupted: self._tags(origin, title, digest, interrupted),
                 config.overwrite,
             )
         factor = made.seconds / (time.perf_counter() - begun)
-        report = inspector.report()
+        report = inspector.report(made.gain_db)
         account = account_of(origin, piece, made, report)
         with replace_file(made.path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(account, indent=1))
+        self._tell(name, made, report, factor)
         number = History(self._home).record(account, made.path, made.thumbnail)
-        self._tell(name, made, report, factor, number)
+        self._console.print(f"  number {number} of the history", markup=False)
         sound = Made(made.path, account, number)
         if self._finished is not None:
             self._finished(sound)
@@ -140,23 +145,20 @@ class Studio:
             "time": f"{now:%H-%M-%S}",
         }
 
-    def _tags(self, origin: dict[str, Any], title: str, digest: str) -> Tags:
+    def _tags(self, origin: dict[str, Any], title: str, digest: str, interrupted: bool) -> Tags:
         config, names = self._config.export, [model["name"] for model in origin["models"]]
         return Tags(
             title=str(title if config.title is None else config.title),
             artist=str(config.artist or ""),
             album=str(" + ".join(names) if config.album is None else config.album),
             date=f"{datetime.now().astimezone():%Y-%m-%d}",
-            comment=comment_of(origin, digest),
+            comment=comment_of(origin, digest, interrupted),
         )
 
-    def _tell(self, name: str, made: Exported, report: Report, factor: float, number: int) -> None:
+    def _tell(self, name: str, made: Exported, report: Report, factor: float) -> None:
         note = f", turned down {-made.gain_db:.1f} dB to peak at -1 dBFS" if made.gain_db else ""
         say = self._console.print
-        say(
-            f"{name}: {made.seconds:.1f} s rendered at {factor:.1f} times real time{note}; number {number}",
-            markup=False,
-        )
+        say(f"{name}: {made.seconds:.1f} s rendered at {factor:.1f} times real time{note}", markup=False)
         for path in (made.path, made.picture, made.path.with_suffix(".json")):
             say(f"  {path}", markup=False)
         for descriptor, words in report.outside.items():

@@ -1,6 +1,7 @@
 """`python -m distillgan.train`: recordings in, a model file out. Reads like a table of contents."""
 
 import hashlib
+import os
 import re
 import sys
 import traceback
@@ -10,7 +11,7 @@ from types import ModuleType
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from distillgan import api, entry
@@ -81,6 +82,9 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
     run = Run(home, run_name)
     held.enter_context(run.lock())
+    if given is not None:
+        with open_dict(config):
+            config.data.dir = given[0] if len(given) == 1 else given
     growing = config.extend and "vae" in wanted
     places = folders_of(run, home, given) if growing else given
     manifest, extension = prepare_corpus(places, home, spec, console), None
@@ -141,7 +145,9 @@ def _stages(config: DictConfig) -> list[str]:
 def _folders(config: DictConfig) -> list[str] | None:
     if OmegaConf.is_missing(config.data, "dir"):
         raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
-    return folders(config.data.dir)
+    found = folders(config.data.dir)
+    # The run is gone on with from other places, too.
+    return None if found is None else [os.path.abspath(os.path.expanduser(folder)) for folder in found]
 
 
 def _name(config: DictConfig) -> str:

@@ -276,3 +276,16 @@ def test_composed_within_an_entry_and_by_many_at_once(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.parametrize("override", ["export=aiff", "spatial.width=1", "nosuch=1", "spatial=stereo,mono,"])
+def test_what_hydra_refuses_is_a_mistake_too(override, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(lambda config: None, "generate", [override])
+    assert end.value.code == entry.EXIT_USER_ERROR
+
+
+def test_a_text_is_found_as_it_was_typed():
+    for text in ("a=b, [c] {d} ${e} 'q' \"", "null and void", "ü ß"):
+        assert entry.value_of(to_overrides([f"preset={text}"]), "preset") == text
+    assert entry.value_of(to_overrides(["preset=null"]), "preset") is None

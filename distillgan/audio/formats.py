@@ -125,6 +125,8 @@ class Mp3(Format):
         super().__init__(sample_rate)
         self.mode = _one_of("mode", mode, ("cbr", "vbr"), "(.mp3)")
         self.quality = number("export.quality", quality, 0, 9)
+        if self.mode == "cbr" and self.quality:
+            raise UserError(f"export.quality={quality} is for export.mode=vbr: say so, or leave it out")
 
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
         constant = self.mode == "cbr"

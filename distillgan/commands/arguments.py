@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from distillgan.errors import UserError, printable
+from distillgan.errors import UserError, message, printable
 from distillgan.paths import Home, default_home
 
 EXIT_USER_ERROR = 2
@@ -86,9 +86,10 @@ def confirmed(question: str, yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def report(error: str) -> None:
+def report(error: Exception | str) -> None:
     """On standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="bold red", markup=False)
+    words = f"error: {message(error)}"
+    Console(stderr=True, soft_wrap=True, highlight=False).print(words, style="bold red", markup=False)
 
 
 class _Parser(argparse.ArgumentParser):

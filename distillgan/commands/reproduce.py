@@ -34,7 +34,7 @@ def _again(arguments: argparse.Namespace, original: Original) -> int:
         {"of": original.title, "path": str(made.path), "id": made.id, **asdict(verdict)},
         lambda console: console.print(f"{original.title}: {verdict.words}", markup=False),
     )
-    return 0 if verdict.same else EXIT_DIFFERENT
+    return EXIT_DIFFERENT if verdict.same is False else 0
 
 
 MORE = argument("override", nargs="*", help="further settings of generate, such as recording=FILE or device=cpu")

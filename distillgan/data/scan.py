@@ -117,7 +117,7 @@ def mark_duplicates(entries: list[Entry]) -> list[Entry]:
         if not entry.reason:
             original = first.setdefault(entry.audio_hash, entry.path)
             if original != entry.path:
-                entry = replace(entry, reason=f"duplicate: sounds the same as {printable(original)}", note="")
+                entry = replace(entry, reason=f"duplicate: sounds the same as {printable(original)}", note="", split="")
             entry = replace(entry, generated=entry.audio_hash in generated)
         marked.append(entry)
     return marked

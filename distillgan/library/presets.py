@@ -123,7 +123,7 @@ class Presets:
 
     @contextmanager
     def renaming_model(self, old: str, new: str) -> Iterator[None]:
-        """Rename a model in the block: when it ends well, the presets and blends that it has a part in follow.
+        """Rename a model in the block: when it ends well, its presets, blends and history follow.
 
         Raises:
             UserError: the new name has a preset of the same name already; before the block.
@@ -140,6 +140,8 @@ class Presets:
                     "UPDATE presets SET model = ?, settings = ? WHERE model = ? AND key = ?",
                     (model, json.dumps(_renamed(preset.settings, old, new)), preset.model, _key(preset.name)),
                 )
+            # Found by the new name, too; what an entry tells of itself stays as it was.
+            connection.execute("UPDATE OR REPLACE played SET model = ? WHERE model = ?", (new, old))
             yield
 
     def _one(self, connection: sqlite3.Connection, name: str, model: str | None) -> Preset:
@@ -172,6 +174,8 @@ def check_text(what: str, text: str) -> None:
     wrong = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Cf", "Zl", "Zp") and c not in _JOINERS]
     if wrong:
         raise UserError(f"{what}={text!r} has a character that is no text (U+{ord(wrong[0]):04X}): leave it out")
+    if text == "null":
+        raise UserError(f"{what}=null means none: choose another")
     if text != text.strip():
         raise UserError(f"{what}={text!r} begins or ends with a blank: leave it out")
     if not 1 <= len(_composed(text)) <= MOST_LETTERS:

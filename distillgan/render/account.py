@@ -43,10 +43,16 @@ def account_of(
     }
 
 
-def comment_of(origin: Mapping[str, Any], digest: str) -> str:
-    """What a file says of itself in its tags: enough to make it again. Of a recording's path only the name."""
-    within = {key: origin[key] for key in _WITHIN}
-    recording = within["settings"].get("recording")
-    if recording is not None:
-        within["settings"] = {**within["settings"], "recording": recording.replace("\\", "/").rpartition("/")[2]}
-    return json.dumps({MARK: __version__, **within, "sound": digest}, separators=(",", ":"), default=str)
+def comment_of(origin: Mapping[str, Any], digest: str, interrupted: bool = False) -> str:
+    """What a file says of itself in its tags: enough to make it again. Of paths only the names."""
+    settings = dict(origin["settings"])
+    settings["recording"] = _name(settings.get("recording"))
+    settings["spatial"] = {key: _name(value) for key, value in settings["spatial"].items()}
+    within = {**{key: origin[key] for key in _WITHIN}, "settings": settings}
+    return json.dumps(
+        {MARK: __version__, **within, "sound": digest, "interrupted": interrupted}, separators=(",", ":"), default=str
+    )
+
+
+def _name(value: Any) -> Any:
+    return value.replace("\\", "/").rpartition("/")[2] if isinstance(value, str) else value

@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def export(
     folder: Path,
     name: str,
     form: Format,
-    tags: Callable[[str, str], Tags] = lambda title, digest: Tags(title),
+    tags: Callable[[str, str, bool], Tags] = lambda title, digest, interrupted: Tags(title),
     overwrite: bool = False,
 ) -> Exported:
     """Write the blocks, float32 [C, n] at the mel's rate, as one file of the format, and its mel as PNG.
@@ -56,7 +57,7 @@ def export(
     Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves no file, as any
     exception does.
 
-    tags: from the file's name without suffix and the samples' digest.
+    tags: from the file's name without suffix, the samples' digest, and whether the render was broken off.
 
     Raises:
         UserError: there are NaN or infinite samples, or the disk refuses.
@@ -67,7 +68,8 @@ def export(
         take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
         interrupted = _taken(take, blocks)
         gain = min(1.0, PEAK / take.peak) if take.peak else 1.0
-        path = _written(take, spec, folder / f"{name}{form.suffix}", form, gain, tags, overwrite)
+        said = partial(tags, digest=take.digest, interrupted=interrupted)
+        path = _written(take, spec, folder / f"{name}{form.suffix}", form, gain, said, overwrite)
     peak_db = 20 * math.log10(take.peak) if take.peak else -math.inf
     seconds, picture = take.samples / form.sample_rate, path.with_suffix(".png")
     thumbnail = take.thumbnail.to_bytes(gain)
@@ -97,7 +99,7 @@ def _written(
     wanted: Path,
     form: Format,
     gain: float,
-    tags: Callable[[str, str], Tags],
+    tags: Callable[[str], Tags],
     overwrite: bool,
 ) -> Path:
     """Write sound and picture; what was made is gone again if either cannot be. Returns the sound's path."""
@@ -106,7 +108,7 @@ def _written(
         with held():  # a name that is taken is known here
             path = wanted if overwrite else _reserve(wanted)
             made = [file for file in (path, path.with_suffix(".png")) if not (overwrite and file.exists())]
-        form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem, take.digest))
+        form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem))
         with held():  # matplotlib's callbacks would swallow a Ctrl-C
             mel, frame_rate = take.mel.finish()
             save_figure(draw_mels([{"": to_log1p(mel, spec)}], path.stem, frame_rate), path.with_suffix(".png"))

@@ -15,7 +15,7 @@ _FULL = 0.999
 
 @dataclass(frozen=True)
 class Report:
-    """peak_db, rms_db, dc_db: of full scale; clipped: samples at full scale before any gain; finite: no NaN.
+    """peak_db, rms_db, dc_db: of the file, in dBFS; clipped: samples at full scale before any gain; finite: no NaN.
 
     descriptors: name → mean over the sound, as people read it; outside: those beyond the recordings' 0.5th to 99.5th
     percentile, with both. warnings: what is wrong, in words.
@@ -35,6 +35,22 @@ class Report:
 
 
 @dataclass
+class _Levels:
+    """Of blocks [C, n]: the peak, the power and the sum, of a channel in the mean."""
+
+    samples: int = 0
+    sum: float = 0.0
+    power: float = 0.0
+    peak: float = 0.0
+
+    def add(self, block: np.ndarray) -> None:
+        self.samples += block.shape[1]
+        self.sum += float(block.mean(0).sum(dtype=np.float64))
+        self.power += float(np.square(block, dtype=np.float64).mean(0).sum())
+        self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+
+
+@dataclass
 class Inspector:
     """Lets blocks float32 [C, n] through and keeps the account; memory is that of half a minute.
 
@@ -44,26 +60,28 @@ class Inspector:
     rate: int
     analysis: Analysis | None
     full_scale: float = 1.0
-    _samples: int = 0
-    _sum: float = 0.0
-    _power: float = 0.0
-    _peak: float = 0.0
+    _rendered: _Levels = field(default_factory=_Levels)
+    _placed: _Levels = field(default_factory=_Levels)
     _clipped: int = 0
     _finite: bool = True
     _waiting: list[np.ndarray] = field(default_factory=list)
     _described: list[np.ndarray] = field(default_factory=list)
 
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """What is rendered: is it sound, and like the recordings?"""
         for block in blocks:
             self._add(block)
             yield block
 
+    def placed(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """What becomes of it in space: how loud will the file be? Without it, as loud as what was rendered."""
+        for block in blocks:
+            self._placed.add(block)
+            yield block
+
     def _add(self, block: np.ndarray) -> None:
         mono = block.mean(0)
-        self._samples += len(mono)
-        self._sum += float(mono.sum(dtype=np.float64))
-        self._power += float(np.square(mono, dtype=np.float64).sum())
-        self._peak = max(self._peak, float(np.abs(block).max()))
+        self._rendered.add(block)
         self._clipped += int((np.abs(block) >= _FULL * self.full_scale).sum())
         self._finite &= bool(np.isfinite(block).all())
         self._waiting.append(mono)
@@ -76,11 +94,13 @@ class Inspector:
         if self._finite and len(wave) >= 0.1 * self.rate:
             self._described.append(describe(wave, self.rate, windows_of(len(wave), self.rate)))
 
-    def report(self) -> Report:
+    def report(self, gain_db: float = 0.0) -> Report:
+        """gain_db: what the whole is turned down by in the file."""
         self._describe()
-        count = max(1, self._samples)
-        peak_db, rms_db = _db(self._peak), _db(np.sqrt(self._power / count))
-        dc_db = _db(abs(self._sum) / count)
+        levels = self._placed if self._placed.samples else self._rendered
+        count, gain = max(1, levels.samples), 10 ** (gain_db / 20)
+        peak_db, rms_db = _db(gain * levels.peak), _db(gain * np.sqrt(levels.power / count))
+        dc_db = _db(gain * abs(levels.sum) / count)
         described, outside = {}, {}
         values = np.concatenate(self._described) if self._described else np.zeros((0, len(DESCRIPTORS)))
         for number, item in enumerate(DESCRIPTORS):

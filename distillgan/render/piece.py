@@ -81,8 +81,8 @@ def way_of(settings: Mapping) -> Way:
 class Piece:
     """New sound of one voice or a blend of several: `blocks` are float32 [1, n], `samples` in all.
 
-    settings: the configuration's path, source, evolution and blend.mode. Raises UserError if one is out of range, or the
-    seed is.
+    settings: the configuration's path, source, evolution and blend.mode. Raises UserError if one of them or the seed is
+    out of range.
     """
 
     def __init__(self, voices: list[Voice], vocoder: Vocoder, seconds: float, seed: int, settings: Mapping):

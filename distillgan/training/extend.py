@@ -99,6 +99,11 @@ def folders_of(run: Run, home: Home, given: list[str] | None) -> list[str]:
             )
         folder = OmegaConf.load(path).data.dir
         known = [str(home.demo)] if folder is None else [folder] if isinstance(folder, str) else list(folder)
+    for folder in known:
+        if not os.path.isdir(os.path.expanduser(folder)):
+            raise UserError(
+                f"extend=true: the recordings that {run.name} has learnt are not at {folder} any more: put them back"
+            )
     places = {os.path.realpath(os.path.expanduser(folder)) for folder in known}
     return known + [folder for folder in given if os.path.realpath(os.path.expanduser(folder)) not in places]
 

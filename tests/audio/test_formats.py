@@ -121,6 +121,7 @@ def test_full_scale_is_clipped_and_not_turned_over(tmp_path):
         (lambda: Flac(44100, "32f"), r"export.depth=32f must be one of 16, 24 bits \(.flac\)"),
         (lambda: Ogg(44100, 11), "export.quality=11 must be a number from 0 to 10"),
         (lambda: Mp3(44100, "vbr", -1), "export.quality=-1 must be a number from 0 to 9"),
+        (lambda: Mp3(44100, "cbr", 3), "export.quality=3 is for export.mode=vbr"),
         (lambda: Mp3(44100, "abr"), r"export.mode=abr must be one of cbr, vbr \(.mp3\)"),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from crafted import write_crafted
+from crafted import RATE, write_crafted
 from support import composed
 
 from distillgan.audio.formats import Flac
@@ -112,7 +112,7 @@ def test_a_sound_that_was_changed_is_not_the_same(home, tmp_path, monkeypatch, c
     assert code == 1 and again["largest_difference"] == pytest.approx(0.25, abs=1e-4)
     Flac(rate).write(tmp_path / "a.flac", [wave.T[:, :99]], (1, 99), Tags(comment=read_comment(sound.path)))
     code, again = told(monkeypatch, capsys, "reproduce", tmp_path / "a.flac", f"paths.home={home}")
-    assert code == 1 and "not of the same length" in again["words"]
+    assert code == 2 and "lasts 0.0 s, but its tags are those of a sound of 0.5 s" in again["error"].replace("\n", " ")
 
 
 def test_an_older_file_is_never_overwritten_by_a_strangers_wish(home, tmp_path, monkeypatch, capsys):
@@ -149,6 +149,50 @@ def test_a_hostile_comment_runs_nothing(home, tmp_path, monkeypatch, capsys):
         Flac().write(tmp_path / "a.flac", [wave], wave.shape, Tags(comment=comment))
         code, _ = told(monkeypatch, capsys, "reproduce", tmp_path / "a.flac", f"paths.home={home}")
         assert code == 2 and not target.exists()
+
+
+MODEL = {"name": "rain", "fingerprint": "0" * 16}
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        ({"models": [1]}, "do not say how it was made"),
+        ({"models": "rain"}, "do not say how it was made"),
+        ({"models": None}, "do not say how it was made"),
+        ({"models": []}, "do not say how it was made"),
+        ({"models": [{"name": "rain"}]}, "do not say how it was made"),
+        ({"settings": {"blend": {"models": [["a:1"], {"b": 1}]}}}, "do not say how it was made"),
+        ({"models": [{**MODEL, "name": "../../etc/passwd"}]}, "cannot name a model"),
+        ({"settings": {"blend": {"models": ["/etc/passwd:1", "rain:1"]}}}, "cannot name a model"),
+        ({"settings": {"recording": "/etc/passwd"}}, "its tags name a path, '/etc/passwd'"),
+        ({"settings": {"spatial": {"name": "binaural", "sofa": "/etc/passwd"}}}, "its tags name a path"),
+        ({"settings": {"duration": 86400}}, "lasts 0.5 s, but its tags are those of a sound of 86400 s"),
+        ({"settings": {"path": "\x1b[2J"}}, "path=\\x1b[2J is no path"),
+        ({"models": [{**MODEL, "name": "rai"}]}, "model rai, which made it, is not in"),
+    ],
+)
+def test_what_a_strangers_comment_may_not_say(home, tmp_path, monkeypatch, capsys, account, words):
+    made(home, "model.name=rain")
+    whole = {"distillgan": "1", "models": [MODEL], "settings": {"model": {"name": "rain"}}, **account}
+    wave = np.zeros((1, RATE // 2), np.float32)
+    Flac().write(tmp_path / "a.flac", [wave], wave.shape, Tags(comment=json.dumps(whole)))
+    code, said = told(monkeypatch, capsys, "reproduce", tmp_path / "a.flac", f"paths.home={home}")
+    assert code == 2 and words in said["error"].replace("\n", " ")
+
+
+def test_a_sound_that_was_broken_off_is_made_whole_and_not_compared(home, tmp_path, monkeypatch, capsys):
+    def break_off(done, total):
+        raise KeyboardInterrupt
+
+    config, sounds = composed("generate", home, "model.name=rain", "vocoder=hifigan", "duration=9"), []
+    with pytest.raises(KeyboardInterrupt):
+        generate(config, progress=break_off, finished=sounds.append)
+    seconds = soundfile.info(sounds[0].path).duration
+    assert 0.1 < seconds < 9
+    for words in (("reproduce", sounds[0].path), ("again", sounds[0].id)):
+        code, said = told(monkeypatch, capsys, *words, f"paths.home={home}")
+        assert (code, said["same"]) == (0, None) and soundfile.info(said["path"]).duration == 9
 
 
 def test_what_is_no_file_and_no_number(home, monkeypatch, capsys):

@@ -112,3 +112,14 @@ def test_minutes_are_described_in_parts_to_the_same_end():
         assert sum(map(len, inspector._waiting)) < 31 * RATE
     found = inspector.report().descriptors
     assert found["brightness"] == pytest.approx(inspected(NOISE).descriptors["brightness"], rel=0.02)
+
+
+def test_the_levels_are_those_of_the_file():
+    """Far away and turned down it is all but silent, however loud it was rendered; what was clipped stays told."""
+    inspector, loud = Inspector(RATE, None), 10 * NOISE
+    far = [np.concatenate([0.001 * block, 0.0005 * block]) for block in inspector.watch([loud])]
+    assert len(list(inspector.placed(far))) == 1
+    report = inspector.report(gain_db=-6.0)
+    assert report.peak_db == pytest.approx(20 * np.log10(0.001 * np.abs(loud).max()) - 6, abs=0.05)
+    assert report.rms_db == pytest.approx(-60 - 6 + 10 * np.log10((1 + 0.25) / 2), abs=0.1)
+    assert any("silent" in words for words in report.warnings) and report.clipped > 0

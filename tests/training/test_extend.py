@@ -90,6 +90,24 @@ def test_the_same_command_again_goes_on_and_then_has_nothing_to_do(home, more, c
     assert not (home / "models" / "tiny.old-2.distillgan").exists()
 
 
+def test_a_copy_of_an_old_recording_among_the_new_ones_is_skipped(home, more, recordings, tmp_path):
+    shutil.copytree(more, tmp_path / "mixed")
+    shutil.copy(recordings / "take1.wav", tmp_path / "mixed" / "copy.wav")
+    for _ in range(2):
+        train(tiny(home, tmp_path / "mixed", *MORE))
+    assert read_header(model_of(home)).corpus["files"] == 12
+    manifest = Manifest.load(home / "runs" / "tiny" / "manifest.json")
+    assert [entry.split for entry in manifest.skipped] == [""]
+
+
+def test_from_another_working_directory(recordings, more, tmp_path, monkeypatch):
+    monkeypatch.chdir(recordings.parent)
+    train(tiny(tmp_path / "home", recordings, f"data.dir={recordings.name}"))
+    monkeypatch.chdir("/")
+    train(tiny(tmp_path / "home", more, *MORE))
+    assert read_header(tmp_path / "home" / "models" / "tiny.distillgan").corpus["files"] == 12
+
+
 def test_twice(home, more, tmp_path):
     train(tiny(home, more, *MORE))
     soundfile.write(tmp_path / "third.wav", 0.1 * np.random.default_rng(77).standard_normal(30000), 44100)
