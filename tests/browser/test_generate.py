@@ -9,11 +9,12 @@ import pytest
 import soundfile
 from crafted import write_crafted
 from hub import CHECKPOINT, Hub, serve, small_release, write_pin
-from playwright.sync_api import expect
 
 from distillgan.library.history import History
 from distillgan.library.presets import Presets
 from distillgan.paths import Home
+
+expect = pytest.importorskip("playwright.sync_api").expect
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,12 @@
 
 import pytest
 from crafted import write_crafted, write_small
-from playwright.sync_api import expect
 
 from distillgan.library.records import records
 from distillgan.modellayout import read_header
 from distillgan.paths import Home
+
+expect = pytest.importorskip("playwright.sync_api").expect
 
 EVIL = "<img src=x onerror=\"document.title='evil'\">"
 

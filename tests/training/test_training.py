@@ -47,8 +47,9 @@ def test_board_holds_curves_pictures_and_sound(trained):
         assert scalar in tags["scalars"] and tags["images"] and tags["audio"]
 
 
-def test_repeating_a_finished_run_trains_nothing_and_keeps_the_vocoder(trained, recordings):
-    home, _ = trained
+def test_repeating_a_finished_run_trains_nothing_and_keeps_the_vocoder(trained, recordings, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(trained[0], home)
     before = weights(home, "vae")
     _, tensors = read_model(home / "models" / "tiny.distillgan")
     train(tiny(home, recordings))
