@@ -2,38 +2,13 @@
 
 import os
 import re
-import resource
 import time
-from contextlib import contextmanager
 
 import pytest
+from limits import file_size_limit, without_root
 
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError
-
-
-@contextmanager
-def file_size_limit(limit):
-    """The system refuses files beyond `limit` bytes, as a full disk does (Python ignores SIGXFSZ: OSError EFBIG)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def without_root():
-    """Permissions do not bind root: borrow the user `nobody` for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_writes_and_replaces(tmp_path):
