@@ -1,8 +1,11 @@
 """Files are whole or old: written beside their place under a hidden name, synced, then renamed into it."""
 
 import errno
+import filecmp
+import itertools
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +63,34 @@ def replace_file(path: str | Path) -> Iterator[Path]:
     # The new file is in place already, and some systems cannot sync a folder: no reason to report a failure
     with suppress(OSError):
         _sync(target.parent)
+
+
+def copy_beside(source: Path, folder: Path, name: str) -> tuple[Path, bool]:
+    """Copy a file, byte by byte, into a folder that is there, as `name`, or as name-2, -3 … where others have it.
+
+    Returns where it is, and whether it is new: the same file under such a name stays the only one.
+
+    Raises:
+        UserError: as `replace_file`; nothing half is left.
+    """
+    stem, suffix = os.path.splitext(name)
+    for number in itertools.count(1):
+        path = folder / (name if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            path.touch(exist_ok=False)  # of two at work each gets its own
+            break
+        except FileExistsError:
+            if path.is_file() and filecmp.cmp(source, path, shallow=False):
+                return path, False
+        except OSError as error:
+            raise refused(path, error) from error
+    try:
+        with replace_file(path) as temporary:
+            shutil.copyfile(source, temporary)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path, True
 
 
 def refused(path: str | Path, error: OSError) -> UserError:

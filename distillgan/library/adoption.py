@@ -1,15 +1,12 @@
 """Generated sound into a corpus: a copy that says of itself what it is, never over another file."""
 
-import filecmp
-import itertools
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile as sf
 
-from distillgan.atomic import refused, replace_file
+from distillgan.atomic import copy_beside
 from distillgan.data.generated import is_generated
 from distillgan.errors import UserError, printable
 from distillgan.library import sounds
@@ -57,21 +54,5 @@ def _adopted(entry: Generation, folder: Path) -> Adopted:
         notes.append(f"it is lossy ({info.format}): what the encoder left out will be missing in what is learnt")
     if entry.account.get("interrupted"):
         notes.append("it was broken off while it was rendered")
-    for number in itertools.count(1):
-        path = folder / (source.name if number == 1 else f"{source.stem}-{number}{source.suffix}")
-        try:
-            path.touch(exist_ok=False)  # of two processes at work each gets its own
-        except FileExistsError:
-            if path.is_file() and filecmp.cmp(source, path, shallow=False):
-                return Adopted(entry.id, path, [*notes, "it was there already"])
-            continue
-        except OSError as error:
-            raise refused(path, error) from error
-        break
-    try:
-        with replace_file(path) as temporary:
-            shutil.copyfile(source, temporary)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return Adopted(entry.id, path, notes)
+    path, new = copy_beside(source, folder, source.name)
+    return Adopted(entry.id, path, notes if new else [*notes, "it was there already"])

@@ -170,9 +170,9 @@ def remembered(manifest: Manifest, home: Home, spec: MelSpec, extension: Extensi
 
 
 def as_split(run: Run, manifest: Manifest) -> Manifest:
-    """The corpus with the splits of the model, as far as it knows the recordings: of an extended model they are not
+    """The corpus with the splits of the model, as far as it knows the recordings.
 
-    those of a new scan, and what its VAE has learnt should not judge its vocoder.
+    Those of an extended model are not those of a new scan, and what its VAE has learnt should not judge its vocoder.
     """
     if not run.model_path.exists():
         return manifest

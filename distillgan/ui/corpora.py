@@ -4,18 +4,15 @@
 <home>/corpora/<name>.json   {"folder": path of a folder elsewhere, which is never written to}
 """
 
-import filecmp
-import itertools
 import json
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from distillgan.atomic import refused, replace_file
+from distillgan.atomic import copy_beside, refused, replace_file
 from distillgan.audio.io import printable
 from distillgan.data.cache import AudioClip
 from distillgan.data.manifest import Entry, Manifest
@@ -168,24 +165,12 @@ def outline(clip: AudioClip) -> np.ndarray:
 def _copied(file: Path, folder: Path) -> str | None:
     """The name of the copy; None if the same file is there already."""
     stem, suffix = _safe(file.stem).lstrip(".") or "recording", _safe(file.suffix)
-    for number in itertools.count(1):
-        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.touch(exist_ok=False)  # of two visitors each gets his own
-            break
-        except FileExistsError:
-            if path.is_file() and filecmp.cmp(file, path, shallow=False):
-                return None
-        except OSError as error:
-            raise refused(path, error) from error
     try:
-        with replace_file(path) as temporary:
-            shutil.copyfile(file, temporary)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path.name
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(folder, error) from error
+    path, new = copy_beside(file, folder, f"{stem}{suffix}")
+    return path.name if new else None
 
 
 def _safe(text: str) -> str:

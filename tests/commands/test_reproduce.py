@@ -144,11 +144,11 @@ def test_a_hostile_comment_runs_nothing(home, tmp_path, monkeypatch, capsys):
         {"seed": f"1 hydra.run.dir={target}"},
         {"model": {"name": f"x' +a._target_=os.mkdir '{target}"}},
     ):
-        comment = json.dumps({"distillgan": "1", "settings": settings, "models": []})
+        comment = json.dumps({"distillgan": "1", "settings": settings, "models": [MODEL]})
         wave = soundfile.read(made(home, "model.name=rain").path, dtype="float32")[0][None]
         Flac().write(tmp_path / "a.flac", [wave], wave.shape, Tags(comment=comment))
-        code, _ = told(monkeypatch, capsys, "reproduce", tmp_path / "a.flac", f"paths.home={home}")
-        assert code == 2 and not target.exists()
+        code, said = told(monkeypatch, capsys, "reproduce", tmp_path / "a.flac", f"paths.home={home}")
+        assert code == 2 and "do not say" not in said["error"] and not target.exists()
 
 
 MODEL = {"name": "rain", "fingerprint": "0" * 16}
