@@ -155,17 +155,13 @@ def playing(values: Mapping[str, Any]) -> list[str]:
 
 def _picked(values: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
     """Setting → value; an empty text is none, and a number that is chosen from a list a number."""
-    found = {key: values[mine] for key, mine in keys.items()}
-    return {
-        key: (
-            None
-            if value == ""
-            else int(value)
-            if isinstance(value, str) and value.isdecimal() and key == "depth"
-            else value
-        )
-        for key, value in found.items()
-    }
+    return {key: _plain(key, values[mine]) for key, mine in keys.items()}
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key == "depth" and isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return None if value == "" else value
 
 
 def _moving(text: str) -> dict[str, str]:
