@@ -27,8 +27,10 @@ from distillgan.errors import UserError
 from distillgan.modelfile import read_model
 from distillgan.paths import Home
 from distillgan.training import sizing
+from distillgan.training.checkpoint import LAST
 from distillgan.training.fit import Stage, fit
 from distillgan.training.interrupt import InterruptGuard
+from distillgan.training.start import start
 from distillgan.training.team import Team
 from distillgan.vae.network import VAENetwork
 
@@ -46,6 +48,8 @@ def train_universal(config: DictConfig) -> None:
         console.print(f"chosen: {choice}")
     torch.manual_seed(config.seed)
     module = build(config.vocoder.module)
+    if config.vocoder.init is not None and not (home.run(config.name) / "vocoder" / LAST).exists():
+        console.print(start(module, config.vocoder, spec, home.models))
     if config.get("discriminators") is not None:
         state = load_file(Path(config.discriminators))
         module.discriminators.load_state_dict({key: value.float() for key, value in state.items()})
