@@ -112,7 +112,8 @@ def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.
 def _trainer(
     stage: Stage, module: L.LightningModule, config: DictConfig, team: Team, callbacks: list[L.Callback]
 ) -> L.Trainer:
-    logger = build(config.logger, save_dir=stage.folder.parent, name="tensorboard", version=stage.name)
+    # Among the checkpoints: so TensorBoard calls it rain/vae, and a stage that is set aside takes its curves along.
+    logger = build(config.logger, save_dir=stage.folder.parent, name="", version=stage.folder.name)
     return L.Trainer(
         default_root_dir=stage.folder,
         **team.options_for(module),

@@ -18,7 +18,7 @@ def curves(run: Path) -> dict[str, Curves]:
     """Stage → name, as it was logged → steps and values: what was trained on and what was held out. {} of no run."""
     found = {}
     for stage in _STAGES:
-        folder = run / "tensorboard" / stage
+        folder = run / stage
         if not folder.is_dir():
             continue
         events = EventAccumulator(str(folder), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})

@@ -58,7 +58,7 @@ def test_what_they_trained_is_packed_and_plays(together):
     assert sound.shape == (1, 22050) and abs(sound).max() > 0
     for stage, written in {"vae": 2, "vocoder": 3}.items():  # fit and validate; the start of a vocoder is judged, too
         assert (together / "runs" / "tiny" / FOLDERS[stage] / "preview.png").exists()
-        events = (together / "runs" / "tiny" / "tensorboard" / FOLDERS[stage]).glob("events*")
+        events = (together / "runs" / "tiny" / FOLDERS[stage]).glob("events*")
         assert len(list(events)) == written
 
 

@@ -26,7 +26,7 @@ def test_run_leaves_model_configuration_manifest_and_board(trained):
     assert (run / "config.yaml").exists()
     assert len(json.loads((run / "manifest.json").read_text())["entries"]) == 6
     for stage in ("vae", "hifigan"):
-        assert list((run / "tensorboard" / stage).glob("events*"))
+        assert list((run / stage).glob("events*"))
         assert (run / stage / "preview.png").stat().st_size > 1000
         assert (run / stage / "last.ckpt").exists() and (run / stage / "best.ckpt").exists()
     header = read_header(home / "models" / "tiny.distillgan")
@@ -41,7 +41,7 @@ def test_board_holds_curves_pictures_and_sound(trained):
 
     home, _ = trained
     for stage, scalar in (("vae", "val/mel_error_db"), ("hifigan", "val/mel_error")):
-        board = EventAccumulator(str(home / "runs" / "tiny" / "tensorboard" / stage))
+        board = EventAccumulator(str(home / "runs" / "tiny" / stage))
         board.Reload()
         tags = board.Tags()
         assert scalar in tags["scalars"] and tags["images"] and tags["audio"]

@@ -132,7 +132,7 @@ def test_sliders_are_shown_with_what_they_were_measured_to_do(tmp_path):
 def test_how_the_training_went_is_read_from_what_tensorboard_was_told(tmp_path):
     run = tmp_path / "run"
     for stage, losses in (("vae", ("train/loss", "val/mel_error_db")), ("vocos", ("train/loss_mel", "val/mel_error"))):
-        with SummaryWriter(run / "tensorboard" / stage) as writer:
+        with SummaryWriter(run / stage) as writer:
             for step in (10, 20, 30):
                 for name in (*losses, "epoch", "train/learning_rate"):
                     writer.add_scalar(name, 100 / step**2, step)
@@ -146,7 +146,7 @@ def test_how_the_training_went_is_read_from_what_tensorboard_was_told(tmp_path):
     figure = draw_curves(found, "rain")
     assert [len(axis.lines) for axis in figure.axes] == [1, 1, 1, 1]
     assert curves(tmp_path / "nosuch") == {}
-    (run / "tensorboard" / "vae" / "events.out.tfevents.9.junk").write_bytes(b"\x00junk")
+    (run / "vae" / "events.out.tfevents.9.junk").write_bytes(b"\x00junk")
     assert found["vocos"] == curves(run)["vocos"]
 
 
