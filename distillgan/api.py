@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from distillgan.latent.sliders import Slider
     from distillgan.modelheader import Header
-    from distillgan.render.engine import Model as Played
+    from distillgan.render.engine import Model as Engine
     from distillgan.render.piece import Piece, Reconstruction
+    from distillgan.vocoder.base import Vocoder
     from distillgan.vocoder.select import Selected
 
 PathLike = str | os.PathLike
@@ -49,11 +50,11 @@ def load(name: PathLike | None = None, *, home: PathLike | None = None, device: 
     """
     from distillgan import device as devices
     from distillgan.library.catalog import find_model
-    from distillgan.render.engine import Model as Played
+    from distillgan.render.engine import Model as Engine
 
     place = Home(home or default_home())
     chosen = devices.resolve(device)
-    return Model(Played.load(find_model(place, None if name is None else os.fspath(name)), chosen), place, device)
+    return Model(Engine.load(find_model(place, None if name is None else os.fspath(name)), chosen), place, device)
 
 
 def train(
@@ -70,6 +71,7 @@ def train(
     """
     from distillgan import entry
     from distillgan.data.folders import folders
+    from distillgan.recipe import written
 
     given = {"name": name, "paths.home": os.fspath(home or default_home())}
     listed = folders(
@@ -77,18 +79,22 @@ def train(
     )
     if listed is not None:
         given["data.dir"] = listed
-    overrides = [f"{key}={_value(value)}" for key, value in given.items()]
-    overrides += [f"{key.replace('__', '.')}={_value(value)}" for key, value in settings.items()]
+    overrides = [f"{key}={written(value)}" for key, value in given.items()]
+    overrides += [f"{key.replace('__', '.')}={written(value)}" for key, value in settings.items()]
     # By name, as the command line finds it: that module in turn calls this function.
     import_module("distillgan.train").train(entry.composed("train", entry.to_overrides(overrides)))
     return load(name, home=home)
 
 
 class Model:
-    """A model that plays; `sliders` are its controls, with their ranges and what they were measured to do."""
+    """A model that plays; `sliders` are its controls, with their ranges and what they were measured to do.
 
-    def __init__(self, played: Played, home: Home, device: str):
-        self._played, self._home, self._device = played, home, device
+    `engine` is what the rooms of the package know it as: network, spec, its recordings' latents, moments and analysis.
+    Where a method takes a vocoder it is a name, as on the command line, or one of your own (`vocoder.base.Vocoder`).
+    """
+
+    def __init__(self, engine: Engine, home: Home, device: str):
+        self.engine, self._home, self._device = engine, home, device
         self._vocoders: dict[str, Selected] = {}
 
     def __repr__(self) -> str:
@@ -97,7 +103,7 @@ class Model:
     @property
     def header(self) -> Header:
         """All that its file says of it."""
-        return self._played.header
+        return self.engine.header
 
     @property
     def name(self) -> str:
@@ -106,12 +112,12 @@ class Model:
     @property
     def sample_rate(self) -> int:
         """Hz."""
-        return self._played.spec.sample_rate
+        return self.engine.spec.sample_rate
 
     @cached_property
     def sliders(self) -> dict[str, Slider]:
         """The active ones, by name."""
-        analysis = self._played.analysis
+        analysis = self.engine.analysis
         return {} if analysis is None else {s.name: s for s in analysis.sliders() if s.reason is None}
 
     def render(
@@ -122,7 +128,7 @@ class Model:
         path: str = "crossfade",
         evolution: float = 0.5,
         source: str = "corpus",
-        vocoder: str = "auto",
+        vocoder: str | Vocoder = "auto",
         **controls: float | str,
     ) -> Clip:
         """New sound: the samples that `generate` gives for the same values.
@@ -135,7 +141,7 @@ class Model:
         told = {"duration": seconds, "seed": seed, "path": path, "evolution": evolution, "source": source}
         return self._clip({**told, "controls": controls, "vocoder": vocoder}, None)
 
-    def reconstruct(self, recording: PathLike, *, vocoder: str = "auto", **controls: float | str) -> Clip:
+    def reconstruct(self, recording: PathLike, *, vocoder: str | Vocoder = "auto", **controls: float | str) -> Clip:
         """A recording as the model hears it. Raises UserError as `render`, or if it cannot be read or is too long."""
         return self._clip({"controls": controls, "vocoder": vocoder}, recording)
 
@@ -143,27 +149,46 @@ class Model:
         """The posterior's mean of a recording, float32 [D, L], `latent_rate` frames a second. Raises UserError."""
         from distillgan.render.engine import encoded
 
-        return encoded(self._played, self._read(recording))
+        return encoded(self.engine, self._read(recording))
 
     @property
     def latent_rate(self) -> float:
         """Latent frames a second."""
-        return self._played.spec.frame_rate / self._played.network.stride
+        return self.engine.spec.frame_rate / self.engine.network.stride
 
-    def decode(self, z: np.ndarray, *, vocoder: str = "auto") -> Clip:
+    def decode(self, z: np.ndarray, *, vocoder: str | Vocoder = "auto") -> Clip:
         """A latent sequence, float32 [D, L], as sound. Raises UserError if it has another D, or is not finite."""
         import numpy as np
 
         from distillgan.render.engine import decoded_mels, play
 
         z = np.asarray(z, np.float32)
-        latent_dim = self._played.network.latent_dim
+        latent_dim = self.engine.network.latent_dim
         if z.ndim != 2 or z.shape[0] != latent_dim or not z.shape[1] or not np.isfinite(z).all():
             raise UserError(f"z of shape {list(z.shape)} must be [{latent_dim}, L], L of at least 1, and finite")
-        config = self._config({"vocoder": vocoder})
-        samples = z.shape[1] * self._played.network.stride * self._played.spec.hop_length
-        blocks = play(self._vocoder(config).vocoder, decoded_mels(self._played, z), samples)
+        played = self.vocoder(vocoder)
+        self.engine.spec.require(played.spec, f"model {self.name}", "the vocoder")
+        samples = z.shape[1] * self.engine.network.stride * self.engine.spec.hop_length
+        blocks = play(played, decoded_mels(self.engine, z), samples)
         return Clip(np.concatenate(list(blocks), 1), self.sample_rate, None)
+
+    def vocoder(self, vocoder: str | Vocoder = "auto") -> Vocoder:
+        """What plays the model: log-clamp mel [B, n_mels, T] → wave [B, 1, N]. Raises UserError if it cannot be had."""
+        return self._selected(vocoder).vocoder
+
+    def with_axis(self, direction: np.ndarray) -> Model:
+        """The same model with one more slider, named as the next axis: along `direction`, float [D], in the latent.
+
+        At 10 a sound lies as far along it as the furthest two of a hundred moments of the recordings. Files know
+        nothing of it, and neither do commands. Raises UserError if it is no direction, or nothing differs along it.
+        """
+        from dataclasses import replace
+
+        engine, analysis = self.engine, self.engine.analysis
+        if analysis is None:
+            raise UserError(f"model {self.name} was packed without an analysis: the command that trained it makes one")
+        analysis = replace(analysis, axes=analysis.axes.extended(direction, engine.corpus))
+        return Model(replace(engine, material=replace(engine.material, analysis=analysis)), self._home, self._device)
 
     def _clip(self, told: Mapping[str, Any], recording: PathLike | None) -> Clip:
         import numpy as np
@@ -175,16 +200,17 @@ class Model:
         from distillgan.render.piece import Piece, Reconstruction, Voice
 
         path = None if recording is None else str(Path(recording).expanduser().resolve())
-        config = self._config({**told, "model": {"name": self.name}, "recording": path})
-        selected = self._vocoder(config)
+        selected = self._selected(told["vocoder"])
+        known = {"vocoder": told["vocoder"] if isinstance(told["vocoder"], str) else "auto"}
+        config = self._config({**told, **known, "model": {"name": self.name}, "recording": path})
         plain = OmegaConf.to_container(config, resolve=True)
-        voice = Voice(self._played, Controls.parse(plain["controls"], self._played.analysis, self.name)[0], None)
+        voice = Voice(self.engine, Controls.parse(plain["controls"], self.engine.analysis, self.name)[0], None)
         piece: Piece | Reconstruction
         if recording is None:
             piece = Piece([voice], selected.vocoder, config.duration, config.seed, plain)
         else:
             piece = Reconstruction(voice, selected.vocoder, self._read(recording))
-        device = next(self._played.network.parameters()).device.type
+        device = next(self.engine.network.parameters()).device.type
         settings = {**settings_of(config), "vocoder": selected.name, "device": device}
         wave = np.concatenate(list(piece.blocks()), 1)
         return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device))
@@ -196,15 +222,20 @@ class Model:
         home = f"paths.home={entry.quote(str(self._home.root))}"
         return entry.composed("generate", [home, *arguments_of({**told, "device": self._device})])
 
-    def _vocoder(self, config) -> Selected:
-        from distillgan.vocoder.select import select
+    def _selected(self, vocoder: str | Vocoder) -> Selected:
+        from distillgan.vocoder.base import Vocoder
+        from distillgan.vocoder.select import Selected, select
 
-        name = config.vocoder.name
-        if name not in self._vocoders:
-            device = next(self._played.network.parameters()).device
-            own, spec = self._played.vocoder, self._played.spec
-            self._vocoders[name] = select(config.vocoder, self.name, own, spec, self._home, device)
-        return self._vocoders[name]
+        if isinstance(vocoder, Vocoder):
+            return Selected(type(vocoder).__name__, vocoder, "as given")
+        if not isinstance(vocoder, str):
+            raise UserError(f"vocoder={vocoder!r} must be a name or a distillgan.vocoder.base.Vocoder")
+        if vocoder not in self._vocoders:
+            device = next(self.engine.network.parameters()).device
+            own, spec = self.engine.vocoder, self.engine.spec
+            settings = self._config({"vocoder": vocoder}).vocoder
+            self._vocoders[vocoder] = select(settings, self.name, own, spec, self._home, device)
+        return self._vocoders[vocoder]
 
     def _read(self, recording: PathLike):
         from distillgan.data.cache import AudioCache
@@ -262,14 +293,3 @@ class Clip:
         tags = Tags(target.stem, date=f"{date.today():%Y-%m-%d}", comment=comment)
         form.write(target, [gain * self.wave], self.wave.shape, tags)
         return target
-
-
-def _value(value: Any) -> str:
-    """A Python value as the command line has it."""
-    from distillgan import entry
-
-    if isinstance(value, list | tuple):
-        return f"[{','.join(_value(item) for item in value)}]"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return str(value) if isinstance(value, int | float) else entry.quote(os.fspath(value))

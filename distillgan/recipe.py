@@ -1,5 +1,6 @@
 """What `generate` was told, as plain values that can be kept, and as the arguments that tell it the same again."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,6 +59,15 @@ def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list
     if said & {"model.name", "blend.models"}:  # of the two that exclude each other the given one holds
         found = [(key, value) for key, value in found if key not in ("model.name", "blend.models")]
     return [f"{'++' if key.startswith('controls.') else ''}{key}={value}" for key, value in found if key not in said]
+
+
+def written(value: Any) -> str:
+    """A Python value as the command line has it."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(written(item) for item in value)}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, int | float) else quote(os.fspath(value))
 
 
 def _mapping(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -7,14 +7,19 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
 from crafted import RATE, write_crafted
 from support import composed
 
 import distillgan as dg
 from distillgan import api
+from distillgan.again import Original
+from distillgan.audio.mel import MelSpec
 from distillgan.audio.tags import read_comment
 from distillgan.errors import UserError
 from distillgan.generate import generate
+from distillgan.paths import Home
+from distillgan.vocoder.base import Vocoder
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,50 @@ def test_sliders_are_the_active_ones(model):
     assert model.sliders["brightness"].unit == "Hz"
 
 
+class Knocks(Vocoder):
+    """One sample a frame, as loud as the mel: a vocoder with no weights at all."""
+
+    def __init__(self, spec: MelSpec):
+        super().__init__(spec, context_frames=0)
+        self.register_buffer("knock", torch.eye(spec.hop_length)[0])
+
+    def forward(self, mel):
+        return (mel.exp().mean(1).clamp(max=1)[:, None, :, None] * self.knock).flatten(2)
+
+
+def test_a_vocoder_of_ones_own_plays(home, model, recordings, tmp_path):
+    mine = Knocks(model.engine.spec)
+    clip = model.render(1.0, seed=2, vocoder=mine, brightness=4)
+    assert clip.wave.shape == (1, RATE)
+    assert np.flatnonzero(clip.wave[0]).tolist() == list(range(0, RATE, model.engine.spec.hop_length))
+    assert np.array_equal(clip.wave, model.render(1.0, seed=2, vocoder=mine, brightness=4).wave)
+    z = model.encode(recordings / "take3.wav")
+    assert np.flatnonzero(model.decode(z, vocoder=mine).wave[0])[:2].tolist() == [0, 512]
+    assert np.flatnonzero(model.reconstruct(recordings / "take3.wav", vocoder=mine).wave[0])[1] == 512
+    # Its file says so, and that it cannot be made again by the commands.
+    path = clip.save(tmp_path / "knocks.wav")
+    assert '"vocoder":"Knocks"' in read_comment(path)
+    with pytest.raises(UserError, match="'Knocks' is no choice of vocoder"):
+        Original.of_file(path).config(Home(home))
+
+
+def test_the_vocoder_that_plays_can_be_had(model):
+    played = model.vocoder("hifigan")
+    assert played is model.vocoder("auto") is model.engine.vocoder
+    assert played.render(torch.zeros(1, 128, 4)).shape == (1, 1, 4 * 512)
+
+
+def test_an_axis_of_ones_own_is_a_slider(model):
+    mine = model.with_axis(np.array([0.0, 0, 3, 4]))
+    name = list(mine.sliders)[-1]
+    assert mine.sliders.keys() - model.sliders.keys() == {name} and name not in model.sliders
+    still = mine.render(2.0, vocoder="hifigan")
+    assert np.array_equal(still.wave, model.render(2.0, vocoder="hifigan").wave), "at rest it changes nothing"
+    assert np.array_equal(mine.render(2.0, vocoder="hifigan", **{name: "0:0 2:0"}).wave, still.wave)
+    moved = mine.render(2.0, vocoder="hifigan", **{name: 8})
+    assert np.abs(moved.wave - still.wave).max() > 0.01
+
+
 def test_train_and_load(tmp_path, recordings):
     trained = dg.train(recordings, name="tiny one".replace(" ", "_"), home=tmp_path / "a home", experiment="tiny")
     assert trained.name == "tiny_one" and trained.header.corpus["files"] == 6
@@ -86,6 +135,12 @@ def test_train_and_load(tmp_path, recordings):
         (lambda m, h: m.render(1, vocoder="nosuch"), "nosuch"),
         (lambda m, h: m.render(1, path="zigzag"), "path=zigzag"),
         (lambda m, h: m.reconstruct("/no/such.wav"), "/no/such.wav"),
+        (lambda m, h: m.render(1, vocoder=["hifigan"]), "vocoder=['hifigan'] must be a name or a"),
+        (lambda m, h: m.render(1, vocoder=Knocks(MelSpec(hop_length=256))), "hop_length=256"),
+        (lambda m, h: m.decode(np.zeros((4, 5)), vocoder=Knocks(MelSpec(hop_length=256))), "hop_length=256"),
+        (lambda m, h: m.with_axis(np.ones(3)), "of shape [3] must be [4]"),
+        (lambda m, h: m.with_axis(np.zeros(4)), "not all 0"),
+        (lambda m, h: m.with_axis([1, np.nan, 0, 0]), "finite"),
         (lambda m, h: m.decode(np.zeros((3, 5))), "must be [4, L]"),
         (lambda m, h: m.decode(np.full((4, 5), np.nan)), "finite"),
         (lambda m, h: m.render(0.2, vocoder="hifigan").save("a.aiff"), "its suffix must be one of .wav, .flac"),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from distillgan.errors import UserError
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.moments import FRAMES
 
@@ -45,6 +46,22 @@ class Axes:
         # Which end of an axis is positive is arbitrary: that where its largest part is, so that it is always the same.
         largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
         return cls(mean, directions * np.sign(largest), singular[:count] / np.sqrt(len(means)))
+
+    def extended(self, direction: np.ndarray, corpus: CorpusLatents) -> "Axes":
+        """These and one more, along `direction` [D], as wide as the means of the corpus's stretches are along it.
+
+        Raises UserError unless it is D finite numbers along which they differ.
+        """
+        direction, latent_dim = np.asarray(direction, np.float64), len(self.mean)
+        if direction.shape != (latent_dim,) or not np.isfinite(direction).all() or not direction.any():
+            shape = list(direction.shape)
+            raise UserError(f"a direction of shape {shape} must be [{latent_dim}], of finite numbers, not all 0")
+        unit = direction / np.linalg.norm(direction)
+        means = _group_means(corpus.z.numpy().astype(np.float64), _stretches(corpus.starts.numpy()))
+        spread = (means @ unit).std()
+        if spread < 1e-6:
+            raise UserError("the recordings do not differ along this direction: it would move nothing")
+        return Axes(self.mean, np.vstack([self.directions, unit]), np.append(self.spread, spread))
 
 
 def _stretches(starts: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ class Vocoder(nn.Module, ABC):
 
     A subclass implements `forward` for a whole mel and states `context_frames`: how many frames on each side of a
     block make the block's samples equal those of the whole. It is for inference only: no gradients, eval mode.
+    It has a parameter or a buffer, and plays on the device where the first of them lies.
     """
 
     def __init__(self, spec: MelSpec, context_frames: int):
@@ -50,7 +52,7 @@ class Vocoder(nn.Module, ABC):
         depends on the blocks' lengths, not on their number.
         """
         window, lengths, state = _Window(self.context_frames), deque(), None
-        device = next(self.parameters()).device
+        device = next(chain(self.parameters(), self.buffers())).device
         for mel in mels:
             if not mel.shape[-1]:
                 continue

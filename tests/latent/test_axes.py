@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
+from distillgan.errors import UserError
 from distillgan.latent.axes import Axes
 from distillgan.latent.corpus import CorpusLatents
 from distillgan.latent.moments import Moments
@@ -83,3 +84,30 @@ def test_corpora_of_all_shapes(lengths):
 
 def test_a_corpus_that_never_changes_has_no_axes():
     assert len(Axes.of(CorpusLatents(torch.full((400, 8), 3.0), torch.tensor([0, 100, 400]))).spread) == 0
+
+
+def test_a_direction_of_ones_own_is_one_axis_more():
+    corpus, true = corpus_of(2, 16, 4), directions_of(2, 16, 4)
+    axes = Axes.of(corpus)
+    mine = axes.extended(7 * (true[0] + true[1]), corpus)
+    assert (mine.directions[:2] == axes.directions).all() and (mine.spread[:2] == axes.spread).all()
+    assert mine.directions[2] == pytest.approx((true[0] + true[1]) / np.sqrt(2), abs=1e-6)
+    coordinates = mine.coordinates(Moments.of(corpus).means(corpus.z.numpy()))[:, 2]
+    assert (coordinates.mean(), coordinates.std()) == pytest.approx((0, 1), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [
+        (np.ones(15), r"of shape \[15\] must be \[16\]"),
+        (np.ones((1, 16)), r"of shape \[1, 16\]"),
+        (np.zeros(16), "not all 0"),
+        (np.full(16, np.inf), "of finite numbers"),
+        (np.eye(16)[3], "do not differ along this direction"),
+    ],
+)
+def test_what_is_no_direction_of_a_corpus_is_refused(direction, words):
+    corpus = corpus_of(2, 16, 4)
+    corpus.z[:, 3] = 1.5
+    with pytest.raises(UserError, match=words):
+        Axes.of(corpus).extended(direction, corpus)

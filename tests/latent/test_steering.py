@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from latent.materials import FRAME_RATE, LATENT_RATE, STRIDE, analysis_of, controls_of, corpus_of, material_of
 
+from distillgan.latent.axes import Axes
 from distillgan.latent.controls import Controls
 from distillgan.latent.layers import slerp
 from distillgan.latent.trajectory import PATHS, Path, draw, offsets
@@ -146,6 +147,19 @@ def test_moments_are_chosen_for_the_slider_at_the_time_they_are_heard(kind):
     assert high - low > 0.8 * CORPUS.z.std(0)[0]
     middle = (low + high) / 2
     assert chosen[(at > 12) & (at < 14)].mean() < middle < chosen[(at > 26) & (at < 29)].mean()
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_an_axis_of_ones_own_takes_what_is_drawn_along_it(kind):
+    along = np.array([0, 0, 3.0, 0, 0, 4.0, 0, 0])
+    material = material_of(CORPUS, analysis_of(CORPUS, axes=Axes.of(CORPUS).extended(along, CORPUS)))
+    name = f"axis{len(material.analysis.axes.spread)}"
+    low, middle, high = (
+        np.mean([along @ heard(layers_of(kind, seed, material=material, **{name: at})) / 5 for seed in range(4)])
+        for at in (-10, 0, 10)
+    )
+    spread = material.analysis.axes.spread[-1]
+    assert middle - low > spread and high - middle > spread
 
 
 def test_sliders_of_time_leave_the_latents_alone_apart_from_the_choice():
