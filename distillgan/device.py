@@ -1,4 +1,8 @@
-"""Which device computes: an explicit choice is kept or refused, never replaced."""
+"""Which device computes: an explicit choice is kept or refused, never replaced; and what it is."""
+
+import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -22,3 +26,23 @@ def resolve(name: str) -> torch.device:
             "use device=auto or device=cpu"
         )
     return torch.device(name)
+
+
+def hardware(device: torch.device) -> dict[str, str | int]:
+    """What computes here, for a model's header; nothing that tells the machine or its user from others.
+
+    hardware    the GPU's name, or the processor's
+    cores       of the processor, as many as this process may use
+    torch       its version
+    """
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"hardware": name, "cores": cores, "torch": str(torch.__version__)}
+
+
+def _processor() -> str:
+    """Linux alone says it in a file; elsewhere Python knows at least the kind."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text("utf-8", "replace").splitlines() if table.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next((name for name in names if name), platform.processor() or platform.machine() or "unknown")

@@ -67,7 +67,8 @@ def judge_controls(
         responses[slider.name] = positions, values
     rows = [_row(model, slider, active, responses.get(slider.name)) for slider in sliders]
     passed = sum(row["passed"] for row in rows)
-    result = {"what": "controls", "model": model.header.name, "positions": count, "seeds": seeds, "seconds": seconds}
+    what = {"what": "controls", "model": model.header.name, "fingerprint": model.header.fingerprint}
+    result = {**what, "positions": count, "seeds": seeds, "seconds": seconds}
     return Judged({**result, "active": int(active.sum()), "passed": passed, "sliders": rows}, responses, pictures)
 
 

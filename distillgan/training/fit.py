@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from distillgan.building import build
 from distillgan.checks import duration
 from distillgan.data.datamodule import AudioDataModule
+from distillgan.device import hardware
 from distillgan.errors import UserError
 from distillgan.training.callbacks import Budget, Patience, Progress
 from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
@@ -40,7 +41,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Where a stage stands: steps and seconds so far, the best error, on which files, and the checkpoint to pack."""
+    """Where a stage stands: steps and seconds so far, the best error, on which files, the checkpoint to pack, and what
+    it was computed with last (`device.hardware`)."""
 
     steps: int
     seconds: float
@@ -48,6 +50,7 @@ class Fitted:
     judged_on: str
     checkpoint: dict
     finished: bool
+    hardware: dict[str, str | int]
 
 
 def fit(
@@ -88,7 +91,9 @@ def fit(
             # The last steps may have made the best model yet.
             trainer.validate(module, data, ckpt_path=last, weights_only=True, verbose=False)
     packed = load_checkpoint(best)
-    return Fitted(module.steps_done, budget.seconds, packed["best_error"], data.judged_on, packed, guard.signum is None)
+    error, whole = packed["best_error"], guard.signum is None
+    used = {"device": str(team), **hardware(team.device)}
+    return Fitted(module.steps_done, budget.seconds, error, data.judged_on, packed, whole, used)
 
 
 def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:

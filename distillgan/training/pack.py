@@ -82,4 +82,5 @@ def _statistics(fitted: Fitted) -> dict:
         "date": utc_now(),
         "judged_on": fitted.judged_on,
         "finished": fitted.finished,
+        **fitted.hardware,
     }

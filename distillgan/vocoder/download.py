@@ -1,4 +1,4 @@
-"""One file of a release from the hub into its standard cache: with progress, cancellable, and with errors in words.
+"""One file of the hub into its standard cache: with progress, cancellable, and with errors in words.
 
 The hub's own client does the work. When a connection stalls or ends early it goes on from its last whole piece,
 five times before it gives up; and it gives a file its name only when all of it is there.
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
@@ -30,12 +31,14 @@ from huggingface_hub.errors import (
 )
 
 from distillgan.errors import UserError
-from distillgan.vocoder.release import PinnedFile, Release
+from distillgan.vocoder.release import PinnedFile
 
-_ANSWER_SECONDS = 4.0
+ANSWER_SECONDS = 4.0
 # Looking up a name can take longer than any timeout of the connection.
 _PATIENCE_SECONDS = 6.0
 _LEFTOVER_SECONDS = 3600
+
+Answer = TypeVar("Answer")
 
 # The client's own pieces are of 10 MB: on a slow line a bar would stand still for minutes, and cancelling wait for it.
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 18
@@ -75,9 +78,10 @@ def cache_folder() -> Path:
 
 
 def download(
-    release: Release, file: PinnedFile, instead_of: Path | None = None, progress: Progress | None = None
+    repo: str, revision: str, file: PinnedFile, instead_of: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """Fetch one file into the hub's cache and return its path; `instead_of` is a wrong one that is there.
+    """Fetch one file of a repository, at a commit, into the hub's cache and return its path; `instead_of` is a wrong
+    one that is there.
 
     An unreachable hub is told within 10 s. `progress` is called on this thread or the client's; what it raises ends
     the download.
@@ -85,18 +89,16 @@ def download(
     Raises:
         DownloadError: no connection, no such file, no permission, no room …
     """
-    if not re.match(r"https?://[^/]", constants.ENDPOINT):
-        raise DownloadError(f"HF_ENDPOINT={constants.ENDPOINT!r} is no address of a hub")
     try:
-        _ask(release, file)
+        asked(lambda: get_hf_file_metadata(hf_hub_url(repo, file.name, revision=revision), timeout=ANSWER_SECONDS))
         _check_room(file.size)
         if instead_of is not None:
             # The client would go on naming it after fetching another.
             instead_of.unlink(missing_ok=True)
         path = hf_hub_download(
-            release.repo,
+            repo,
             file.name,
-            revision=release.revision,
+            revision=revision,
             force_download=instead_of is not None,
             tqdm_class=lambda **bar: _Bar(file, progress, bar.get("initial", 0)),
         )
@@ -106,28 +108,34 @@ def download(
         raise
     # The client lets its HTTP library's errors through, and which library that is differs between its versions.
     except Exception as error:
-        raise DownloadError(_reason(error)) from error
+        raise DownloadError(reason_of(error)) from error
 
 
-def _ask(release: Release, file: PinnedFile) -> None:
-    """Raises what the hub, or its absence, answers for a file; the client itself would go on trying for a minute."""
-    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+def asked(question: Callable[[], Answer]) -> Answer:
+    """What the hub answers, or raises; the client itself would go on trying for a minute.
+
+    Raises:
+        DownloadError: HF_ENDPOINT is no address.
+        TimeoutError: no answer within 6 s.
+    """
+    if not re.match(r"https?://[^/]", constants.ENDPOINT):
+        raise DownloadError(f"HF_ENDPOINT={constants.ENDPOINT!r} is no address of a hub")
+    answer: queue.SimpleQueue[tuple[Answer | None, Exception | None]] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            url = hf_hub_url(release.repo, file.name, revision=release.revision)
-            get_hf_file_metadata(url, timeout=_ANSWER_SECONDS)
-            answer.put(None)
+            answer.put((question(), None))
         except Exception as error:  # carried over to the thread that waits
-            answer.put(error)
+            answer.put((None, error))
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        error = answer.get(timeout=_PATIENCE_SECONDS)
+        found, error = answer.get(timeout=_PATIENCE_SECONDS)
     except queue.Empty:
         raise TimeoutError from None
     if error is not None:
         raise error
+    return found
 
 
 def _check_room(size: int) -> None:
@@ -178,11 +186,11 @@ class _Bar:
     update_transfer = set_postfix_str = set_transfer_postfix_str = refresh
 
 
-def _reason(error: Exception) -> str:
-    """Why a download failed, in words for its user."""
+def reason_of(error: Exception) -> str:
+    """Why the hub could not be used, in words for its user."""
     hub = constants.ENDPOINT
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        return _reason(error.__cause__)
+        return reason_of(error.__cause__)
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, which forbids the network"
     if isinstance(error, GatedRepoError):

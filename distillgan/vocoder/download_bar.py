@@ -1,4 +1,4 @@
-"""A download on the terminal: bytes, speed and time left."""
+"""A transfer on the terminal: bytes, speed and time left."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from distillgan.vocoder.download import Transfer
 
 
 @contextmanager
-def download_bar(console: Console) -> Iterator[download.Progress]:
-    """A callback for downloads, drawn while the block lasts; without a terminal, a line for each file."""
+def download_bar(console: Console, doing: str = "fetching") -> Iterator[download.Progress]:
+    """A callback for transfers, drawn while the block lasts; without a terminal, a line for each file."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     left = TextColumn("{task.fields[left]}")
     tasks = {}
@@ -20,7 +20,7 @@ def download_bar(console: Console) -> Iterator[download.Progress]:
 
         def show(transfer: Transfer) -> None:
             if transfer.file not in tasks:
-                console.print(f"fetching {transfer.file}, {transfer.total / 1e6:,.1f} MB", highlight=False)
+                console.print(f"{doing} {transfer.file}, {transfer.total / 1e6:,.1f} MB", highlight=False)
                 tasks[transfer.file] = bar.add_task(transfer.file, total=transfer.total, left="")
             left = "" if transfer.seconds_left is None else f"{_clock(transfer.seconds_left)} left"
             bar.update(tasks[transfer.file], completed=transfer.done, left=left)

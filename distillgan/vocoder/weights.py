@@ -63,7 +63,8 @@ class Weights:
         if path is not None and self._fault(file, path, trusting=True) is None:
             return path
         try:
-            path = download(self.release, file, instead_of=path, progress=progress)
+            repo, revision = self.release.repo, self.release.revision
+            path = download(repo, revision, file, instead_of=path, progress=progress)
         except DownloadError as error:
             raise UserError(f"{file.name} could not be fetched: {error.reason}\n{self._remedy()}") from error
         fault = self._fault(file, path, trusting=False)
