@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +53,19 @@ class CorpusLatents:
         return self.z[self.starts[number] : self.starts[number + 1]]
 
 
+class Piece(NamedTuple):
+    """Of the clip of that number, from the sample `start` on."""
+
+    clip: int
+    start: int
+    samples: int
+
+    def read(self, clips: Sequence[AudioClip], latent_samples: int) -> Tensor:
+        """Its wave [1, N], silence after its end to whole latent frames."""
+        count = -(-self.samples // latent_samples) * latent_samples
+        return torch.from_numpy(clips[self.clip].read(self.start, count))[None]
+
+
 def encode_corpus(
     network: VAENetwork,
     mel: MelSpectrogram,
@@ -61,12 +75,11 @@ def encode_corpus(
     """Posterior means of the clips: whole if they come to at most MAX_FRAMES, else of pieces spread over them."""
     spec, device = mel.spec, next(network.parameters()).device
     latent_samples = spec.hop_length * network.stride
-    pieces = _choose_pieces([clip.length for clip in clips], latent_samples, int(_PIECE_SECONDS * spec.sample_rate))
+    pieces = pieces_of(clips, latent_samples)
     means = []
     with torch.no_grad():
-        for done, (number, start, count) in enumerate(pieces):
-            wave = torch.from_numpy(clips[number].read(start, -(-count // latent_samples) * latent_samples))
-            mean, _ = network.encode(to_log1p(mel(wave[None].to(device)), spec))
+        for done, piece in enumerate(pieces):
+            mean, _ = network.encode(to_log1p(mel(piece.read(clips, latent_samples).to(device)), spec))
             means.append(mean[0].T.float().cpu())
             if progress is not None:
                 progress(done + 1, len(pieces))
@@ -74,14 +87,13 @@ def encode_corpus(
     return CorpusLatents(torch.cat(means), torch.from_numpy(starts.astype(np.int64)))
 
 
-def _choose_pieces(lengths: list[int], latent_samples: int, piece_samples: int) -> list[tuple[int, int, int]]:
-    """(clip, first sample, samples) of the pieces to encode."""
-    pieces = [
-        (number, start, min(piece_samples, length - start))
-        for number, length in enumerate(lengths)
-        for start in range(0, length, piece_samples)
-    ]
-    frames = [-(-count // latent_samples) for _, _, count in pieces]
+def pieces_of(clips: Sequence[AudioClip], latent_samples: int) -> list[Piece]:
+    """The pieces that `encode_corpus` encodes, in its order; `latent_samples` a latent frame."""
+    pieces = []
+    for number, clip in enumerate(clips):
+        longest = int(_PIECE_SECONDS * clip.sample_rate)
+        pieces += [Piece(number, start, min(longest, clip.length - start)) for start in range(0, clip.length, longest)]
+    frames = [-(-piece.samples // latent_samples) for piece in pieces]
     share = min(1.0, MAX_FRAMES / sum(frames))
     kept, passed, taken = [], 0, 0
     for piece, count in zip(pieces, frames, strict=True):

@@ -12,6 +12,8 @@ from distillgan.errors import UserError
 from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
 from distillgan.training.analyse import analyse
+from distillgan.training.board import lay_out, show_results
+from distillgan.training.board_corpus import corpus_points
 from distillgan.training.checkpoint import LAST
 from distillgan.training.extend import remembered
 from distillgan.training.fit import Stage, fit
@@ -19,6 +21,7 @@ from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.pack import pack_vae, pack_vocoder
 from distillgan.training.run import Run
+from distillgan.training.settings import note_settings
 from distillgan.training.start import go_on, start
 from distillgan.training.team import Team
 from distillgan.vae.network import VAENetwork
@@ -39,7 +42,7 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
     data = _data_module(config.data, clips, spec, config.seed, weights)
     arguments = plain(config.model.module.network)
     depends = {"model.module.network": arguments} | ({} if extension is None else {"extends": extension.fingerprint})
-    team.on_first(lambda: run.begin("vae", depends, config, job.manifest, spec))
+    team.on_first(lambda: _begin(job, "vae", depends))
     stage = Stage("vae", "VAE", "val/mel_error_db", run.stage("vae"), judge_start=extension is not None)
     if extension is not None and not (stage.folder / LAST).exists():
         module.start_from(extension.network(run.home))
@@ -55,8 +58,9 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
         )
 
     def pack() -> None:
-        latents = encode_corpus(network, MelSpectrogram(spec).to(team.device), [*clips[TRAIN], *clips[HELD_OUT]])
-        learnt, stopped = latents.to_tensors(), None
+        mel = MelSpectrogram(spec).to(team.device)
+        latents = encode_corpus(network, mel, [*clips[TRAIN], *clips[HELD_OUT]])
+        learnt, stopped, analysis = latents.to_tensors(), None, None
         if guard.signum is None:
             try:
                 analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console)
@@ -68,6 +72,8 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
         pack_vae(run, fitted, network, arguments, learnt, spec, job.manifest, measured, config.licence, config.note)
         if stopped is not None:
             raise stopped
+        quick = guard.signum is not None
+        show_results(run, None if quick else corpus_points(clips, latents, analysis, mel, network.stride))
 
     team.on_first(pack)
     console.print(
@@ -104,19 +110,31 @@ def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console)
     console.print(f"vocoder {name}: {size:.1f} M parameters, {origin}, {config.vocoder.max_steps} steps at most")
     data = _data_module(config.vocoder.data, job.clips, spec, config.seed)
     arguments = {"vocoder.generator": plain(config.vocoder.generator)}
-    team.on_first(lambda: run.begin(name, arguments, config, job.manifest, spec))
+    team.on_first(lambda: _begin(job, name, arguments))
     stage = Stage(name, "vocoder", "val/mel_error", folder, judge_start=True)
     fitted = fit(stage, module, data, config, team, guard)
 
     module.load_state_dict(fitted.checkpoint["state_dict"])
     description = {"name": name, "generator": module.generator.args}
     weights = {f"vocoder.{key}": tensor for key, tensor in module.averaged.module.export_state().items()}
-    kept = team.on_first(lambda: pack_vocoder(run, fitted, description, weights, config.vocoder.replace))
+
+    def pack() -> str | None:
+        kept = pack_vocoder(run, fitted, description, weights, config.vocoder.replace)
+        show_results(run)
+        return kept
+
+    kept = team.on_first(pack)
     console.print(
         f"vocoder: {fitted.steps} steps in {fitted.seconds:.0f} s, mel error {fitted.error:.3f} on "
         f"{fitted.judged_on} (of step {fitted.checkpoint['steps_done']}) → {kept or run.model_path}"
     )
     return fitted.error
+
+
+def _begin(job: Job, stage: str, depends: dict) -> None:
+    job.run.begin(stage, depends, job.config, job.manifest, job.spec)
+    note_settings(job.run.stage(stage), job.config)
+    lay_out(job.run)
 
 
 def _data_module(
