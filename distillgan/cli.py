@@ -26,6 +26,7 @@ _HOUSE = {
     "presets": ("presets", "settings of a sound under a name: distillgan presets save | list | show | rename | …"),
     "compare": ("compare", "two sounds of the history side by side, and equally loud: distillgan compare 12 13"),
     "adopt": ("adopt", "generated sounds into a folder of recordings: distillgan adopt 12 --into ~/rain"),
+    "board": ("board", "TensorBoard over all runs, or one: distillgan board rain"),
     "again": ("again", "a generation of the history made again: distillgan again 12"),
 }
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said

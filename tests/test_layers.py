@@ -31,6 +31,7 @@ BASE = {
     "building",
     "checks",
     "progress",
+    "browser",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}
 ENTRIES |= {"api", "recipe", "studio", "again"}  # what entries share

@@ -7,9 +7,7 @@ import errno
 import logging
 import os
 import socket
-import sys
 import tempfile
-import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from omegaconf import DictConfig
 
+from distillgan.browser import open_page
 from distillgan.checks import whole
 from distillgan.errors import UserError
 from distillgan.paths import Home
@@ -114,9 +113,8 @@ class Served:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else f"[{self.host}]" if ":" in self.host else self.host
         address = f"http://{host}:{port}"
         print(f"the page is at {address} (Ctrl-C closes it)", flush=True)
-        # Where there is no screen, a browser would be one of letters, in this terminal.
-        if self.open and (sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
-            webbrowser.open(address)  # it waits until the server, which listens already, answers
+        if self.open:
+            open_page(address)  # it waits until the server, which listens already, answers
 
 
 class _Server(uvicorn.Server):
