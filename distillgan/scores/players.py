@@ -26,6 +26,10 @@ class Player:
     name: str
     play: Callable[[Tensor], Tensor]
 
+    @classmethod
+    def of(cls, name: str, vocoder: Vocoder) -> "Player":
+        return cls(name, lambda mel: vocoder.render(mel)[0, 0].float().cpu())
+
 
 def players(config: DictConfig, model: Model, home: Home, device: torch.device, console: Console) -> list[Player]:
     """Those that `vocoders` lists, else the one that `vocoder` asks for; each once, and each ready before any plays.
@@ -46,7 +50,7 @@ def players(config: DictConfig, model: Model, home: Home, device: torch.device, 
             selected = select(settings, model.header.name, model.vocoder, model.spec, home, device, fetching)
         model.spec.require(selected.vocoder.spec, f"model {model.header.name}", "the vocoder")
         console.print(f"vocoder {selected.name}: {selected.reason}")
-        found[selected.name] = Player(selected.name, _playing(selected.vocoder))
+        found[selected.name] = Player.of(selected.name, selected.vocoder)
     return list(found.values())
 
 
@@ -59,7 +63,3 @@ def _names(config: DictConfig) -> list[str | None]:
     if wrong or not names:
         raise UserError(f"vocoders={names}: list one or more of {', '.join(known)}")
     return names
-
-
-def _playing(vocoder: Vocoder) -> Callable[[Tensor], Tensor]:
-    return lambda mel: vocoder.render(mel)[0, 0].float().cpu()
