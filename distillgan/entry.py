@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
+from distillgan import misspelt
 from distillgan.errors import UserError, message
 from distillgan.paths import conf_dir, default_home
 
@@ -43,12 +44,14 @@ _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home", "spatial.sofa"}
 _PATH_START = ("/", "./", "../", "~")
 _COMPOSING = threading.Lock()
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_REFUSALS = (HydraException, ValueError)  # what Hydra raises at settings
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
     """Compose conf/<config_name>.yaml with the arguments and call `task` with it (once a job of a sweep).
 
-    A UserError becomes one message on stderr and exit code 2, Ctrl-C exit code 130.
+    A UserError, and what Hydra refuses, becomes one message on stderr and exit code 2, Ctrl-C exit code 130.
     """
 
     begun = []
@@ -61,23 +64,55 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
             _leave(error)
         except OSError as error:
             _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(EXIT_INTERRUPTED)
 
     sys.stdout = _Reader(sys.stdout)
     # So that what is half done is cleared away, as after Ctrl-C; a training takes the signal over while it runs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
-        sys.argv = [sys.argv[0], *to_overrides(arguments)]
+        overrides, flags = _parted(to_overrides(arguments))
     except UserError as error:
         _leave(error)
+    sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
-    except SystemExit as end:
-        if end.code == 1 and not begun:  # Hydra has refused a setting, in its own words
-            sys.exit(EXIT_USER_ERROR)
-        raise
+        with _hydra_raises():
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+    except _REFUSALS as error:
+        if begun:  # the task's own
+            raise
+        with _hydra_aside(), hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            refusal = misspelt.refused(error, config_name, overrides)
+        _leave(refusal)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Within the block Hydra raises what it refuses, where else it would print it in its own words and exit."""
+    before = os.environ.get(_FULL_ERROR)
+    os.environ[_FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FULL_ERROR]
+        else:
+            os.environ[_FULL_ERROR] = before
+
+
+def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Overrides, and Hydra's own flags with their values."""
+    overrides, flags, waiting = [], [], list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if waiting and (argument in _HYDRA_FLAGS_WITH_VALUE or (argument == "--info" and waiting[0] in _HYDRA_INFO)):
+            flags.append(waiting.pop(0))
+    return overrides, flags
 
 
 class _Reader:
@@ -170,11 +205,11 @@ def home_of(overrides: list[str]) -> str | Path:
 
 def composed(config_name: str, overrides: list[str]) -> DictConfig:
     """conf/<config_name>.yaml under the overrides, without a command line. Raises UserError if Hydra refuses."""
-    try:
-        with _hydra_aside(), hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+    with _hydra_aside(), hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        try:
             return hydra.compose(config_name, overrides)
-    except HydraException as error:
-        raise UserError(f"{config_name} cannot be told so: {error}") from error
+        except _REFUSALS as error:
+            raise misspelt.refused(error, config_name, overrides) from error
 
 
 @contextmanager

@@ -34,7 +34,7 @@ BASE = {
     "browser",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}
-ENTRIES |= {"api", "recipe", "studio", "again"}  # what entries share
+ENTRIES |= {"api", "recipe", "studio", "again", "misspelt"}  # what entries share
 LIGHTNING = {"data.datamodule", "vae.module", "vocoder.module"}
 
 
