@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from distillgan.checks import whole
+from distillgan.errors import UserError
 
 _CPU_STEPS = ((2, 2000), (10, 4000), (60, 8000), (float("inf"), 16000))  # (minutes up to, VAE steps)
 
 
+_PRECISIONS = ("32-true", "bf16-mixed")
 _MAY_BE_ZERO = {"data.num_workers", "vocoder.data.num_workers", "vocoder.adversarial_from_step"}
 
 
@@ -46,6 +48,8 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
         whole("vocoder.module.segment_size", config.vocoder.module.segment_size, 1, item)
     for key in ("seed", "trainer.accumulate_grad_batches", "trainer.validate_every", "trainer.log_every"):
         whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1, 2**32 - 1)
+    if config.trainer.precision not in _PRECISIONS:
+        raise UserError(f"trainer.precision={config.trainer.precision} must be {' or '.join(_PRECISIONS)}")
     made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]
     with open_dict(config):
         for choice in made:

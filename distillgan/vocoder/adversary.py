@@ -49,4 +49,5 @@ def accuracies(reals: Sequence[Verdict], fakes: Sequence[Verdict]) -> dict[str, 
 
 
 def _scores(verdicts: Sequence[Verdict]) -> list[Tensor]:
-    return [score for score, _ in verdicts]
+    """At 32 bits, whatever precision they were found at."""
+    return [score.float() for score, _ in verdicts]
