@@ -55,6 +55,11 @@ class FastForm:
         return None
 
 
+def worth_it(tensor: Tensor) -> bool:
+    """Are the fast forms for this machine, and for tensors such as this one?"""
+    return _plain(tensor) and _unsupported() is None
+
+
 def _plain(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype == torch.float32
 

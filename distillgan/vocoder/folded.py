@@ -48,6 +48,7 @@ class FoldedConv1d(nn.Conv1d):
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # made once for inference and training alike
 def _taps(kernel: int, stride: int, padding: int, fold: int) -> tuple[Tensor, int, int]:
     """Which tap joins output j of a block to input m of the block p away: [fold, step, blocks], `kernel` for none;
 

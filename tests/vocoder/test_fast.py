@@ -8,7 +8,7 @@ import torch
 
 from distillgan.audio.mel import MelSpec
 from distillgan.vocoder import fast
-from distillgan.vocoder.channels_last import ChannelsLast, _folded
+from distillgan.vocoder.channels_last import ChannelsLast, _Convolution, _taps
 from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
 from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
 
@@ -66,21 +66,47 @@ def test_every_network_plays_the_same_at_every_length(name):
 @pytest.mark.parametrize(("channels", "size", "dilation"), [(1, 3, 1), (2, 7, 1), (4, 11, 5), (4, 3, 3), (8, 11, 1)])
 def test_a_folded_convolution_is_the_same_convolution(channels, size, dilation):
     conv = torch.nn.Conv1d(channels, channels, size, dilation=dilation, padding=dilation * (size - 1) // 2)
-    folded = _folded(conv, 512)
-    fold = folded.in_channels // channels
-    assert fold == 16 // channels
+    folded = _Convolution(conv, samples=512)
+    assert folded._weight.shape[:2] == (16, 16)
     x = torch.randn(1, channels, 96)
-    groups = x.unflatten(2, (-1, fold)).permute(0, 3, 1, 2).flatten(1, 2)
-    wave = folded(groups).unflatten(1, (fold, channels)).permute(0, 2, 3, 1).flatten(2)
+    wave = folded(x[:, :, None]).permute(0, 2, 3, 1).reshape(1, 96, channels).transpose(1, 2)
     torch.testing.assert_close(wave, conv(x), atol=1e-5, rtol=0)
 
 
 def test_what_would_not_pay_or_not_divide_is_not_folded():
     conv = torch.nn.Conv1d(8, 8, 11, dilation=5, padding=25)
-    assert _folded(conv, 512) is conv
+    assert _Convolution(conv, samples=512)._weight.shape == (8, 8, 1, 11)
     narrow = torch.nn.Conv1d(4, 4, 3, padding=1)
-    assert _folded(narrow, 35) is narrow
-    assert _folded(narrow, 6).in_channels == 12
+    assert _Convolution(narrow, samples=35)._weight.shape == (4, 4, 1, 3)
+    assert _Convolution(narrow, samples=6)._weight.shape[:2] == (12, 12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_has_the_wave_and_the_gradients_of_the_plain_form(name):
+    generator = loud(HiFiGANGenerator(**NETWORKS[name])).requires_grad_(True)
+    generator.add_weight_norm()
+    mel, waves, gradients = mel_of(5, 2), [], []
+    pull = torch.randn(2, 1, 5 * generator.hop_length)
+    for training in (False, True):
+        generator.train(training).zero_grad()
+        wave = generator(mel)
+        (wave * pull).sum().backward()
+        waves.append(wave.detach())
+        gradients.append({key: parameter.grad.clone() for key, parameter in generator.named_parameters()})
+    assert not torch.equal(*waves), "one form was compared with itself"
+    torch.testing.assert_close(*waves, atol=1e-5, rtol=0)
+    for key, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][key], gradient, atol=1e-5 * float(gradient.abs().max()), rtol=0)
+        assert gradient.any(), key
+
+
+def test_it_trains_after_it_has_played_in_inference_mode():
+    _taps.cache_clear()
+    generator = HiFiGANGenerator(upsample_initial_channel=32)
+    with torch.inference_mode():
+        ChannelsLast(generator)(mel_of(2))
+    generator(mel_of(2)).sum().backward()
+    assert all(parameter.grad is not None for parameter in generator.parameters())
 
 
 def test_blocks_joined_are_the_whole(vocoder):
