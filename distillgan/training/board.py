@@ -92,17 +92,18 @@ def show_results(run: Run, corpus: CorpusPoints | None = None) -> None:
 
 
 def measured(header: Header) -> dict[str, float]:
-    """How good a model is: of its VAE, and of its vocoder if it has one."""
+    """How good a model is, and what it took: of its VAE, and of its vocoder if it has one."""
     vae, vocoder = header.training["vae"], header.training["vocoder"] or {}
+    # TensorBoard has its columns in the order of the alphabet.
     found = {
-        "result/error_db": vae.get("error_db"),
-        "result/kl_nats": vae.get("kl_nats"),
-        "result/active_dimensions": vae.get("active_dimensions"),
-        "result/vae_steps": vae.get("steps"),
-        "result/vae_seconds": vae.get("seconds"),
-        "result/vocoder_error": vocoder.get("mel_error"),
-        "result/vocoder_steps": vocoder.get("steps"),
-        "result/vocoder_seconds": vocoder.get("seconds"),
+        "error/vae_db": vae.get("error_db"),
+        "error/vocoder_mel": vocoder.get("mel_error"),
+        "latent/active_dimensions": vae.get("active_dimensions"),
+        "latent/kl_nats": vae.get("kl_nats"),
+        "spent/vae_seconds": vae.get("seconds"),
+        "spent/vae_steps": vae.get("steps"),
+        "spent/vocoder_seconds": vocoder.get("seconds"),
+        "spent/vocoder_steps": vocoder.get("steps"),
     }
     return {name: float(value) for name, value in found.items() if value is not None}
 
