@@ -27,6 +27,9 @@ _HOUSE = {
     "compare": ("compare", "two sounds of the history side by side, and equally loud: distillgan compare 12 13"),
     "adopt": ("adopt", "generated sounds into a folder of recordings: distillgan adopt 12 --into ~/rain"),
     "board": ("board", "TensorBoard over all runs, or one: distillgan board rain"),
+    "card": ("card", "a model card in Markdown, with sounds to be heard: distillgan card rain"),
+    "push": ("push", "a model and its card to the hub, private: distillgan push rain --repo user/rain"),
+    "pull": ("pull", "a model from the hub: distillgan pull user/rain"),
     "again": ("again", "a generation of the history made again: distillgan again 12"),
 }
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said

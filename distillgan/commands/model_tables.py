@@ -7,6 +7,7 @@ from rich.console import Console
 
 from distillgan.errors import printable
 from distillgan.library.description import described, moment, size, tags
+from distillgan.library.origins import Origin
 from distillgan.library.records import Record
 
 _HEADINGS = ("name", "date", "minutes", "error", "vocoder", "size", "tags")
@@ -31,9 +32,10 @@ def draw_list(console: Console, found: Sequence[Record]) -> None:
             console.out(f"cannot be read: {printable(record.fault)}", style="yellow", highlight=False)
 
 
-def draw_info(console: Console, record: Record, parameters: Mapping[str, int]) -> None:
+def draw_info(console: Console, record: Record, parameters: Mapping[str, int], origin: Origin | None) -> None:
     console.out(printable(record.name), style="bold", highlight=False)
-    for heading, text in described(record, parameters).items():
+    pulled = {} if origin is None else {"pulled from": printable(str(origin))}
+    for heading, text in {**described(record, parameters), **pulled}.items():
         console.out(f"  {heading:<16}{text}", highlight=False)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +11,7 @@ from distillgan.commands.arguments import Add, Verbs, argument, confirmed, repor
 from distillgan.errors import UserError
 from distillgan.library import records, shelf
 from distillgan.library.catalog import find_model, find_named, models_in
+from distillgan.library.origins import origin_of
 from distillgan.modelcopy import damaged_tensors
 
 EXIT_DAMAGED = 1
@@ -88,8 +90,10 @@ def _info(given: argparse.Namespace) -> None:
     if record.header is None:
         raise UserError(record.fault)
     sizes = records.parameters(path)
+    origin = origin_of(given.home, record.header.fingerprint)
     value = {**record.to_dict(), "parameters": sizes, "header": record.header.to_dict()}
-    given.out.show(value, lambda console: model_tables.draw_info(console, record, sizes))
+    value["origin"] = origin and asdict(origin)
+    given.out.show(value, lambda console: model_tables.draw_info(console, record, sizes, origin))
 
 
 def _rename(given: argparse.Namespace) -> None:

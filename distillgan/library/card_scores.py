@@ -1,0 +1,113 @@
+"""What `evaluate` has found of a model, for its card: reports of these very weights, as tables in Markdown.
+
+No report's names of recordings are shown: they are names of files on somebody's machine.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distillgan.errors import UserError, printable
+from distillgan.modelheader import Header, show
+from distillgan.paths import Home
+
+
+@dataclass(frozen=True)
+class Reports:
+    """sections: a paragraph or a table a report; left_out: which reports are not among them, and why."""
+
+    sections: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def read_reports(home: Home, name: str, fingerprint: str) -> Reports:
+    """The reports under `paths.home`/evaluations that are of the weights with this fingerprint."""
+    sections, left_out = [], []
+    for suffix, section in (("", _reconstruction), ("_vocoder", _vocoder), ("_controls", _controls)):
+        path = home.root / "evaluations" / f"{name}{suffix}.json"
+        if path.exists():
+            try:
+                report = json.loads(path.read_bytes())
+                if report.get("fingerprint") != fingerprint:
+                    raise UserError("it is of other weights, or does not say of which: evaluate these")
+                sections.append(section(report))
+            except UserError as fault:
+                left_out.append(f"{path} is left out: {fault}")
+            except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+                left_out.append(f"{path} is left out: it is no report that is understood ({show(error)})")
+    return Reports(tuple(sections), tuple(left_out))
+
+
+def measured(header: Header) -> list[str]:
+    """What the training itself measured, on recordings that it held out where there were enough of them."""
+    lines, vae, vocoder = [], header.training["vae"], header.training["vocoder"] or {}
+    if isinstance(vae.get("error_db"), int | float):
+        lines.append(f"- reconstruction error {vae['error_db']:.2f} dB{_on(vae)}")
+    if isinstance(vae.get("active_dimensions"), int | float):
+        of = f" of {header.vae['latent_dim']}" if isinstance(header.vae.get("latent_dim"), int) else ""
+        lines.append(f"- {vae['active_dimensions']:.0f}{of} dimensions of the latent active")
+    if isinstance(vae.get("kl_nats"), int | float):
+        lines.append(f"- {vae['kl_nats']:.1f} nats a latent frame")
+    if isinstance(vocoder.get("mel_error"), int | float):
+        lines.append(f"- its vocoder: mel error {vocoder['mel_error']:.3f}{_on(vocoder)}")
+    return lines
+
+
+def escaped(text: str) -> str:
+    """Text from elsewhere as Markdown shows it letter by letter, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|#~$&])", r"\\\1", printable(" ".join(text.split())))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """Markdown; `numbers` columns from the second on are set to the right."""
+    rule = ["---"] + ["---:"] * numbers + ["---"] * (len(headings) - 1 - numbers)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (headings, rule, *rows))
+
+
+def _reconstruction(report: dict[str, Any]) -> str:
+    rows = [
+        [part, str(means["files"]), f"{means['error_db']:.2f}", f"{means['constant_db']:.2f}"]
+        for part, means in report["parts"].items()
+        if means is not None
+    ]
+    words = (
+        f"Reconstruction, mean absolute error of the mel in dB, floored {report['floor_db']:g} dB under each peak; "
+        "beside it the error of one constant spectrum:"
+    )
+    return f"{words}\n\n{table(['recordings', 'files', 'error dB', 'constant dB'], rows, 3)}"
+
+
+def _vocoder(report: dict[str, Any]) -> str:
+    metrics = [
+        metric for metric in report["metrics"] if any(line[metric["key"]] is not None for line in report["means"])
+    ]
+    headings = [f"{escaped(m['heading'])} {'↑' if m['better'] == 'higher' else '↓'}" for m in metrics]
+    rows = [
+        [escaped(f"{line['vocoder']}, {line['mels']} mels"), *(_cell(line[m["key"]], m["digits"]) for m in metrics)]
+        for line in report["means"]
+    ]
+    clips = report["means"][0]["clips"]
+    known = "" if report["part"] == "held out" else ", which the model knows: they say little"
+    words = (
+        f"Vocoders on {clips} {report['part']} recording{'' if clips == 1 else 's'}{known} (true mels: of the "
+        "recording; own mels: what the VAE makes of them):"
+    )
+    return f"{words}\n\n{table(['vocoder', *headings], rows, len(metrics))}"
+
+
+def _controls(report: dict[str, Any]) -> str:
+    return (
+        f"Sliders on rendered sound, {report['positions']} positions × {report['seeds']} seeds of "
+        f"{report['seconds']:g} s: {report['passed']} of the {report['active']} active ones move what they say (rank "
+        "correlation of at least 0.9) and little else (at most half of it)."
+    )
+
+
+def _on(stage: dict[str, Any]) -> str:
+    return f" on {escaped(stage['judged_on'])}" if isinstance(stage.get("judged_on"), str) else ""
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
