@@ -30,13 +30,18 @@ def default_home() -> Path:
     return Path(os.environ.get("DISTILLGAN_HOME") or "experiments")
 
 
+def is_name(name: str) -> bool:
+    """Can it name a run and a model file on every system?"""
+    return len(name) <= MAX_NAME and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
+
+
 def check_name(name: str) -> str:
     """Return `name` if it can name a run and a model file on every system.
 
     Raises:
         UserError: empty, longer than 80 characters, or with characters other than letters, digits, `_`, `-`, `.`.
     """
-    if len(name) > MAX_NAME or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+    if not is_name(name):
         raise UserError(
             f"name={name!r} cannot name a model: use 1 to {MAX_NAME} letters, digits, '_', '-' or '.', "
             "starting with a letter, a digit or '_'"
@@ -74,6 +79,14 @@ class Home:
     def lock(self, name: str) -> Path:
         """The file that is locked while the run or the model of this name is being changed."""
         return self.runs / f".{name}.lock"
+
+    def process(self, name: str) -> Path:
+        """The file that says which process trains this name, while it does."""
+        return self.runs / f".{name}.process"
+
+    def training(self, name: str) -> Path:
+        """What the page notes of the trainings of this name that it starts."""
+        return self.root / "trainings" / name
 
     def model(self, name: str) -> Path:
         return self.models / f"{name}{MODEL_SUFFIX}"

@@ -21,6 +21,7 @@ from distillgan.data.corpus import prepare_corpus
 from distillgan.data.folders import folders
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
+from distillgan.holder import held_by_this
 from distillgan.modellayout import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
@@ -82,6 +83,8 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
     run = Run(home, run_name)
     held.enter_context(run.lock())
+    stages = ["vae"] * ("vae" in wanted) + [config.vocoder.name] * ("vocoder" in wanted)
+    held.enter_context(held_by_this(home, run_name, team.device.type, stages))
     if given is not None:
         with open_dict(config):
             config.data.dir = given[0] if len(given) == 1 else given

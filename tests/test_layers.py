@@ -31,6 +31,7 @@ BASE = {
     "building",
     "checks",
     "progress",
+    "holder",
     "browser",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}

@@ -6,6 +6,7 @@ Whoever changes a model holds its name's lock, as a training does: otherwise one
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -71,10 +72,11 @@ def check_tag(tag: str) -> str:
 
 
 def rename_model(home: Home, old: str, new: str) -> Path:
-    """Rename a model, in its header too, its run and its presets; the new path. A training of the new name goes on.
+    """Rename a model, in its header too, its run, what the page notes of its trainings, and its presets; the new path.
 
-    The copy under the new name comes first, then the run moves, then the presets, then the old file goes: whenever
-    that is cut short, nothing is lost, and the same once more finishes it.
+    A training of the new name goes on. The copy under the new name comes first, then the run moves, then the notes,
+    then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the same once more
+    finishes it.
 
     Raises:
         UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a
@@ -97,6 +99,10 @@ def rename_model(home: Home, old: str, new: str) -> Path:
                     copy_model(source, target, lambda _: header)
                 if run.exists():
                     run.rename(moved)
+                if home.training(old).exists():
+                    # What is noted there under the new name has left neither a run nor a model.
+                    shutil.rmtree(home.training(new), ignore_errors=True)
+                    home.training(old).rename(home.training(new))
             source.unlink()
         except OSError as error:
             raise refused(printable(run if run.exists() else source), error) from error

@@ -33,7 +33,7 @@ class _Library:
     """The tab's components, and what they do. What a visitor has chosen is in `chosen`, his session's."""
 
     def __init__(self, page: Page):
-        self._home = page.home
+        self._home, self._trainings = page.home, page.trainings
         self.chosen = gr.State(None)  # a model's name
         self.looked = gr.State(0)  # changes when the list is to be read again
         self._list()
@@ -183,6 +183,7 @@ class _Library:
 
     def _rename(self, name: str, new: str) -> list[Any]:
         new = new.strip()
+        self._trainings.refuse_running(name, new)
         shelf.rename_model(self._home, name, new)
         return self._card(new, f"{name} is {new} now.")
 

@@ -1,6 +1,8 @@
 """Where a training stands, from the files that it writes into its run: status, curves, previews."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,12 @@ from typing import Any
 from distillgan.paths import Home
 
 STATUS, CURVES, PICTURE = "status.json", "curves.jsonl", "preview.png"
+PARTS = ("model", "vocoder")
 # What of a stage's losses is drawn: its own one, before everything that only helps.
 _LOSS = {"vae": "train/reconstruction"}
 _LOSS_OF_VOCODERS = "train/loss_mel"
 _POINTS = 400  # of a curve, at most
+_OLD = ".old-"  # in the names of what was set aside
 _HEARD = ("recording", "reconstruction_heard", "target", "generated")
 
 
@@ -56,7 +60,7 @@ def standings(home: Home, name: str) -> list[Standing]:
     """The stages of a run that have begun, the latest written first; nothing of a run that is not there."""
     found = []
     for path in home.run(name).glob(f"*/{STATUS}"):
-        if ".old-" in path.parent.name:
+        if _OLD in path.parent.name:
             continue
         try:
             status, written = json.loads(path.read_bytes()), path.stat().st_mtime
@@ -64,6 +68,20 @@ def standings(home: Home, name: str) -> list[Standing]:
             continue
         found.append(Standing(path.parent, status, written))
     return sorted(found, key=lambda standing: -standing.written)
+
+
+def part_of(stage: str) -> str:
+    """Which of PARTS a stage belongs to: there are several kinds of vocoders."""
+    return PARTS[stage != "vae"]
+
+
+def trained(home: Home) -> Iterator[tuple[str, str, float]]:
+    """Name, part, and when it was written to (seconds since 1970), of all stages of all runs but those set aside."""
+    for path in home.runs.glob(f"*/*/{STATUS}"):
+        run, stage = path.parts[-3:-1]
+        if _OLD not in run and _OLD not in stage:
+            with suppress(FileNotFoundError):  # set aside at this moment
+                yield run, part_of(stage), path.stat().st_mtime
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -137,10 +137,10 @@ class _Train:
         return self._start_better(*values, replace=("vocoder.replace=true",))
 
     def _started(self, name: str, overrides: list[str]) -> Any:
-        others = self._page.trainings.start(name, overrides)
+        key, others = self._page.trainings.start(name, overrides)
         if others:
             gr.Warning(f"{', '.join(others)} is being trained on the same device: both take longer.")
-        return self.panel.choice(name)
+        return self.panel.choice(key)
 
 
 def _advanced(fields: list[form.Field], overrides: list[str], name: str) -> tuple[list[gr.Textbox], gr.Textbox]:

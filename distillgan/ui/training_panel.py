@@ -5,15 +5,17 @@ from typing import Any
 
 import gradio as gr
 
+from distillgan.ui.packed import told as of_its_model
 from distillgan.ui.page import Page
-from distillgan.ui.standing import Standing, standings
+from distillgan.ui.standing import Standing
 from distillgan.ui.telling import told
-from distillgan.ui.training_view import NOTHING, STAGES, frame
+from distillgan.ui.training_view import NOTHING, STAGES, called, frame
 from distillgan.ui.training_view import told as in_words
-from distillgan.ui.trainings import State
+from distillgan.ui.trainings import Key
 
 _SECONDS = 2.0
 _LOG_LINES = 200
+_ELSEWHERE = "What it says is to be read where it was started."
 _HEARD = {
     "recording": "The recording",
     "target": "The recording",
@@ -67,41 +69,42 @@ class Panel:
         gr.Timer(_SECONDS).tick(self._look, [self.name, self.seen], shown, **quiet)
         self.name.change(self._look, [self.name, self.seen], shown, **quiet)
         self.stop.click(told(self._stop), self.name, self.stop, **_HIDDEN)
-        self.resume.click(told(self._resume), self.name, self.resume, **_HIDDEN)
+        self.resume.click(told(self._resume), self.name, [self.resume, self.name], **_HIDDEN)
 
-    def choice(self, name: str) -> Any:
+    def choice(self, key: Key) -> Any:
         """An update of `name` that looks at this training."""
-        return gr.update(choices=self._names(), value=name)
+        return gr.update(choices=self._choices(), value=str(key))
 
-    def _names(self) -> list[str]:
-        return [state.training.name for state in self._page.trainings.all()]
+    def _choices(self) -> list[tuple[str, str]]:
+        return [(called(key), str(key)) for key in self._page.trainings.listed()]
 
     def _stop(self, name: str) -> Any:
-        self._page.trainings.cancel(name)
+        self._page.trainings.cancel(Key.parse(name))
         return gr.update(interactive=False)
 
-    def _resume(self, name: str) -> Any:
-        others = self._page.trainings.resume(name)
+    def _resume(self, name: str) -> tuple[Any, Any]:
+        key, others = self._page.trainings.resume(Key.parse(name))
         if others:
             gr.Warning(f"{', '.join(others)} is being trained on the same device: both take longer.")
-        return gr.update(interactive=False)
+        return gr.update(interactive=False), self.choice(key)
 
     def _look(self, name: str | None, seen: dict[str, Any]) -> tuple[Any, ...]:
         """All that has changed since it was looked at last; the training that runs, if none is chosen."""
-        names = self._names()
+        choices = self._choices()
+        names = [value for _, value in choices]
         chosen = name if name in names else (names[0] if names else None)
-        state = self._page.trainings.state(chosen) if chosen else None
+        state = self._page.trainings.state(Key.parse(chosen)) if chosen else None
         now = {"names": names, "chosen": chosen}
-        menu = gr.skip() if seen.get("names") == names else gr.update(choices=names)
+        menu = gr.skip() if seen.get("names") == names else gr.update(choices=choices)
         if chosen != name:  # never otherwise: a visitor may have chosen another one meanwhile
-            menu = gr.update(choices=names, value=chosen)
+            menu = gr.update(choices=choices, value=chosen)
         if state is None:
             return (menu, *[gr.skip()] * 10, now)
         if seen.get("chosen") != chosen:
             seen = {}
-        standing = self._standing(state)
-        log = self._page.trainings.log(chosen)
-        words = in_words(state, standing, log)
+        standing, log = state.standing, state.started.log() if state.started else [_ELSEWHERE]
+        ended = state.phase in ("done", "stopped") and standing is not None
+        words = in_words(state, log, of_its_model(self._page.home, state.key.name, standing) if ended else "")
         now |= {"words": words, "log": log[-1:], "curves": _mark(standing, "curves.jsonl")}
         now |= {"picture": _mark(standing, "preview.png")}
 
@@ -112,19 +115,12 @@ class Panel:
             menu,
             *changed("words", 1, lambda: [words]),
             gr.update(interactive=state.phase == "running"),
-            gr.update(interactive=state.phase in ("stopped", "failed")),
+            gr.update(interactive=state.resumable),
             *changed("curves", 3, lambda: _curves(standing)),
             *changed("picture", 3, lambda: _previews(standing)),
             *changed("log", 1, lambda: ["\n".join(log[-_LOG_LINES:])]),
             now,
         )
-
-    def _standing(self, state: State) -> Standing | None:
-        """Of the stage that it is at, or has come to; None before its first step."""
-        of_vocoder = state.training.of_vocoder
-        found = [one for one in standings(self._page.home, state.training.name) if (one.stage != "vae") == of_vocoder]
-        fresh = [one for one in found if one.written >= state.training.started]
-        return next(iter(fresh if state.running else found), None)
 
 
 def _mark(standing: Standing | None, name: str) -> float | None:

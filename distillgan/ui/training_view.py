@@ -4,8 +4,10 @@ from html import escape
 
 import pandas as pd
 
+from distillgan.holder import Holder
+from distillgan.ui.elsewhere import here
 from distillgan.ui.standing import Standing
-from distillgan.ui.trainings import State
+from distillgan.ui.trainings import Key, State
 
 STYLE = """<style>
 #standing .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); margin: 8px 0 4px; }
@@ -15,7 +17,7 @@ STYLE = """<style>
 #standing pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85em; margin: 6px 0 0; }
 #train-log textarea { font-family: var(--font-mono); white-space: pre; overflow-x: auto; font-size: .85em; }
 </style>"""
-NOTHING = f'{STYLE}<p class="quiet">Nothing has been trained from this page yet.</p>'
+NOTHING = f'{STYLE}<p class="quiet">Nothing has been trained here yet.</p>'
 _PHASES = {
     "running": "in training.",
     "stopping": "stopping: its checkpoint and a model that plays are being written.",
@@ -24,19 +26,37 @@ _PHASES = {
     "failed": "broke off.",
 }
 STAGES = {"vae": "the model", "vocos": "its vocoder (vocos)", "hifigan": "its vocoder (hifigan)"}
+_PARTS = {"model": "the model", "vocoder": "its vocoder"}
+_NOT_RESUMED = "stopped. The command that it was started with goes on from here."
 _UNITS = {"val/mel_error_db": " dB", "val/mel_error": ""}
 
 
-def told(state: State, standing: Standing | None, log: list[str]) -> str:
-    """HTML: how far it is, what is left, how good it is; and why it broke off, if it did."""
-    of = "" if standing is None else f", {STAGES.get(standing.stage, standing.stage)}"
-    head = f"<p><b>{escape(state.training.name + of)}</b>: {_PHASES[state.phase]}</p>"
+def called(key: Key) -> str:
+    """A training's name in a list."""
+    return key.name if key.part == "model" else f"{key.name}, {_PARTS[key.part]}"
+
+
+def told(state: State, log: list[str], packed: str) -> str:
+    """HTML: how far it is, what is left, how good it is; why it broke off, if it did; `packed`: what became of it."""
+    standing = state.standing
+    of = _PARTS[state.key.part] if standing is None else STAGES.get(standing.stage, standing.stage)
+    phase = _NOT_RESUMED if state.phase == "stopped" and not state.resumable else _PHASES[state.phase]
+    head = f"<p><b>{escape(f'{state.key.name}, {of}')}</b>: {phase}</p>"
     body = "" if standing is None else _progress(state, standing)
     if state.running and (standing is None or standing.ended):
         doing = "" if standing is None else "Its steps are done; it is measured and packed. "
         body += f'<p class="quiet">{escape(doing + (log[-1] if log else "It starts."))}</p>'
+    if state.process is not None:
+        body += f'<p class="quiet">{escape(_where(state.process))}</p>'
+    packed = f"<p>{escape(packed)}</p>" if packed else ""
     why = f"<pre>{escape(state.words)}</pre>" if state.words else ""
-    return f"{STYLE}{head}{body}{why}"
+    return f"{STYLE}{head}{body}{packed}{why}"
+
+
+def _where(process: Holder) -> str:
+    if not here(process):
+        return f"It was started on {process.host}, and can only be stopped there."
+    return f"It was not started from a page (process {process.pid}). Stop does what Ctrl-C does where it was started."
 
 
 def frame(points: list[tuple[int, float]]) -> pd.DataFrame:

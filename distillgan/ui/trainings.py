@@ -1,83 +1,94 @@
-"""The trainings that the page starts: processes of their own, found again through files.
+"""All trainings of a home, as the page knows them: processes of their own, found again through files.
 
-<home>/trainings/<name>/  training.json   what was asked for, when, the process that attends to it
-                          outcome.json    its exit code, once it has ended
-                          stopping        it was asked to stop
-                          log             what it printed
+Those that a page has started are noted under trainings/ (`started`); others are known by what every training writes
+into its run, and by the process that is noted while it runs (`elsewhere`).
 """
 
-import json
-import os
 import signal
-import subprocess
 import sys
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import psutil
 from filelock import FileLock
 
 from distillgan import device as devices
 from distillgan import entry
-from distillgan.atomic import replace_file
 from distillgan.errors import UserError
-from distillgan.paths import Home, check_name
-from distillgan.ui.attend import OUTCOME, STOPPING
+from distillgan.holder import Holder, holder
+from distillgan.paths import Home, check_name, is_name
+from distillgan.ui import elsewhere, started
+from distillgan.ui.packed import finished
+from distillgan.ui.standing import PARTS, Standing, part_of, standings, trained
+from distillgan.ui.started import Started
 
 Phase = Literal["running", "stopping", "done", "stopped", "failed"]
 
-_NOTE, _LOG = "training.json", "log"
 _STOPPED = {entry.EXIT_INTERRUPTED, entry.EXIT_TERMINATED, -signal.SIGINT, -signal.SIGTERM}
-_LINES = 12  # of the log that tell of a failure
-_TAIL_BYTES = 65536
 _CLOSING_SECONDS = 20.0
-_SAME_START = 1.0  # seconds by which two readings of one process's start may differ
+_LAST_WORDS = 1.0  # seconds after a training's end in which its run may still be written to
+_BROKE_OFF = (
+    "It ended before its steps did. Why, it has said where it was started; the same command there goes on from its "
+    "last checkpoint."
+)
 
 
-@dataclass(frozen=True)
-class Training:
-    """One training as it was started: the `overrides` of `distillgan.train` without name and home, and its attendant.
-
-    `device` is where it computes, `pid` and `created` (seconds since 1970) name the attendant.
-    """
+class Key(NamedTuple):
+    """One training: of the model of this name (`part` model), or of its vocoder (`part` vocoder)."""
 
     name: str
-    overrides: list[str]
-    device: str
-    started: float
-    pid: int
-    created: float
+    part: str = "model"
+
+    @classmethod
+    def parse(cls, text: str) -> "Key":
+        """The key whose text this is. Raises UserError if it is none's."""
+        key = cls(*text.rpartition("/")[::2])
+        if not key.valid:
+            raise UserError(f"{text!r} is no training of this page")
+        return key
 
     @property
-    def of_vocoder(self) -> bool:
-        return "stages=[vocoder]" in self.overrides
+    def valid(self) -> bool:
+        return self.part in PARTS and is_name(self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.part}"
 
 
 @dataclass(frozen=True)
 class State:
-    """How a training is doing; `words` say why it failed, and are empty otherwise."""
+    """How a training is doing; `words` say why it failed, and are empty otherwise.
 
-    training: Training
+    standing: of the stage that it is at, or has come to; None before its first step. started: what the page asked for;
+    None if this was started elsewhere, `process` being who trains it there, if it still does.
+    """
+
+    key: Key
     phase: Phase
+    standing: Standing | None
+    started: Started | None = None
+    process: Holder | None = None
     words: str = ""
 
     @property
     def running(self) -> bool:
         return self.phase in ("running", "stopping")
 
+    @property
+    def resumable(self) -> bool:
+        return self.phase in ("stopped", "failed") and self.started is not None
+
 
 class Trainings:
-    """All trainings of a home that were started from a page, this one or another, now or before."""
+    """All trainings of a home, started from this page, from another, or elsewhere, now or before."""
 
     def __init__(self, home: Home):
         self.home, self.folder = home, home.root / "trainings"
-        self._mine: dict[str, int] = {}  # name → pid of those that this server started
+        self._mine: set[int] = set()  # the attendants of those that this server started
 
-    def start(self, name: str, overrides: list[str]) -> list[str]:
-        """Start `python -m distillgan.train name=… overrides…`; returns the names of those on the same device by now.
+    def start(self, name: str, overrides: list[str]) -> tuple[Key, list[str]]:
+        """Start `python -m distillgan.train name=… overrides…`; its key, and who else is trained on the same device.
 
         The same overrides again go on with a training that was stopped or broke off.
 
@@ -88,136 +99,154 @@ class Trainings:
         full = [f"name={entry.quote(name)}", f"paths.home={entry.quote(str(self.home.root))}", *overrides]
         config = entry.composed("train", entry.to_overrides(full))
         device = devices.resolve(config.trainer.device or config.device.name).type
-        folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        wanted = config.stages or ["vae", *["vocoder"] * ("module" in config.vocoder)]
+        stages = [stage if stage == "vae" else str(config.vocoder.name) for stage in wanted]
+        key = Key(name, part_of(stages[0]))
+        self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"):
-            running = self.running()
-            if name in [state.training.name for state in running]:
-                raise UserError(f"{name} is being trained already: wait for it, stop it, or choose another name")
-            for left in (OUTCOME, STOPPING):
-                (folder / left).unlink(missing_ok=True)
-            command = [sys.executable, "-m", "distillgan.ui.attend", str(folder), sys.executable, "-m"]
-            with (folder / _LOG).open("wb") as log:
-                process = subprocess.Popen(
-                    [*command, "distillgan.train", *full],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                )
-            created = psutil.Process(process.pid).create_time()
-            training = Training(name, overrides, device, time.time(), process.pid, created)
-            with replace_file(folder / _NOTE) as temporary:
-                temporary.write_text(json.dumps(asdict(training), indent=1))
-        self._mine[name] = process.pid
-        return [state.training.name for state in running if state.training.device == device]
+            self.refuse_running(name)
+            running = self._running()
+            command = [sys.executable, "-m", "distillgan.train", *full]
+            self._mine.add(started.start(self._folder(key), overrides, command, stages, device).pid)
+        return key, [other for other, training in running.items() if training.device == device]
 
-    def resume(self, name: str) -> list[str]:
-        """Start it again with what it was started with, except that it goes on where it was to begin anew.
+    def resume(self, key: Key) -> tuple[Key, list[str]]:
+        """Start it again with what it was started with, except that what has begun anew goes on.
 
         Raises:
-            UserError: as `start`, or there is none.
+            UserError: as `start`, or there is none, or it was not started from a page.
         """
-        return self.start(name, [item for item in self._known(name).training.overrides if item != "resume=never"])
+        state = self._known(key)
+        if state.started is None:
+            raise UserError(f"{key.name} was not started from the page: the command that started it goes on with it")
+        begun = state.standing is not None and _by(state.started, state.standing)
+        dropped = {"resume=never"} if begun else set()  # before its first step what there was is not kept aside yet
+        return self.start(key.name, [item for item in state.started.overrides if item not in dropped])
 
-    def cancel(self, name: str) -> None:
+    def cancel(self, key: Key) -> None:
         """Ask it to stop: at its next step it writes its checkpoint and a model that plays, and ends.
 
         Raises:
-            UserError: it is not running.
+            UserError: it is not running, or not to be stopped from here.
         """
-        state = self._known(name)
+        state = self._known(key)
         if not state.running:
-            raise UserError(f"{name} is not being trained any more")
-        (self.folder / name / STOPPING).touch()
-        with suppress(psutil.NoSuchProcess):  # it has ended by itself meanwhile
-            psutil.Process(state.training.pid).send_signal(signal.SIGINT)
+            raise UserError(f"{key.name} is not being trained any more")
+        if state.process is not None:
+            elsewhere.stop(self.home, key.name, state.process)
+        elif state.started is not None:
+            state.started.stop()
 
-    def state(self, name: str) -> State | None:
-        """None if no page has started a training of this name."""
-        training = _read(self.folder / name / _NOTE, Training)
-        if training is None:
-            return None
-        stopping = (self.folder / name / STOPPING).exists()
-        if _alive(training):  # asked first: it writes its outcome before it ends
-            return State(training, "stopping" if stopping else "running")
-        outcome = _read_json(self.folder / name / OUTCOME)
-        code = outcome.get("code")
-        if code == 0:
-            return State(training, "done")
-        if code in _STOPPED or (code is None and stopping):
-            return State(training, "stopped")
-        return State(training, "failed", self._why(name, code))
+    def refuse_running(self, *names: str) -> None:
+        """Raises UserError if one of them is being trained, even if that has come to no lock of its own yet."""
+        for name in names:
+            if self._live(name) is not None:
+                raise UserError(f"{name} is being trained already: wait for it, stop it, or choose another name")
 
-    def all(self) -> list[State]:
+    def listed(self) -> list[Key]:
         """Those that run first, then the latest first."""
-        names = [path.parent.name for path in self.folder.glob(f"*/{_NOTE}")]
-        states = [state for state in map(self.state, names) if state is not None]
-        return sorted(states, key=lambda state: (not state.running, -state.training.started))
+        found = {Key(*path.parts[-3:-1]): path.stat().st_mtime for path in self.folder.glob(f"*/*/{started.NOTE}")}
+        for name, part, written in trained(self.home):
+            found[Key(name, part)] = max(written, found.get(Key(name, part), 0.0))
+        running = set()
+        for name, training in self._running().items():
+            running.add(key := self._current(name, training))
+            found.setdefault(key, training.started)
+        known = [key for key in found if key.valid]  # other folders are no trainings
+        return sorted(known, key=lambda key: (key not in running, -found[key], key))
 
-    def running(self) -> list[State]:
-        return [state for state in self.all() if state.running]
-
-    def log(self, name: str) -> list[str]:
-        """The last lines that it printed."""
-        try:
-            with (self.folder / name / _LOG).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                text = file.read().decode("utf-8", "replace")
-        except FileNotFoundError:
-            return []
-        return [line.rstrip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+    def state(self, key: Key) -> State | None:
+        """None if there is no such training."""
+        live, found = self._live(key.name), self._standing(key)
+        if live is not None and self._current(key.name, live) == key:
+            fresh = found if found is not None and _by(live, found) else None
+            if isinstance(live, Holder):
+                stopping = elsewhere.stopping(self.home, key.name, live)
+                return State(key, "stopping" if stopping else "running", fresh, process=live)
+            return State(key, "stopping" if live.stopping else "running", fresh, live)
+        note = self._note(key, found)
+        if note is None or note == live:
+            return None if found is None else self._from_run(key, found)
+        return self._ended(key, note, found)
 
     def close(self) -> None:
         """Ask those that this server started to stop, and wait a little; what takes longer ends by itself."""
-        mine = [state for state in self.running() if self._mine.get(state.training.name) == state.training.pid]
-        for state in mine:
-            self.cancel(state.training.name)
+        running = self._running().values()
+        mine = [live for live in running if isinstance(live, Started) and live.pid in self._mine]
+        for live in mine:
+            live.stop()
         limit = time.monotonic() + _CLOSING_SECONDS
-        while any(_alive(state.training) for state in mine) and time.monotonic() < limit:
+        while any(live.alive for live in mine) and time.monotonic() < limit:
             time.sleep(0.1)
 
-    def _known(self, name: str) -> State:
-        state = self.state(name) if name else None
+    def _running(self) -> dict[str, Started | Holder]:
+        names = {path.parts[-3] for path in self.folder.glob(f"*/*/{started.NOTE}")}
+        names |= {path.name[1:].removesuffix(".process") for path in self.home.runs.glob(".*.process")}
+        found = {name: self._live(name) for name in sorted(names)}
+        return {name: live for name, live in found.items() if live is not None}
+
+    def _live(self, name: str) -> Started | Holder | None:
+        """Who trains this name at this moment."""
+        for note in self._notes(name):
+            if note.alive:  # asked before its outcome is: it writes that before it ends
+                return note
+        process = holder(self.home, name)
+        if process is None:
+            return None
+        heard = max((standing.written for standing in standings(self.home, name)), default=0.0)
+        return process if elsewhere.alive(process, heard) else None
+
+    def _current(self, name: str, live: Started | Holder) -> Key:
+        """What of the name it is training now."""
+        fresh = [standing.stage for standing in standings(self.home, name) if _by(live, standing)]
+        return Key(name, part_of([*fresh, live.stages[0]][0]))
+
+    def _standing(self, key: Key) -> Standing | None:
+        found = standings(self.home, key.name)
+        return next((standing for standing in found if part_of(standing.stage) == key.part), None)
+
+    def _notes(self, name: str) -> list[Started]:
+        """What the page started last for the model, and for its vocoder; the latest first."""
+        notes = [started.read(self._folder(Key(name, part))) for part in PARTS]
+        return sorted((note for note in notes if note is not None), key=lambda note: -note.started)
+
+    def _note(self, key: Key, found: Standing | None) -> Started | None:
+        """What the page started last that has to do with this part, of which `found` is left."""
+        for note in self._notes(key.name):
+            if note.folder.name == key.part or (found is not None and _by(note, found)):
+                return note
+        return None
+
+    def _folder(self, key: Key) -> Path:
+        return self.home.training(key.name) / key.part
+
+    def _ended(self, key: Key, note: Started, found: Standing | None) -> State:
+        code, ended = note.outcome
+        if found is not None:
+            # Its run may have been gone on with elsewhere, or have ended well without the process that attended to it.
+            later = found.written > ended + _LAST_WORDS if ended else found.ended and found.written > note.started
+            if later:
+                return self._from_run(key, found)
+        if code == 0:
+            return State(key, "done", found, note)
+        if code in _STOPPED or (code is None and note.stopping):
+            return State(key, "stopped", found, note)
+        return State(key, "failed", found, note, words=note.why(code))
+
+    def _from_run(self, key: Key, found: Standing) -> State:
+        """How a training that nobody attended to has ended, from what it left."""
+        if not found.ended:
+            return State(key, "failed", found, words=_BROKE_OFF)
+        done = found.status["share"] >= 1 or finished(self.home, key.name, found.stage)
+        return State(key, "done" if done else "stopped", found)
+
+    def _known(self, key: Key) -> State:
+        state = self.state(key)
         if state is None:
-            raise UserError(f"no training of the name {name} was started from the page")
+            raise UserError(f"there is no training of the name {key.name} any more: choose another")
         return state
 
-    def _why(self, name: str, code: int | None) -> str:
-        lines = self.log(name)
-        refusal = next((at for at, line in enumerate(lines) if line.startswith("error: ")), None)
-        if code == entry.EXIT_USER_ERROR and refusal is not None:
-            return "\n".join(lines[refusal:]).removeprefix("error: ")
-        if code is None:
-            how = "It was ended from outside, together with the process that attends to it."
-        elif code < 0:
-            how = f"It was ended by {signal.Signals(-code).name}; for want of memory, perhaps."
-        else:
-            how = f"It ended with exit code {code}."
-        last = "\n".join(lines[-_LINES:])
-        return f"{how} Resume goes on from its last checkpoint. The last that it said:\n{last}"
 
-
-def _alive(training: Training) -> bool:
-    """Does its attendant live? A process that only has got its number by now was started at another time."""
-    try:
-        process = psutil.Process(training.pid)
-        same = abs(process.create_time() - training.created) < _SAME_START
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _read(path: Path, kind: type[Training]) -> Training | None:
-    values = _read_json(path)
-    return kind(**values) if values.keys() == {field.name for field in fields(kind)} else None
-
-
-def _read_json(path: Path) -> dict:
-    """{} of a file that is not there, or that is none of ours."""
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+def _by(live: Started | Holder, standing: Standing) -> bool:
+    """Was it this training that wrote it?"""
+    return standing.stage in live.stages and standing.written >= live.started

@@ -6,15 +6,13 @@ import time
 
 import psutil
 import pytest
+from followed import TINY, ended, steps, tiny, wait
 
-from distillgan import entry
 from distillgan.errors import UserError
 from distillgan.modellayout import read_header
 from distillgan.paths import Home
 from distillgan.ui.standing import standings
-from distillgan.ui.trainings import Trainings
-
-TINY = ["experiment=tiny", "device=cpu", "trainer.validate_every=50", "callbacks.preview.every=5000"]
+from distillgan.ui.trainings import Key, Trainings
 
 
 @pytest.fixture(scope="module")
@@ -22,45 +20,38 @@ def home(tmp_path_factory):
     return Home(tmp_path_factory.mktemp("a home"))
 
 
-def tiny(recordings, *more):
-    return [*TINY, f"data.dir={entry.quote(str(recordings))}", *more]
-
-
-def wait(trainings, name, until, seconds=90):
-    limit = time.monotonic() + seconds
-    while not until(state := trainings.state(name)):
-        assert time.monotonic() < limit and state.running, (state, trainings.log(name))
-        time.sleep(0.05)
-    return state
-
-
-def ended(state):
-    return not state.running
-
-
-def steps(home, name):
-    return standings(home, name)[0].status["step"] if standings(home, name) else 0
+def noted(home, name, **values):
+    """A note of a training of the page whose attendant is this process, or said to be."""
+    path = home.training(name) / "model" / "training.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = {"overrides": [], "stages": ["vae"], "device": "cpu", "started": 0.0, "pid": os.getpid(), "created": 1.0}
+    path.write_text(json.dumps(there | values))
+    return path
 
 
 def test_a_training_is_found_again_stopped_gone_on_with_and_done(home, recordings):
     trainings = Trainings(home)
-    assert trainings.state("long") is None and trainings.start("long", tiny(recordings, "model.max_steps=150")) == []
+    long = Key("long")
+    assert trainings.state(long) is None and trainings.start("long", tiny(recordings, "model.max_steps=150")) == (
+        long,
+        [],
+    )
     other = Trainings(home)  # a second page, or this one after a restart
-    assert [state.training.name for state in other.running()] == ["long"]
+    assert other.listed() == [long] and other.state(long).phase == "running"
     with pytest.raises(UserError, match="long is being trained already"):
         other.start("long", tiny(recordings))
-    wait(other, "long", lambda _: steps(home, "long") >= 5)
-    other.cancel("long")
-    assert other.state("long").phase in ("stopping", "stopped")
-    state = wait(trainings, "long", ended)
-    assert state.phase == "stopped" and not trainings.running()
+    wait(other, long, lambda _: steps(home, "long") >= 5)
+    other.cancel(long)
+    assert other.state(long).phase in ("stopping", "stopped")
+    state = wait(trainings, long, ended)
+    assert state.phase == "stopped" and state.resumable
     model = home.model("long")
     reached = read_header(model).training["vae"]["steps"]
     assert 5 <= reached < 150
     with pytest.raises(UserError, match="not being trained any more"):
-        trainings.cancel("long")
-    other.resume("long")
-    assert wait(trainings, "long", ended).phase == "done"
+        trainings.cancel(long)
+    assert other.resume(long)[0] == long
+    assert wait(trainings, long, ended).phase == "done"
     assert read_header(model).training["vae"]["steps"] == 150
     (standing,) = standings(home, "long")
     assert standing.ended and standing.picture and standing.heard()[0][0] == "recording"
@@ -72,52 +63,51 @@ def test_a_refused_value_is_told_in_the_trainings_words(home, recordings):
     trainings = Trainings(home)
     with pytest.raises(UserError, match="no_such"):
         trainings.start("refused", tiny(recordings, "model.no_such=1"))
-    assert trainings.state("refused") is None
-    trainings.start("refused", tiny(recordings, "resume=perhaps"))
-    state = wait(trainings, "refused", ended)
+    assert trainings.state(Key("refused")) is None
+    alive = noted(home, "alive", created=psutil.Process().create_time())
+    assert trainings.start("refused", tiny(recordings, "resume=perhaps"))[1] == ["alive"]  # on the same device
+    alive.unlink()
+    state = wait(trainings, Key("refused"), ended)
     assert state.phase == "failed" and state.words.startswith("resume=perhaps must be auto or never")
 
 
 def test_a_training_that_is_killed_is_told_of_with_its_last_lines_and_goes_on(home, recordings):
     trainings = Trainings(home)
     more = ["model.max_steps=100000", "callbacks.checkpoint.every=5"]
-    trainings.start("killed", tiny(recordings, *more))
-    wait(trainings, "killed", lambda _: steps(home, "killed") >= 5)
-    attendant = psutil.Process(trainings.state("killed").training.pid)
+    killed, _ = trainings.start("killed", tiny(recordings, *more))
+    wait(trainings, killed, lambda _: steps(home, "killed") >= 5)
+    attendant = psutil.Process(trainings.state(killed).started.pid)
     attendant.children()[0].kill()
-    state = wait(trainings, "killed", ended)
+    state = wait(trainings, killed, ended)
     assert state.phase == "failed" and "SIGKILL" in state.words and "steps at most" in state.words
     before = steps(home, "killed")
-    trainings.resume("killed")
-    wait(trainings, "killed", lambda _: steps(home, "killed") > before)
+    trainings.resume(killed)
+    wait(trainings, killed, lambda _: steps(home, "killed") > before)
     # The server closes: what it has started writes its checkpoint and a model.
     trainings.close()
-    assert trainings.state("killed").phase == "stopped" and home.model("killed").exists()
+    assert trainings.state(killed).phase == "stopped" and home.model("killed").exists()
 
 
 def test_a_number_that_another_process_has_got_is_not_taken_for_the_training(home, tmp_path):
-    folder = home.root / "trainings" / "past"
-    folder.mkdir(parents=True)
-    note = {"name": "past", "overrides": [], "device": "cpu", "started": 0.0, "pid": os.getpid(), "created": 1.0}
-    (folder / "training.json").write_text(json.dumps(note))
-    state = Trainings(home).state("past")
+    past, path = Key("past"), noted(home, "past")
+    state = Trainings(home).state(past)
     assert state.phase == "failed" and "from outside" in state.words
     with pytest.raises(UserError):
-        Trainings(home).cancel("past")
-    note["created"] = psutil.Process().create_time()
-    (folder / "training.json").write_text(json.dumps(note))
-    assert Trainings(home).state("past").running
-    (folder / "training.json").write_text("{")
-    assert Trainings(home).state("past") is None
+        Trainings(home).cancel(past)
+    noted(home, "past", created=psutil.Process().create_time())
+    assert Trainings(home).state(past).running
+    path.write_text("{")
+    assert Trainings(home).state(past) is None
 
 
 def test_a_training_may_be_stopped_at_once(home, recordings):
     trainings = Trainings(home)
     for delay in (0.0, 0.5, 2.0):
-        trainings.start("hasty", tiny(recordings))
+        hasty, _ = trainings.start("hasty", tiny(recordings))
         time.sleep(delay)
-        trainings.cancel("hasty")
-        assert wait(trainings, "hasty", ended).phase == "stopped", (delay, trainings.log("hasty"))
+        trainings.cancel(hasty)
+        state = wait(trainings, hasty, ended)
+        assert state.phase == "stopped", (delay, state)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a b"])

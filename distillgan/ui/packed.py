@@ -1,0 +1,54 @@
+"""What has become of a training in its model's file: whether it is in it, and how it compares with what was there."""
+
+import math
+from datetime import datetime
+
+from distillgan.errors import UserError
+from distillgan.modelheader import Header
+from distillgan.modellayout import read_header
+from distillgan.paths import Home
+from distillgan.ui.standing import Standing, part_of
+
+_STATISTICS = {"model": "vae", "vocoder": "vocoder"}  # of the model's header, for each part
+
+
+def finished(home: Home, name: str, stage: str) -> bool:
+    """Does the model say that this part of it was trained to its end?"""
+    header = _header(home, name)
+    statistics = None if header is None else header.training.get(_STATISTICS[part_of(stage)])
+    return bool(statistics and statistics.get("finished"))
+
+
+def told(home: Home, name: str, standing: Standing) -> str:
+    """In words, what is to be known of the model that came of a training that has ended; "" if nothing."""
+    header = _header(home, name)
+    if header is None:
+        return "Its model is not in the library any more."
+    if part_of(standing.stage) == "model":
+        return _grown(header)
+    there = header.training.get("vocoder")
+    if header.vocoder is None or not there:
+        return "Its model has no vocoder of its own any more."
+    # Its steps end before it is packed; dates have whole seconds.
+    if datetime.fromisoformat(there["date"]).timestamp() >= math.floor(standing.written):
+        return ""
+    return (
+        f"It is not in the model, which keeps the {header.vocoder['name']} vocoder that it had: its error is "
+        f"{there['mel_error']:.3f}, and the new one's is larger. To have the new one all the same, train it again as "
+        "it was, without beginning anew, and let it take the other's place: that takes no more steps."
+    )
+
+
+def _grown(header: Header) -> str:
+    statistics = header.training["vae"]
+    before, now = statistics.get("old_error_before_db"), statistics.get("old_error_db")
+    if before is None or now is None:
+        return ""
+    return f"It has grown: its error on the old recordings was {before:.2f} dB before, and is {now:.2f} dB now."
+
+
+def _header(home: Home, name: str) -> Header | None:
+    try:
+        return read_header(home.model(name))
+    except UserError:
+        return None

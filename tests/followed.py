@@ -1,0 +1,36 @@
+"""Trainings of a home as the page follows them, and what the tests start there."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from distillgan import entry
+from distillgan.paths import Home
+from distillgan.ui.standing import standings
+from distillgan.ui.trainings import Key, State, Trainings
+
+TINY = ["experiment=tiny", "device=cpu", "trainer.validate_every=50", "callbacks.preview.every=5000"]
+
+
+def tiny(recordings: Path, *more: str) -> list[str]:
+    """The overrides of a training of seconds."""
+    return [*TINY, f"data.dir={entry.quote(str(recordings))}", *more]
+
+
+def wait(trainings: Trainings, key: Key, until: Callable[[State], bool], seconds: float = 90) -> State:
+    """The state that is waited for; it must come before the training ends otherwise."""
+    limit = time.monotonic() + seconds
+    while not until(state := trainings.state(key)):
+        assert time.monotonic() < limit and state.running, (state, state.started and state.started.log())
+        time.sleep(0.05)
+    return state
+
+
+def ended(state: State) -> bool:
+    return not state.running
+
+
+def steps(home: Home, name: str) -> int:
+    """Of the stage that was written to last."""
+    found = standings(home, name)
+    return found[0].status["step"] if found else 0
