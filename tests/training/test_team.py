@@ -60,6 +60,7 @@ def test_what_they_trained_is_packed_and_plays(together):
         assert (together / "runs" / "tiny" / FOLDERS[stage] / "preview.png").exists()
         events = (together / "runs" / "tiny" / FOLDERS[stage]).glob("events*")
         assert len(list(events)) == written
+    assert len(list((together / "runs" / "tiny" / "results").glob("events*"))) == 2  # the layout, the results
 
 
 def test_after_a_kill_of_one_process_the_resumed_run_equals_the_unbroken(together, tmp_path, recordings):
