@@ -44,7 +44,6 @@ _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home", "spatial.sofa"}
 _PATH_START = ("/", "./", "../", "~")
 _COMPOSING = threading.Lock()
-_FULL_ERROR = "HYDRA_FULL_ERROR"
 _REFUSALS = (HydraException, ValueError)  # what Hydra raises at settings
 
 
@@ -53,7 +52,6 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
 
     A UserError, and what Hydra refuses, becomes one message on stderr and exit code 2, Ctrl-C exit code 130.
     """
-
     begun = []
 
     def guarded(config: DictConfig) -> object:
@@ -69,7 +67,7 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
     # So that what is half done is cleared away, as after Ctrl-C; a training takes the signal over while it runs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
-        overrides, flags = _parted(to_overrides(arguments))
+        overrides, flags = parted(to_overrides(arguments))
     except UserError as error:
         _leave(error)
     sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
@@ -79,9 +77,8 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
     except _REFUSALS as error:
         if begun:  # the task's own
             raise
-        with _hydra_aside(), hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            refusal = misspelt.refused(error, config_name, overrides)
-        _leave(refusal)
+        with _composing():
+            _leave(misspelt.refused(error, config_name, overrides))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
@@ -90,18 +87,16 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
 @contextmanager
 def _hydra_raises() -> Iterator[None]:
     """Within the block Hydra raises what it refuses, where else it would print it in its own words and exit."""
-    before = os.environ.get(_FULL_ERROR)
-    os.environ[_FULL_ERROR] = "1"
+    key = "HYDRA_FULL_ERROR"
+    before = os.environ.get(key, "")
+    os.environ[key] = "1"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_FULL_ERROR]
-        else:
-            os.environ[_FULL_ERROR] = before
+        os.environ[key] = before
 
 
-def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
+def parted(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Overrides, and Hydra's own flags with their values."""
     overrides, flags, waiting = [], [], list(arguments)
     while waiting:
@@ -203,9 +198,16 @@ def home_of(overrides: list[str]) -> str | Path:
     return default_home() if home is None else str(home)
 
 
+def check(config_name: str, overrides: list[str]) -> None:
+    """Raises UserError if a setting or a choice, any of a sweep's values, is none of conf/<config_name>.yaml's."""
+    with _composing():
+        if words := misspelt.mistake(config_name, overrides):
+            raise UserError(words)
+
+
 def composed(config_name: str, overrides: list[str]) -> DictConfig:
     """conf/<config_name>.yaml under the overrides, without a command line. Raises UserError if Hydra refuses."""
-    with _hydra_aside(), hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+    with _composing():
         try:
             return hydra.compose(config_name, overrides)
         except _REFUSALS as error:
@@ -213,13 +215,14 @@ def composed(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 @contextmanager
-def _hydra_aside() -> Iterator[None]:
-    """Hydra's state, one for the whole process, is set aside for the block: an entry that runs has one, too."""
+def _composing() -> Iterator[None]:
+    """Hydra on conf/. Its state, one for the whole process, is set aside for the block: an entry that runs has one."""
     with _COMPOSING:
         state = GlobalHydra.instance()
         around, state.hydra = state.hydra, None
         try:
-            yield
+            with hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+                yield
         finally:
             GlobalHydra.instance().hydra = around
 

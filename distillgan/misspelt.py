@@ -25,36 +25,41 @@ _SWEEPS = {f"hydra/launcher/{name}" for name in ("joblib", "submitit_local", "su
 def refused(error: Exception, config_name: str, overrides: Sequence[str]) -> UserError:
     """One line for what Hydra refused of `overrides` to conf/<config_name>.yaml.
 
-    Call it while Hydra is initialized with that folder.
+    Call it, and `mistake`, while Hydra is initialized with that folder.
     """
-    return UserError(_told(error, config_name, overrides))
+    return UserError(mistake(config_name, overrides) or _line(error))
 
 
-def _told(error: Exception, config_name: str, overrides: Sequence[str]) -> str:
-    parser, parsed = OverridesParser.create(), []
+def mistake(config_name: str, overrides: Sequence[str]) -> str | None:
+    """The first that is wrong with the overrides, a sweep's every value looked at; None if nothing is found."""
+    loader = GlobalHydra.instance().config_loader()
+    parser, parsed = OverridesParser.create(config_loader=loader), []
     for item in overrides:
         try:
             parsed += parser.parse_overrides([item])
-        except HydraException as unread:
-            return f"{item} cannot be read ({_line(unread)}): text with signs of its own wants quotes within quotes"
+        except HydraException as error:
+            return f"{item} cannot be read ({_line(error)}): text with signs of its own wants quotes within quotes"
     try:
-        return next(_mistakes(config_name, parsed), None) or _line(error)
-    except MissingConfigException as missing:
-        return _missing(missing) or _line(error)
-    except HydraException:
+        return next(_mistakes(config_name, parsed, loader), None)
+    except MissingConfigException as error:
+        missing = error.missing_cfg_file
+        return _wants_extra(missing) if missing in _SWEEPS else _line(error)
+    except HydraException as error:
         return _line(error)
 
 
-def _mistakes(config_name: str, overrides: list[Override]) -> Iterator[str]:
+def _mistakes(config_name: str, overrides: list[Override], loader: ConfigLoader) -> Iterator[str]:
     """What is wrong: first the choices of groups, then the settings within them."""
-    loader = GlobalHydra.instance().config_loader()
     bare = hydra.compose(config_name, return_hydra_config=True).hydra.runtime.choices
     choices = [item for item in overrides if _is_choice(loader, item, bare)]
     for item in choices:
         yield from _no_options(loader, item)
         if item.is_add() and item.key_or_group in bare:
             yield f"{item.input_line}: {item.key_or_group} is there already, leave out the +"
-    chosen = [f"{item.input_line.partition('=')[0]}={_values(item)[0]}" for item in choices]
+    chosen = [
+        f"{item.get_key_element()}={_values(item)[0]}" if item.is_sweep_override() else item.input_line
+        for item in choices
+    ]
     config = hydra.compose(config_name, chosen, return_hydra_config=True)
     for item in overrides:
         key = item.key_or_group
@@ -156,14 +161,11 @@ def _options(loader: ConfigLoader, group: str) -> list[str]:
 
 
 def _values(item: Override) -> list[str]:
-    """The value, or each of a sweep's."""
+    """The value, or each of a list's or a sweep's."""
     if item.is_discrete_sweep():
         return [value.strip("'\"") for value in item.sweep_string_iterator()]
-    return [item.get_value_element_as_str().strip("'\"")]
-
-
-def _missing(error: MissingConfigException) -> str | None:
-    return _wants_extra(error.missing_cfg_file) if error.missing_cfg_file in _SWEEPS else None
+    value = item.value()
+    return [str(one) for one in value] if isinstance(value, list) else [item.get_value_element_as_str().strip("'\"")]
 
 
 def _wants_extra(what: str) -> str:

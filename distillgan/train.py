@@ -5,7 +5,9 @@ import os
 import re
 import sys
 import traceback
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from distillgan import api, entry
+from distillgan import device as devices
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
 from distillgan.data.corpus import prepare_corpus
@@ -22,6 +25,7 @@ from distillgan.data.folders import folders
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.holder import held_by_this
+from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
@@ -29,13 +33,14 @@ from distillgan.training.analyse import checked
 from distillgan.training.extend import as_split, extend, folders_of, grown
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
+from distillgan.training.launch import HERE, OPTUNA, choose, jobs_of
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
 from distillgan.training.sweep import Sheet, sweep_folder, write_tables
 from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
-_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device"}
+_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}
 
 
 def train(config: DictConfig) -> float:
@@ -155,11 +160,13 @@ def _folders(config: DictConfig) -> list[str] | None:
 
 def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
+    name = _said_name(config)
+    return check_name(_job_name(name, list(HydraConfig.get().overrides.task)) if _swept() else name)
+
+
+def _said_name(config: DictConfig) -> str:
     given = _folders(config)
-    name = config.name or ("demo" if given is None else name_from_path(Path(given[0]).expanduser()))
-    if _swept():
-        name = _job_name(str(name), list(HydraConfig.get().overrides.task))
-    return check_name(str(name))
+    return str(config.name or ("demo" if given is None else name_from_path(Path(given[0]).expanduser())))
 
 
 def _job_name(name: str, overrides: list[str]) -> str:
@@ -195,6 +202,7 @@ def job(config: DictConfig) -> float:
         return done
     sheet.begin()
     try:
+        _begin_with_its_model(config)
         error = train(config)
         sheet.finished(error, read_header(Home(config.paths.home).model(_name(config))))
         return error
@@ -207,34 +215,70 @@ def job(config: DictConfig) -> float:
     return float("nan")
 
 
+def _begin_with_its_model(config: DictConfig) -> None:
+    """Jobs that train a vocoder alone have a copy each of the model that they are named after."""
+    home, name, own = Home(config.paths.home), _said_name(config), _name(config)
+    if _stages(config) == ["vocoder"] and home.model(name).exists() and not home.model(own).exists():
+        copy_model(home.model(name), home.model(own), lambda header: replace(header, name=own))
+
+
 def _swept() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not {"-m", "--multirun"} & set(arguments):
+    try:
+        sweep = _sweep(arguments)
+    except UserError as error:
+        entry.report(error)
+        sys.exit(entry.EXIT_USER_ERROR)
+    if sweep is None:
         entry.run(job, "train", arguments)
         return
-    folder = _sheet_of(arguments)
-    entry.run(job, "train", [*arguments, f"hydra.sweep.dir={entry.quote(str(folder))}"])
+    folder, more = sweep
+    try:
+        entry.run(job, "train", [*arguments, *more])
+    except BrokenExecutor as gone:  # killed, as where memory runs out
+        told = " ".join(str(gone).split())
+        entry.report(UserError(f"a job's process: {told} What was done is kept, and the same command runs the rest"))
+        sys.exit(1)
+    except ValueError:
+        if any(row["reason"] is None for row in write_tables(folder)):
+            raise
+        # A search of which every trial failed has no best one: the rows say why.
     rows = write_tables(folder)
     failed = sum(row["reason"] is not None for row in rows)
     print(f"sweep: {len(rows) - failed} done, {failed} failed: {folder / 'table.md'}")
     sys.exit(1 if failed else 0)
 
 
-def _sheet_of(arguments: list[str]) -> Path:
-    """The sweep's folder: known to jobs that are processes of their own by the setting that Hydra hands on to them."""
-    try:
-        overrides = entry.to_overrides(arguments)
-        home, name = Home(entry.home_of(overrides)), entry.value_of(overrides, "name")
-        folder = sweep_folder(home, check_name(str(name or "sweep")), overrides)
-    except UserError as error:
-        entry.report(error)
-        sys.exit(entry.EXIT_USER_ERROR)
+def _sweep(arguments: list[str]) -> tuple[Path, list[str]] | None:
+    """A sweep's folder, and what is to be added to the arguments; None for a single training, and for --help.
+
+    The folder is known to jobs that are processes of their own by the setting that Hydra hands on to them.
+    """
+    overrides, flags = entry.parted(entry.to_overrides(arguments))
+    searched = entry.value_of(overrides, "search") is not None
+    if not (searched or flags) or set(flags) - {"-m", "--multirun"}:
+        return None
+    entry.check("train", overrides)
+    chosen = {key: entry.value_of(overrides, key) for key in {item.partition("=")[0] for item in overrides}}
+    launcher = str(chosen.get("hydra/launcher"))
+    sweeper = OPTUNA if searched else str(chosen.get("hydra/sweeper"))
+    on_gpu = launcher in HERE and devices.resolve(str(chosen.get("device") or "auto")).type != "cpu"
+    settings = choose(launcher, sweeper, jobs_of(overrides), on_gpu, chosen)
+    name = chosen.get("name")
+    stem = check_name(name if isinstance(name, str) else "sweep")
+    folder = sweep_folder(Home(entry.home_of(overrides)), stem, overrides)
     print(f"the sweep's table: {folder / 'table.md'}")
-    return folder
+    for choice in settings:
+        print(f"chosen: {choice}")
+    return folder, [
+        *(["-m"] if not flags else []),
+        *(f"{choice.key}={choice.value}" for choice in settings),
+        f"hydra.sweep.dir={entry.quote(str(folder))}",
+    ]
 
 
 if __name__ == "__main__":

@@ -27,12 +27,16 @@ from distillgan.paths import Home
 
 _COMMAND = "command.json"
 _COLUMNS = ("error", "kl_nats", "active_dimensions", "vocoder_error", "steps", "seconds", "peak_mb", "model", "reason")
+_ELSEWHERE = ("hydra/launcher", "hydra.launcher", "hydra.sweeper.n_trials", "hydra.sweeper.n_jobs")
 _PEAK = Path("/proc/self/clear_refs")  # Linux: 5 begins the peak of this process's memory anew
 
 
 def sweep_folder(home: Home, name: str, arguments: Sequence[str]) -> Path:
-    """That of an earlier sweep of the same arguments, otherwise a new one, `<date>_<name>`, in `paths.home`/sweeps."""
-    command = sorted(arguments)
+    """That of an earlier sweep of the same arguments, otherwise a new one, `<date>_<name>`, in `paths.home`/sweeps.
+
+    Where the jobs run, and how many trials of a search, may differ.
+    """
+    command = sorted(argument for argument in arguments if not argument.startswith(_ELSEWHERE))
     for noted in sorted(home.sweeps.glob(f"*/{_COMMAND}")):
         try:
             if json.loads(noted.read_text()) == command:
