@@ -72,6 +72,8 @@ def make_card(
     header, note, left_out = model.header, model.header.note, ()
     if _PATH.search(note):
         note, left_out = "", (f"the note of {path.stem} names a folder of somebody's machine and is left out",)
+    if shown is not None and len(shown.sounds) < count:
+        left_out += (f"{path.stem} has {len(shown.sounds)} examples and no more: one plain, one an end of a slider",)
     reports = read_reports(home, path.stem, header.fingerprint)
     text = card.write_card(path.stem, header, parameters(path), sliders, note, reports, shown)
     with replace_file(folder / CARD) as temporary:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from distillgan.errors import printable
 from distillgan.latent.descriptors import readable
 from distillgan.latent.sliders import Slider
 from distillgan.library.card_scores import Reports, escaped, measured, table
@@ -76,7 +77,8 @@ def write_card(
 
 def _front_matter(header: Header) -> str:
     licence = hub_licence(header.licence)
-    tags = dict.fromkeys(["distillgan", "audio", "audio-generation", "vae", *header.tags])
+    own = (printable(" ".join(tag.split())) for tag in header.tags)  # a line of dashes in one would end all of it
+    tags = dict.fromkeys(["distillgan", "audio", "audio-generation", "vae", *own])
     values = {"license": licence} if licence else {}
     values |= {"library_name": "distillgan", "tags": list(tags)}
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---"
