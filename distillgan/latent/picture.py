@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from distillgan.audio.picture import on_any_ground
 from distillgan.latent.descriptors import DESCRIPTORS
 from distillgan.latent.sliders import Analysis
 from distillgan.latent.trajectory import Material
@@ -24,4 +25,4 @@ def draw_map(name: str, material: Material, analysis: Analysis) -> Figure:
         figure.colorbar(dots, ax=axis, label=f"{item.name}, {item.unit}")
         axis.set_xlabel("axis1, standard deviations")
         axis.set_ylabel("axis2")
-    return figure
+    return on_any_ground(figure)

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from distillgan.audio.picture import on_any_ground
+
 _POINTS = 1000  # of each curve that are read
 _STAGES = {"vae": "VAE", "vocos": "vocoder (vocos)", "hifigan": "vocoder (hifigan)"}
 _LOSSES, _ERRORS = ("loss", "reconstruction"), ("error",)
@@ -49,7 +51,7 @@ def draw_curves(found: dict[str, Curves], name: str) -> Figure:
             if axis.lines:
                 _scale(axis)
                 axis.legend(fontsize=8)
-    return figure
+    return on_any_ground(figure)
 
 
 def _scale(axis: Axes) -> None:

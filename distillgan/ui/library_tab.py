@@ -115,8 +115,9 @@ class _Library:
             self.said, self.asking, self.download,
         ]  # fmt: skip
         pictures = [self.sliders, self.map, self.curves, self.untrained]
+        waited: dict[str, Any] = {"show_progress_on": self.sliders, "api_visibility": "private"}
         self.table.select(told(self._selected), None, card, **quiet).then(
-            told(self._pictured), self.chosen, pictures, **quiet
+            told(self._pictured), self.chosen, pictures, **waited
         )
         for given, act in ((self.tags, self._tag), (self.note, self._note), (self.new_name, self._rename)):
             done = given.submit(told(act), [self.chosen, given], card, **quiet)
@@ -134,7 +135,7 @@ class _Library:
             api_visibility="private",
         )
         added.success(time.time_ns, None, self.looked, **quiet).then(
-            told(self._pictured), self.chosen, pictures, **quiet
+            told(self._pictured), self.chosen, pictures, **waited
         )
 
     def _listed(self, words: str, own: str, tag: str, order: str, reverse: bool) -> tuple[Any, Any]:

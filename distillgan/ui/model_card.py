@@ -25,6 +25,8 @@ CSS = """
 .fidelity td:not(.why) { white-space: nowrap; }
 #models * { font-family: var(--font); }
 #models .selection-button { display: none; }
+/* It would sort by letters, beside the order that is chosen above. */
+#models .cell-menu-button, #files .cell-menu-button { display: none; }
 .fidelity th { color: var(--body-text-color-subdued); font-weight: 500; }
 .fidelity th:first-child, .fidelity td:first-child, .fidelity td.why { text-align: left; }
 .fidelity tr.off { color: var(--body-text-color-subdued); }

@@ -37,7 +37,7 @@ class _Train:
     def _model_form(self) -> None:
         self.corpus = gr.Dropdown([form.DEMO], value=None, label="Recordings", elem_id="train-corpus")
         self.name = gr.Textbox(
-            label="Name of the model", placeholder="that of the recordings", max_length=80, elem_id="train-name"
+            "", label="Name of the model", placeholder="that of the recordings", max_length=80, elem_id="train-name"
         )
         self.size = gr.Radio(list(form.SIZES), value="medium", label="Size", info=form.SIZE_WORDS)
         with gr.Row():
@@ -151,8 +151,9 @@ def _advanced(fields: list[form.Field], overrides: list[str], name: str) -> tupl
         for pair in range(0, len(fields), 2):
             with gr.Row():
                 for field, default in zip(fields[pair : pair + 2], given[pair : pair + 2], strict=True):
-                    texts.append(gr.Textbox(label=field.label, info=field.info, placeholder=default, min_width=140))
+                    texts.append(gr.Textbox("", label=field.label, info=field.info, placeholder=default, min_width=140))
         more = gr.Textbox(
+            "",
             label="Anything else",
             info="key=value, one a line, as on the command line.",
             placeholder="model.module.kl.weight=1e-3",
