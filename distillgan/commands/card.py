@@ -103,7 +103,7 @@ def examples(home: Home, model: "Model", folder: Path, count: int, vocoder: str 
         sounds[file] = words
         rows.append({words: to_log1p(mels(torch.from_numpy(clip.wave)), model.spec)[0]})
     save_figure(draw_mels(rows, "examples", model.spec.frame_rate), folder / _PICTURE)
-    return Examples(sounds, _PICTURE, plays, SECONDS)
+    return Examples(sounds, _PICTURE, plays, SECONDS, SEED)
 
 
 def settings(analysis: "Analysis | None", count: int) -> list[tuple[str, dict[str, float]]]:

@@ -57,7 +57,7 @@ def _push(given: argparse.Namespace) -> int | None:
     out.say(f"{repo}: {'a new repository' if planned.there is None else 'a repository that is there'}, {kind}")
     for item, file in planned.send.items():
         out.say(
-            f"  {size(file.stat().st_size):>9}  {printable(item)}{'  (replaced)' if item in planned.replaced else ''}"
+            f"  {_size(file.stat().st_size):>9}  {printable(item)}{'  (replaced)' if item in planned.replaced else ''}"
         )
     for item in planned.removed:
         out.say(f"    removed  {printable(item)}")
@@ -65,13 +65,17 @@ def _push(given: argparse.Namespace) -> int | None:
         "The model holds the latents of the recordings, its note and its tags: whoever may see the repository can play "
         "something like what was recorded."
     )
-    if not confirmed(f"Send {size(planned.bytes)} to {repo}, {kind}?", given.yes):
+    if not confirmed(f"Send {_size(planned.bytes)} to {repo}, {kind}?", given.yes):
         out.say("nothing is sent")
         return EXIT_NOT_DONE
     with download_bar(out.console, "sending") as progress:
         commit = push(planned, given.message or f"{path.stem}, a distillgan model", progress)
     out.show({**value, "commit": commit}, lambda _: out.say(f"{path.stem}: sent, {repo} at {commit[:12]}"))
     return None
+
+
+def _size(count: int) -> str:
+    return size(count) if count >= 100_000 else f"{count / 1e3:.1f} kB"
 
 
 def _files(given: argparse.Namespace, path: Path) -> dict[str, Path]:

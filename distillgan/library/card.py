@@ -37,6 +37,7 @@ class Examples:
     picture: str
     vocoder: str
     seconds: float
+    seed: int
 
 
 def write_card(
@@ -155,7 +156,9 @@ def _training(header: Header, parameters: Mapping[str, int]) -> str:
 
 def _examples(examples: Examples) -> list[str]:
     vocoder = escaped(examples.vocoder)
-    played = f"{examples.seconds:g} seconds each, as they were drawn, seed 1, played by the vocoder {vocoder}."
+    played = (
+        f"{examples.seconds:g} seconds each, as they were drawn, seed {examples.seed}, played by the vocoder {vocoder}."
+    )
     sounds = [
         f'{escaped(words)}: [{file.rpartition("/")[2]}]({file})\n\n<audio controls src="{file}"></audio>'
         for file, words in examples.sounds.items()

@@ -119,6 +119,8 @@ def _told(error: HfHubHTTPError) -> str:
 
 def _listed(sibling) -> Listed:
     size, lfs = sibling.size, sibling.lfs
+    if not isinstance(sibling.rfilename, str):
+        raise DownloadError(f"the hub lists a file of no name, {show(sibling.rfilename)}")
     if not isinstance(size, int) or size < 0:
         raise DownloadError(f"the hub does not say how large {show(sibling.rfilename)} is")
     return Listed(sibling.rfilename, size, None if lfs is None else lfs.sha256, sibling.blob_id)

@@ -81,7 +81,7 @@ def run(home, capsys):
 def test_there_and_back_again_byte_by_byte(store, home, run, tmp_path):
     code, out, err = run(push_verb, "rain", "--repo", REPO, "--yes")
     assert code == 0, err
-    assert re.search(r"ada/rain: a new repository, private\n +1\.2 MB  rain\.distillgan\n +0\.0 MB  README\.md\n", out)
+    assert re.search(r"ada/rain: a new repository, private\n +1\.2 MB  rain\.distillgan\n +0\.2 kB  README\.md\n", out)
     assert "latents of the recordings" in out and "sending rain.distillgan, 1.2 MB" in out
     repo = store.repos[REPO]
     assert repo.private and sorted(repo.files) == [".gitattributes", CARD, "examples/plain.flac", "rain.distillgan"]
