@@ -122,7 +122,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
         console.print(f"what there was of the name {run.name} is kept as {old}" if old else "a new run")
     for choice in choices:
         console.print(f"chosen: {choice}")
-    console.print(f"run {run.folder}, on {team}. Watch it: tensorboard --logdir {run.folder}")
+    console.print(f"run {run.folder}, on {team}. Watch it: distillgan board {run.name}")
     return Job(config, wanted, run, manifest, clips, spec, extension)
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -24,7 +23,7 @@ SIDE = 32  # pixels of a point's picture
 @dataclass(frozen=True)
 class CorpusPoints:
     """P points. means: float64 [P, D], of each moment's latent frames; columns, rows: names, and the texts of each
-    point; pictures: float32 [P, 3, SIDE, SIDE], 0…1, its mel, low bands below.
+    point; pictures: float32 [P, 3, SIDE, SIDE], 0…1, its mel, low bands below, dark where there is sound.
     """
 
     means: np.ndarray
@@ -67,10 +66,13 @@ def corpus_points(
         if len(own):
             x = to_log1p(mel(piece.read(heard, latent_samples).to(device)), mel.spec)
             mels += [adaptive_avg_pool2d(x[..., first:last], SIDE)[0].cpu() for first, last in own]
-    return CorpusPoints(moments.means(latents.z.numpy())[chosen], columns, rows, _coloured(torch.stack(mels)))
+    return CorpusPoints(moments.means(latents.z.numpy())[chosen], columns, rows, _drawn(torch.stack(mels)))
 
 
-def _coloured(mels: Tensor) -> Tensor:
-    """Log1p mels [P, n_mels, T] → pictures [P, 3, n_mels, T] on one scale of colours."""
-    colours = colormaps["magma"](mels.flip(1).numpy() / max(1e-6, float(mels.max())))
-    return torch.from_numpy(colours[..., :3]).permute(0, 3, 1, 2).float()
+def _drawn(mels: Tensor) -> Tensor:
+    """Log1p mels [P, n_mels, T] → pictures [P, 3, n_mels, T], all on one scale of greys.
+
+    The projector multiplies a picture by its point's colour, so that only light ones show it, and its page is white.
+    """
+    grey = 0.9 - 0.8 * mels.flip(1) / max(1e-6, float(mels.max()))
+    return grey[:, None].expand(-1, 3, -1, -1)

@@ -154,7 +154,7 @@ def test_a_point_is_where_its_sound_is(tmp_path):
     assert seconds == sorted(seconds) and seconds[0] == 0 and 33 < seconds[-1] < 34
     for (_, second, split), picture in zip(points.rows, points.pictures.mean((1, 3)), strict=True):
         if split == HELD_OUT or not 30.3 < float(second) < 32.1:
-            assert (int(picture.argmax()) < SIDE / 2) == (split == HELD_OUT or float(second) > 32), "high is above"
+            assert (int(picture.argmin()) < SIDE / 2) == (split == HELD_OUT or float(second) > 32), "high is above"
 
 
 def test_a_large_corpus_is_thinned_out_evenly(tmp_path):
