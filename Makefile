@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	@echo
 	@echo "the sound (.wav) and its pictures (.png) are in  $(MADE)/audio"
 	@echo "the model is                                     $(MADE)/models/demo.distillgan"
-	@echo "how the training went, in a browser:             .venv/bin/tensorboard --logdir $(MADE)/runs/demo"
+	@echo "how the training went, in a browser:             .venv/bin/distillgan board demo"
 
 # A process a core, each with one thread: half the time of one process with two.
 test: $(INSTALLED)
