@@ -41,7 +41,7 @@ def terminal(home, recordings):
         process.wait()
 
 
-def appears(trainings, key, seconds=60):
+def appears(trainings, key, seconds=120):
     limit = time.monotonic() + seconds
     while trainings.state(key) is None or not trainings.state(key).running:
         assert time.monotonic() < limit
