@@ -44,7 +44,6 @@ _NAMES = {"name", "model.name"}
 _FOLDERS = {"data.dir", "paths.home", "spatial.sofa"}
 _PATH_START = ("/", "./", "../", "~")
 _COMPOSING = threading.Lock()
-_REFUSALS = (HydraException, ValueError)  # what Hydra raises at settings
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
@@ -68,17 +67,16 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         overrides, flags = parted(to_overrides(arguments))
-    except UserError as error:
-        _leave(error)
-    sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
-    try:
+        sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
         with _hydra_raises():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
-    except _REFUSALS as error:
-        if begun:  # the task's own
-            raise
+    except UserError as error:
+        _leave(error)
+    except (HydraException, ValueError) as error:
         with _composing():
-            _leave(misspelt.refused(error, config_name, overrides))
+            if not begun and (refusal := misspelt.refused(error, config_name, overrides)):
+                _leave(refusal)
+        raise  # the task's own, or a sweeper's
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
@@ -210,8 +208,10 @@ def composed(config_name: str, overrides: list[str]) -> DictConfig:
     with _composing():
         try:
             return hydra.compose(config_name, overrides)
-        except _REFUSALS as error:
-            raise misspelt.refused(error, config_name, overrides) from error
+        except (HydraException, ValueError) as error:
+            if refusal := misspelt.refused(error, config_name, overrides):
+                raise refusal from error
+            raise
 
 
 @contextmanager

@@ -22,12 +22,13 @@ _SWEEPS = {f"hydra/launcher/{name}" for name in ("joblib", "submitit_local", "su
 }  # what the extra brings
 
 
-def refused(error: Exception, config_name: str, overrides: Sequence[str]) -> UserError:
-    """One line for what Hydra refused of `overrides` to conf/<config_name>.yaml.
+def refused(error: Exception, config_name: str, overrides: Sequence[str]) -> UserError | None:
+    """One line for what Hydra refused of `overrides` to conf/<config_name>.yaml; None if it refused nothing.
 
     Call it, and `mistake`, while Hydra is initialized with that folder.
     """
-    return UserError(mistake(config_name, overrides) or _line(error))
+    words = mistake(config_name, overrides) or (_line(error) if isinstance(error, HydraException) else None)
+    return None if words is None else UserError(words)
 
 
 def mistake(config_name: str, overrides: Sequence[str]) -> str | None:

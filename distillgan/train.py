@@ -190,8 +190,11 @@ class _Callable(ModuleType):
 sys.modules[__name__].__class__ = _Callable
 
 
-def job(config: DictConfig) -> float:
-    """As `train`; a job of a sweep fills its row of the sheet, is not run twice, and if it fails the others go on."""
+def job(config: DictConfig) -> float | None:
+    """As `train`; a job of a sweep fills its row of the sheet, is not run twice, and if it fails the others go on.
+
+    It then returns None, which Optuna takes for a trial that failed; a NaN would end its search.
+    """
     if not _swept():
         return train(config)
     hydra = HydraConfig.get()
@@ -212,7 +215,7 @@ def job(config: DictConfig) -> float:
     except Exception as crash:  # of one job: the night's other jobs are worth more than its end
         traceback.print_exc()
         sheet.failed(f"{type(crash).__name__}: {crash}")
-    return float("nan")
+    return None
 
 
 def _begin_with_its_model(config: DictConfig) -> None:
