@@ -12,6 +12,7 @@ from rich.progress import Progress as RichProgress
 
 from distillgan.checks import duration
 from distillgan.errors import UserError
+from distillgan.training.accumulation import stepped
 from distillgan.training.team import largest
 
 
@@ -47,7 +48,7 @@ class Budget(L.Callback):
         self._resumed_at = (self.seconds, self.share(module))
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if largest(trainer, self.spent(module)):  # clocks differ
+        if largest(trainer, self.spent(module)) and stepped(trainer, module):  # clocks differ
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from distillgan.atomic import replace_file
 from distillgan.checks import whole
 from distillgan.errors import UserError
+from distillgan.training.accumulation import stepped
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -36,7 +37,7 @@ class StepCheckpoint(Checkpoint):
         self._saved_at = module.steps_done
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if module.steps_done - self._saved_at >= self.every:
+        if module.steps_done - self._saved_at >= self.every and stepped(trainer, module):
             self._save(trainer, module, LAST)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -5,6 +5,7 @@ from types import FrameType
 
 import lightning as L
 
+from distillgan.training.accumulation import stepped
 from distillgan.training.team import largest
 
 
@@ -48,7 +49,7 @@ class InterruptGuard(L.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self._agree(trainer)
-        if self.signum is not None:
+        if self.signum is not None and stepped(trainer, module):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from distillgan.checks import whole
 from distillgan.errors import UserError
+from distillgan.training import accumulation
 
 _CPU_STEPS = ((2, 2000), (10, 4000), (60, 8000), (float("inf"), 16000))  # (minutes up to, VAE steps)
 
@@ -46,8 +47,9 @@ def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
     if "module" in config.vocoder:
         item = config.vocoder.data.segment_frames * config.mel.hop_length
         whole("vocoder.module.segment_size", config.vocoder.module.segment_size, 1, item)
-    for key in ("seed", "trainer.accumulate_grad_batches", "trainer.validate_every", "trainer.log_every"):
+    for key in ("seed", "trainer.validate_every", "trainer.log_every"):
         whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1, 2**32 - 1)
+    accumulation.check(config, "module" in config.vocoder and (config.stages is None or "vocoder" in config.stages))
     if config.trainer.precision not in _PRECISIONS:
         raise UserError(f"trainer.precision={config.trainer.precision} must be {' or '.join(_PRECISIONS)}")
     made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]

@@ -33,6 +33,7 @@ from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
 def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> float:
     """Fit the VAE, encode the corpus with it, pack both; returns the held-out error in dB. Raises UserError."""
     config, run, clips, spec = job.config, job.run, job.clips, job.spec
+    team.check_shared(run.home.runs)
     torch.manual_seed(config.seed)
     module = build(config.model.module, spec=spec.to_dict())
     size = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
@@ -91,6 +92,7 @@ def train_vocoder(job: Job, team: Team, guard: InterruptGuard, console: Console)
         UserError: there is no model of the run's name, its mel is another, or as `fit`.
     """
     config, run, spec = job.config, job.run, job.spec
+    team.check_shared(run.home.runs)
     if not run.model_path.exists():
         raise UserError(f"{run.model_path}: a vocoder is trained for a finished model, and there is none of this name")
     torch.manual_seed(config.seed)

@@ -2,16 +2,16 @@
 
 On one machine the first process starts the others, by torch.multiprocessing with "spawn", and hands them what it has
 prepared. Lightning's own launcher would run the command line again in each, which Hydra's sweeps, the `distillgan`
-command and a test runner do not survive. Processes that torchrun or Slurm started are taken as they are.
+command and a test runner do not survive. Processes that torchrun or Slurm started are taken as they are, see `meeting`.
 """
 
 import logging
 import multiprocessing.connection
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import lightning as L
@@ -25,6 +25,8 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from distillgan import device as devices
 from distillgan.checks import whole
 from distillgan.errors import UserError
+from distillgan.training.meeting import check_shared, join, parted
+from distillgan.training.pulse import Pulse, end_here
 
 DDP = "ddp"
 _STRATEGIES = ("auto", DDP)
@@ -76,8 +78,9 @@ class Team:
         self._config, self._follow = config, follow
         self._fabric: Fabric | None = None
         self._others = None
-        self._starts = False
+        self._starts, self._from_outside = False, False
         self._over = threading.Event()
+        self._pulse: Pulse | None = None
         self._threads = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
         self.trainer_options = _options(config.trainer, self.device)
         if config.trainer.strategy == DDP:
@@ -86,7 +89,8 @@ class Team:
 
     def _meet(self, place: Place | None) -> Fabric:
         try:
-            if place is None and not _started_from_outside(self.trainer_options):
+            self._from_outside = place is None and _started_from_outside(self.trainer_options)
+            if place is None and not self._from_outside:
                 if self.trainer_options["num_nodes"] > 1:
                     raise UserError(
                         f"trainer.num_nodes={self.trainer_options['num_nodes']}: start this command on each machine "
@@ -144,23 +148,29 @@ class Team:
             self._fabric.launch()
 
     def __enter__(self) -> "Team":
-        if self._fabric is not None and not self._starts:
-            self._join_group()
+        if self._from_outside:
+            self._pulse = join(self._fabric, str(self))
+        elif self._fabric is not None and not self._starts:
+            self._fabric.launch()
         return self
 
-    def _join_group(self) -> None:
-        try:
-            self._fabric.launch()
-        except ValueError as error:  # a launcher from outside started another number of processes
-            raise UserError(f"the trainer cannot be set up: {error}") from error
+    def check_shared(self, folder: Path) -> None:
+        """Raises UserError unless every machine sees the same `folder`, which is there on the first."""
+        if self._fabric is None or self.trainer_options["num_nodes"] == 1:
+            return
+        check_shared(self._fabric, folder)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._over.set()
         if self._fabric is None:
             return
+        if self._pulse is not None:
+            self._pulse.__exit__()
         try:
             if self._others is not None:
                 self._end_others(error)
+            elif self._from_outside and _lost(error):
+                raise UserError(parted(error)) from error
         finally:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
@@ -174,7 +184,7 @@ class Team:
             os.environ.pop("OMP_NUM_THREADS", None)
 
     def _end_others(self, error: BaseException | None) -> None:
-        lost = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
+        lost = _lost(error)
         words = self._failure(_PATIENCE_SECONDS) if error is None or lost else None
         for process in self._others.processes:
             process.kill()
@@ -205,8 +215,12 @@ class Team:
         # All end within moments. Only the sentinels are looked at: a process is waited for by one thread.
         multiprocessing.connection.wait([process.sentinel for process in self._others.processes])
         if not self._over.wait(_PATIENCE_SECONDS):
-            print(f"error: {self._failure(1.0)}", file=sys.stderr, flush=True)
-            os._exit(1)
+            end_here(self._failure(1.0))
+
+
+def _lost(error: BaseException | None) -> bool:
+    """Does it say that another process is out of reach?"""
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
 
 
 def largest(trainer: L.Trainer, value: float) -> float:
