@@ -1,42 +1,166 @@
-"""Every file of conf/ composes, and what it describes is built and run tiny."""
+"""Every file of conf/ is composed, and what it describes is built and run tiny; a file that nothing runs is found."""
 
+import functools
 import json
 import subprocess
 import sys
 
 import hydra
 import pytest
+import torch
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from served import Server
 from support import composed, tiny
 
 from distillgan.audio.mel import MelSpec
+from distillgan.controls import controls
+from distillgan.errors import UserError
+from distillgan.evaluate import evaluate
+from distillgan.export_vocoder import export
+from distillgan.generate import generate
+from distillgan.modelfile import read_model
 from distillgan.paths import conf_dir
 from distillgan.train import train
+from distillgan.weights import weights
 
-GROUPS = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()}
-OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (conf_dir() / group).glob("[!_]*.yaml"))
-ELSEWHERE = {("trainer", "gpu"), ("trainer", "mps")}  # run where such a device is
-TRAIN_GROUPS = {"data", "mel", "model", "vocoder", "trainer", "device", "callbacks", "logger", "experiment"}
+CONF = conf_dir()
+FILES = {path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml")}
+
+# Each is a run. Of an experiment the sizes alone are those of `tiny`; the device is the CPU.
+TRAININGS = (
+    "experiment=tiny data=demo",
+    "experiment=[drums,tiny] data=folder vocoder=vocos trainer=cpu",
+    "experiment=[textures,tiny] vocoder=universal",
+    "experiment=[instrument,tiny] vocoder=auto",
+    "experiment=[handful,tiny] vocoder=bigvgan",
+    "experiment=[laptop,tiny] vocoder=none",
+    "experiment=[large,tiny] trainer=ddp",
+    "experiment=[gpu,tiny] vocoder=hifigan trainer=default",
+)
+GENERATIONS = (
+    "export=wav spatial=mono vocoder=auto",
+    "export=flac spatial=stereo vocoder=hifigan",
+    "export=ogg spatial=binaural vocoder=universal",
+    "export=mp3 spatial=mono",
+)
+# Run where such a device is, and refused in words elsewhere.
+DEVICES = {"device=cuda": "cuda", "device=mps": "mps", "trainer=gpu": "cuda", "trainer=mps": "mps"}
+DEVICES |= {"experiment=[gpu,tiny]": "cuda"}
+ENTRIES = {"train", "generate", "evaluate", "controls", "export_vocoder", "weights", "ui"}  # the tests below
 
 
-def test_every_group_is_known_to_these_tests():
-    assert TRAIN_GROUPS | {"export", "spatial", "paths", "hydra"} == GROUPS
+def chosen(runs: dict[str, tuple[str, ...]]) -> set[str]:
+    """The files of conf/ that the runs choose: group/option, and with it the files of its own defaults list."""
+    found = set()
+    for entry, lines in runs.items():
+        for line in lines:
+            with hydra.initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+                config = hydra.compose(entry, line.split(), return_hydra_config=True)
+            found |= {f"{group}/{option}" for group, option in config.hydra.runtime.choices.items()}
+            parsed = OverridesParser.create().parse_overrides(line.split())
+            found |= {f"{item.key_or_group}/{one}" for item in parsed for one in _each(item.value())}
+    for name in sorted(found & FILES):
+        listed = yaml.safe_load((CONF / f"{name}.yaml").read_text()).get("defaults", [])
+        found |= {f"{name.rpartition('/')[0]}/{item.partition('@')[0]}" for item in listed if isinstance(item, str)}
+    return found
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in conf_dir().glob("*.yaml")))
+def _each(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+@functools.cache
+def covered() -> set[str]:
+    return ENTRIES | chosen({"train": (*TRAININGS, *DEVICES), "generate": GENERATIONS, "weights": ("",)})
+
+
+def uncovered(files: set[str]) -> list[str]:
+    """The files that no run of this file chooses, and no other test names as an override, group=option."""
+    tests = "".join(path.read_text("utf-8") for path in (CONF.parent / "tests").rglob("test_*.py"))
+    left = files - covered()
+    return sorted(name for name in left if "/" not in name or "=".join(name.rsplit("/", 1)) not in tests)
+
+
+def test_every_file_of_conf_is_run_by_a_test():
+    assert uncovered(FILES) == [], "add a run to TRAININGS or GENERATIONS, or a test of an entry to ENTRIES"
+
+
+def test_a_file_that_no_test_runs_is_found():
+    new = {"sing", "export/opus", "data/_new", "hydra/launcher/abacus", "choir/large"}
+    assert uncovered(FILES | new) == sorted(new)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FILES if "/" not in name))
 def test_each_entry_composes(name, tmp_path):
     assert OmegaConf.to_container(composed(name, tmp_path), resolve=True)
 
 
-@pytest.mark.parametrize(
-    ("group", "option"), [o for o in OPTIONS if o[0] in TRAIN_GROUPS - {"device"} and o not in ELSEWHERE]
-)
-def test_each_option_of_a_training_runs_tiny(group, option, tmp_path, recordings):
-    overrides = [f"{group}={option}"]
-    if group == "vocoder":
-        overrides.append("vocoder.max_steps=2")
-    train(tiny(tmp_path, recordings, "model.max_steps=2", *overrides))
-    assert (tmp_path / "models" / "tiny.distillgan").exists()
+@pytest.mark.parametrize("line", TRAININGS)
+def test_each_training_runs_tiny(line, tmp_path, recordings):
+    steps = ["model.max_steps=2"] + ["vocoder.max_steps=2"] * ("vocos" in line or "hifigan" in line)
+    assert train(tiny(tmp_path, recordings, *line.split(), *steps)) > 0
+    header, _ = read_model(tmp_path / "models" / "tiny.distillgan", "vae.")
+    config = OmegaConf.load(tmp_path / "runs" / "tiny" / "config.yaml")
+    assert header.vae["stride"] == config.model.module.network.stride == (4 if "drums" in line else 8)
+    assert (header.vocoder or {}).get("name") == next((own for own in ("vocos", "hifigan") if own in line), None)
+
+
+@pytest.mark.parametrize("line", GENERATIONS)
+def test_each_generation_runs_tiny(line, home):
+    (made,) = generate(composed("generate", home, "duration=0.2", *line.split()))
+    assert made.path.suffix == f".{line.partition(' ')[0].partition('=')[2]}" and made.path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("line", "kind"), DEVICES.items())
+def test_a_device_is_taken_where_it_is_and_else_refused_in_words(line, kind, tmp_path, recordings):
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[kind]
+    overrides = [f"paths.home={tmp_path}", f"data.dir={recordings}", "name=tiny", "experiment=tiny", line]
+    with hydra.initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        config = hydra.compose("train", overrides)
+    assert config.device.name == kind
+    if there:
+        assert train(config) > 0
+    else:
+        remedy = "use another trainer=, or none" if config.trainer.device else "use device=auto or device=cpu"
+        with pytest.raises(UserError, match=f"device={kind} was asked for, but PyTorch .* sees none .*: {remedy}"):
+            train(config)
+
+
+@pytest.fixture
+def home(trained, tmp_path):
+    """A home of its own with the trained model in it."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.distillgan").write_bytes((trained[0] / "models" / "tiny.distillgan").read_bytes())
+    return tmp_path
+
+
+def test_bigvgan_without_its_weights_says_the_remedy(home):
+    (home / "none").mkdir()
+    with pytest.raises(UserError, match=r"there is no config\.json of [\s\S]*weights_dir=PATH"):
+        generate(composed("generate", home, "vocoder=bigvgan", f"vocoder.weights_dir={home / 'none'}"))
+
+
+def test_no_vocoder_cannot_play(home):
+    with pytest.raises(UserError, match="vocoder=none cannot play: choose one of auto"):
+        generate(composed("generate", home, "vocoder=none"))
+
+
+def test_evaluate_controls_export_and_weights_run_tiny(home, recordings, hub, capsys):
+    assert evaluate(composed("evaluate", home, f"data.dir={recordings}"))["files"]
+    assert controls(composed("controls", home))
+    assert export(composed("export_vocoder", home, "format=torchscript")).stat().st_size > 1000
+    capsys.readouterr()
+    weights(composed("weights", home))
+    assert "not here" in capsys.readouterr().out and not hub.requests
+
+
+def test_the_page_answers(tmp_path):
+    pytest.importorskip("gradio")
+    server = Server(tmp_path)
+    assert server.ask("/")[0] == 200
+    assert server.stop() == 143
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "device").glob("*.yaml")))
