@@ -48,6 +48,7 @@ LOOK: dict[str, Any] = {
         font=("system-ui", "sans-serif"),  # nothing is fetched
         font_mono=("ui-monospace", "monospace"),
     ).set(
+        body_text_color_subdued="*neutral_500",  # small letters, to be read on white
         button_cancel_background_fill="#b91c1c",
         button_cancel_background_fill_dark="#b91c1c",
         button_cancel_background_fill_hover="#991b1b",

@@ -24,7 +24,7 @@ CSS = """
 .fidelity tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .fidelity td:not(.why) { white-space: nowrap; }
 #models * { font-family: var(--font); }
-#models .selection-button { display: none; }
+#models .selection-button, #files .selection-button { display: none; }
 /* It would sort by letters, beside the order that is chosen above. */
 #models .cell-menu-button, #files .cell-menu-button { display: none; }
 .fidelity th { color: var(--body-text-color-subdued); font-weight: 500; }

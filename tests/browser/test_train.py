@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import psutil
 import pytest
+import soundfile
 
 from distillgan.modellayout import read_header
 
@@ -42,8 +44,12 @@ def steps(home, name):
     return read_header(home / "models" / f"{name}.distillgan").training["vae"]["steps"]
 
 
+def vocoder(home, name):
+    return read_header(home / "models" / f"{name}.distillgan").vocoder["name"]
+
+
 def attendant(home, name):
-    return psutil.Process(json.loads((home / "trainings" / name / "training.json").read_text())["pid"])
+    return psutil.Process(json.loads((home / "trainings" / name / "model" / "training.json").read_text())["pid"])
 
 
 def test_recordings_are_added_seen_and_heard(address, visit, recordings, tmp_path, screenshot):
@@ -109,7 +115,7 @@ def test_a_training_outlives_the_visitor_stops_and_goes_on(address, visit, home,
     assert stopped_at < steps(home, "tin") < 5000
 
 
-def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home):
+def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home, screenshot):
     page = visit(address, "Train")
     page.get_by_role("tab", name="A vocoder of its own").click()
     choose(page, "vocoder-model", "tin")
@@ -118,11 +124,54 @@ def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home):
     page.locator("#vocoder-start").click()
     says(page, "its vocoder (vocos)")
     says(page, "It plays on the Generate tab")
-    assert read_header(home / "models" / "tin.distillgan").vocoder["name"] == "vocos"
+    assert vocoder(home, "tin") == "vocos"
     page.locator("#vocoder-start").click()
     page.get_by_text("tin has a vocoder of its own already").wait_for()
     page.get_by_role("button", name="Leave it").click()
     page.get_by_text("tin has a vocoder of its own already").wait_for(state="hidden")
+    # Another kind, from noise: after two steps it is worse, and the better one stays.
+    page.get_by_role("radio", name="hifigan").check()
+    page.locator("#vocoder-start").click()
+    page.get_by_role("button", name="the better one stays").click()
+    says(page, "It is not in the model, which keeps the vocos vocoder")
+    says(page, "its vocoder (hifigan): finished")
+    assert vocoder(home, "tin") == "vocos"
+    screenshot(page, "kept")
+    # What the page says then: the same once more, without a step, and the new one takes its place.
+    page.locator("#vocoder-start").click()
+    page.get_by_role("button", name="the new one takes its place").click()
+    says(page, "in training")
+    says(page, "It plays on the Generate tab")
+    assert vocoder(home, "tin") == "hifigan"
+    page.locator("#standing").get_by_text("It is not in the model").wait_for(state="hidden")
+    # The model's training is a training of its own still.
+    choose(page, "trainings", "tin")
+    says(page, "Resume goes on from here")
+
+
+def test_a_model_grows(address, visit, home, tmp_path, screenshot):
+    more = tmp_path / "more"
+    more.mkdir()
+    for number in range(5):
+        time = np.arange(22050) / 44100
+        soundfile.write(more / f"more{number}.wav", 0.3 * np.sin(2 * np.pi * 300 * (number + 1) * time), 44100)
+    page = visit(address, "Data")
+    page.get_by_role("button", name="Or a folder on this machine").click()
+    fill(page, "folder", str(more))
+    page.get_by_role("button", name="Use this folder").click()
+    row(page, "more0.wav").wait_for()
+    page.get_by_role("tab", name="Train", exact=True).click()
+    choose(page, "train-corpus", "more")
+    fill(page, "train-name", "tin")
+    page.get_by_label("Let the model of this name grow").check()
+    page.get_by_role("button", name="More settings").first.click()
+    fill(page, "train-more", "experiment=tiny")
+    page.locator("#train-start").click()
+    says(page, "It has grown: its error on the old recordings was")
+    screenshot(page, "grown")
+    header = read_header(home / "models" / "tin.distillgan")
+    assert header.corpus["files"] == 11 and header.vocoder["name"] == "hifigan"
+    assert (home / "models" / "tin.old-1.distillgan").exists()
 
 
 def test_a_crash_is_told_of_with_its_last_lines(address, visit, home, screenshot):
