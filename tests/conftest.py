@@ -1,14 +1,16 @@
 """What the tests share: a small corpus of real files."""
 
+import os
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hub import Hub, serve, small_release
 from huggingface_hub import constants
-from support import tiny
+from support import tiny, trace
 
 from distillgan.train import train
 
@@ -36,6 +38,16 @@ def trained(tmp_path_factory, recordings) -> tuple[Path, float]:
     """A home with a tiny model called tiny, both stages trained in one go, and the error that train returned."""
     home = tmp_path_factory.mktemp("home")
     return home, train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory, recordings) -> Path:
+    """A home in which two processes have trained both stages; their traces are ranks.0 and ranks.1."""
+    home = tmp_path_factory.mktemp("together")
+    threads = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    train(tiny(home, recordings, "trainer=ddp", "vocoder=hifigan", trace(home / "ranks")))
+    assert (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")) == threads, "as before for what comes next"
+    return home
 
 
 @pytest.fixture

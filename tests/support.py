@@ -25,6 +25,11 @@ def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:
     return composed("train", home, "experiment=tiny", f"data.dir={recordings}", "name=tiny", *overrides)
 
 
+def trace(path: Path, *more: str) -> str:
+    """The override that adds a RankTrace to a training's callbacks."""
+    return f"+callbacks.ranks={{{', '.join([f'_target_: support.RankTrace, path: {path}', *more])}}}"
+
+
 class StepTrace(Callback):
     """Appends each finished step's number to a file: how far a process came before it was killed."""
 

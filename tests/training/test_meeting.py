@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from processes import FOLDERS, TESTS
-from support import tiny
+from support import trace
 
 from distillgan.modellayout import read_header
-from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
 # What a process does that torchrun has started: it meets the other, asks whether a folder is the same for both, and is
@@ -98,17 +97,13 @@ def nodes(home: Path, recordings: Path, *overrides: str) -> list[tuple[int, str]
     return [(code, Path(log.name).read_text()) for code, (_, log) in zip(codes, sides, strict=True)]
 
 
-def test_two_machines_train_what_two_processes_of_one_do_though_one_was_killed(tmp_path, recordings):
-    together, apart = tmp_path / "together", tmp_path / "apart"
-    apart.mkdir()
-    train(tiny(together, recordings, "trainer=ddp", "vocoder=hifigan"))
-
-    watch = f"+callbacks.ranks={{_target_: support.RankTrace, path: {apart / 'ranks'}"
-    (first, said), (second, _) = nodes(apart, recordings, f"{watch}, kill: VocoderModule}}")
+def test_two_machines_train_what_two_processes_of_one_do_though_one_was_killed(together, tmp_path, recordings):
+    apart = tmp_path
+    (first, said), (second, _) = nodes(apart, recordings, trace(apart / "ranks", "kill: VocoderModule"))
     assert first and second
     assert "error: another process of the training has ended or is out of reach" in said
     assert load_checkpoint(apart / "runs" / "tiny" / "hifigan" / "last.ckpt")["steps_done"] == 2
-    results = nodes(apart, recordings, f"{watch}}}")
+    results = nodes(apart, recordings, trace(apart / "ranks"))
     assert [code for code, _ in results] == [0, 0], results
     assert "Corpus" in results[0][1] and "Corpus" not in results[1][1]
 

@@ -1,6 +1,5 @@
 """Two processes that train together (trainer=ddp, gloo): what they share, how they stop, and what is refused."""
 
-import os
 import shutil
 import signal
 import time
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from processes import FOLDERS, start, wait_for
-from support import tiny
+from support import tiny, trace
 
 from distillgan.errors import UserError
 from distillgan.modellayout import read_header
@@ -18,26 +17,12 @@ from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
 
-def trace(path: Path, *more: str) -> str:
-    return f"+callbacks.ranks={{{', '.join([f'_target_: support.RankTrace, path: {path}', *more])}}}"
-
-
 def noted(path: Path, rank: int) -> list[list[str]]:
     return [line.split() for line in Path(f"{path}.{rank}").read_text().splitlines()]
 
 
 def weights(home: Path, stage: str) -> dict:
     return load_checkpoint(home / "runs" / "tiny" / FOLDERS[stage] / "last.ckpt")["state_dict"]
-
-
-@pytest.fixture(scope="module")
-def together(tmp_path_factory, recordings) -> Path:
-    """A home in which two processes have trained both stages; their traces are ranks.0 and ranks.1."""
-    home = tmp_path_factory.mktemp("together")
-    threads = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-    train(tiny(home, recordings, "trainer=ddp", "vocoder=hifigan", trace(home / "ranks")))
-    assert (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")) == threads, "as before for what comes next"
-    return home
 
 
 def test_two_processes_hear_different_segments_and_end_with_the_same_weights(together):
