@@ -21,7 +21,7 @@ NOTHING = f'{STYLE}<p class="quiet">Nothing has been trained here yet.</p>'
 _PHASES = {
     "running": "in training.",
     "stopping": "stopping: its checkpoint and a model that plays are being written.",
-    "done": "finished. It plays on the Generate tab.",
+    "done": "finished.",
     "stopped": "stopped. Resume goes on from here.",
     "failed": "broke off.",
 }
