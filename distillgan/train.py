@@ -36,7 +36,7 @@ from distillgan.training.job import Job
 from distillgan.training.launch import HERE, OPTUNA, choose, jobs_of
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
-from distillgan.training.sweep import Sheet, sweep_folder, write_tables
+from distillgan.training.sweep import Sheet, sweep_folder, varied, write_tables
 from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
@@ -161,7 +161,10 @@ def _folders(config: DictConfig) -> list[str] | None:
 def _name(config: DictConfig) -> str:
     """The run's name; each job of a sweep gets its overrides added, so that no two share a run."""
     name = _said_name(config)
-    return check_name(_job_name(name, list(HydraConfig.get().overrides.task)) if _swept() else name)
+    if _swept():
+        hydra = HydraConfig.get()
+        name = _job_name(name, *varied(Path(hydra.sweep.dir), hydra.overrides.task))
+    return check_name(name)
 
 
 def _said_name(config: DictConfig) -> str:
@@ -169,11 +172,11 @@ def _said_name(config: DictConfig) -> str:
     return str(config.name or ("demo" if given is None else name_from_path(Path(given[0]).expanduser())))
 
 
-def _job_name(name: str, overrides: list[str]) -> str:
-    """`rain` and [model.latent_dim=16, seed=2] → rain_latent_dim-16_seed-2; shortened where too long, still its own."""
-    kept = [item.partition("=") for item in overrides]
-    kept = [(key.rpartition(".")[2], value) for key, _, value in kept if key not in _NOT_IN_JOB_NAMES]
-    full = "_".join([name, *(f"{key}-{value}" for key, value in kept)])
+def _job_name(name: str, swept: list[str], fixed: list[str]) -> str:
+    """`rain`, [seed=2], [model.latent_dim=16] → rain_seed-2_latent_dim-16; shortened where too long, still its own."""
+    kept = [item for item in fixed if item.partition("=")[0] not in _NOT_IN_JOB_NAMES]
+    pairs = [item.partition("=")[::2] for item in [*swept, *kept]]
+    full = "_".join([name, *(f"{key.rpartition('.')[2]}-{value}" for key, value in pairs if key != "name")])
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "_", full)
     if len(readable) <= MAX_NAME:
         return readable

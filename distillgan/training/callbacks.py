@@ -77,8 +77,9 @@ class Patience(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         error = float(trainer.callback_metrics[self.monitor])
-        if error < self._best:
-            self._best, self._best_at = error, self.budget.seconds
+        early = module.steps_done < module.judged_from  # its error says little
+        if early or error < self._best:
+            self._best, self._best_at = math.inf if early else error, self.budget.seconds
             return
         over = trainer.state.fn == "fit" and self.budget.seconds - self._best_at >= self.limit
         if largest(trainer, over):  # clocks differ

@@ -19,7 +19,8 @@ class StepCheckpoint(Checkpoint):
     """Saves `last.ckpt` every `every` steps and at the end, `best.ckpt` after each validation that was the best yet.
 
     It counts the module's own `steps_done`; Lightning's `global_step` counts every optimizer step (DESIGN 7).
-    `monitor` (lower is better) and `folder` are set by the stage.
+    `monitor` (lower is better) and `folder` are set by the stage. The best from before the module's `judged_from` is
+    only kept until something later was judged: a network that is still silent scores well on quiet recordings.
     """
 
     def __init__(self, every: int):
@@ -27,11 +28,15 @@ class StepCheckpoint(Checkpoint):
         self.folder: Path
         self.monitor: str
         self.best: float | None = None
+        self._best_at = 0
         self._saved_at = 0
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         # The file itself says how good it is: so it and what is known of it can never part, whatever is killed when.
-        self.best = best_error(self.folder)
+        best = self.folder / BEST
+        if best.exists():
+            checkpoint = load_checkpoint(best)
+            self.best, self._best_at = checkpoint["best_error"], checkpoint["steps_done"]
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._saved_at = module.steps_done
@@ -42,8 +47,9 @@ class StepCheckpoint(Checkpoint):
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         value = float(trainer.callback_metrics[self.monitor])
-        if self.best is None or value < self.best:
-            self.best = value
+        too_early = self._best_at < module.judged_from <= module.steps_done
+        if self.best is None or value < self.best or too_early:
+            self.best, self._best_at = value, module.steps_done
             self._save(trainer, module, BEST)
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
@@ -62,12 +68,6 @@ class StepCheckpoint(Checkpoint):
         else:
             trainer.save_checkpoint(target)  # takes part in what the strategy gathers; only rank 0 writes
         trainer.strategy.barrier()  # whoever reads it next finds it in its place
-
-
-def best_error(folder: Path) -> float | None:
-    """The held-out error of the best checkpoint in `folder`, or None if there is none yet."""
-    best = folder / BEST
-    return load_checkpoint(best)["best_error"] if best.exists() else None
 
 
 def load_checkpoint(path: Path) -> dict:

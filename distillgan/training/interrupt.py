@@ -9,8 +9,8 @@ from distillgan.training.accumulation import stepped
 from distillgan.training.team import largest
 
 
-class Interrupted(Exception):
-    """A signal came while nothing was being trained."""
+class Interrupted(BaseException):
+    """A signal came while nothing was being trained. Like KeyboardInterrupt no error, which a library might swallow."""
 
     def __init__(self, signum: int):
         super().__init__(f"stopped by {signal.Signals(signum).name}")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.figure import Figure
 
 from distillgan.atomic import replace_file
@@ -50,6 +51,15 @@ def sweep_folder(home: Home, name: str, arguments: Sequence[str]) -> Path:
     with replace_file(folder / _COMMAND) as temporary:
         temporary.write_text(json.dumps(command, indent=1))
     return folder
+
+
+def varied(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A job's overrides: those that tell it from the sweep's other jobs, and those that its command fixes for all."""
+    command = OverridesParser.create().parse_overrides(json.loads((folder / _COMMAND).read_text()))
+    fixed = {
+        f"{item.key_or_group}={item.get_value_element_as_str()}" for item in command if not item.is_sweep_override()
+    }
+    return [item for item in overrides if item not in fixed], [item for item in overrides if item in fixed]
 
 
 class Sheet:

@@ -60,12 +60,14 @@ class VAEModule(L.LightningModule):
         self.reconstruction_loss = ReconstructionLoss()
         self.kl = KLDivergence(**kl)
         self.max_steps = max_steps
+        self.judged_from = lr_warmup_steps
         self.steps_done = 0
         self._judged: list[tuple[float, Tensor]] = []
         self._measured: dict[str, float] = {}
 
     def start_from(self, network: VAENetwork) -> None:
         """Begin with the weights of a network of the same arguments, averaged ones too."""
+        self.judged_from = 0
         self.network.load_state_dict(network.state_dict())
         self.averaged.module.load_state_dict(network.state_dict())
 

@@ -95,6 +95,7 @@ class VocoderModule(LightningModule):
         self.adversary = Adversary(discriminators, loss_weights["loss_adv"], loss_weights["loss_fm"])
         self.augment = augment
         self.max_steps = max_steps
+        self.judged_from = 0
         self.steps_done = 0
         self._rate = 1.0
         self._reconstruct: Callable[[Tensor], Tensor] | None = None

@@ -13,7 +13,7 @@ from support import composed, tiny
 from distillgan.errors import UserError
 from distillgan.train import train
 from distillgan.training.callbacks import Budget
-from distillgan.training.checkpoint import best_error
+from distillgan.training.checkpoint import BEST, load_checkpoint
 from distillgan.training.status import Status
 
 
@@ -36,7 +36,7 @@ def test_a_finished_stage_says_so_and_has_its_curves(trained, stage, monitor):
     assert [line["step"] for line in lines if any(key.startswith("train/") for key in line)] == [1, 2, 3, 4]
     judged = {line["step"]: line[monitor] for line in lines if monitor in line}
     assert {2, 4} <= judged.keys() and judged[4] == values["judged"][monitor]
-    assert min(judged.values()) == pytest.approx(best_error(home / "runs" / "tiny" / stage))
+    assert min(judged.values()) == pytest.approx(load_checkpoint(home / "runs" / "tiny" / stage / BEST)["best_error"])
 
 
 def test_what_is_heard_is_there_as_files(trained):

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from distillgan.modelfile import read_model
 from distillgan.paths import Home
-from distillgan.training.sweep import sweep_folder
+from distillgan.training.sweep import sweep_folder, varied
 
 SMALL = ["experiment=tiny", "device=cpu", "model.max_steps=2"]
 # Of the search for the VAE what makes it large.
@@ -56,6 +56,13 @@ def test_a_search_is_a_sweep_whose_trials_are_answered_from_its_sheet(sweep, tmp
     code, more, said = sweep(tmp_path, *command, "hydra.sweeper.n_trials=3")
     assert code == 0 and said.count("done already") == 2 and len(more) == 3, said
     assert {row["model.module.lr"] for row in rows} < {row["model.module.lr"] for row in more}
+
+
+def test_what_is_swept_tells_jobs_apart_whatever_it_is(tmp_path):
+    command = ["data.dir=/a,/b", "name='rain'", "data.augment={gain_db:0.0},{gain_db:6.0}", "model.max_steps=9"]
+    folder = sweep_folder(Home(tmp_path), "rain", command)
+    job = ["data.dir=/b", "name='rain'", "data.augment={gain_db:6.0}", "model.max_steps=9"]
+    assert varied(folder, job) == ([job[0], job[2]], [job[1], job[3]])
 
 
 def test_a_search_of_which_every_trial_fails_says_why(sweep, tmp_path):
