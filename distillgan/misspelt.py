@@ -88,6 +88,8 @@ def _no_such(key: str, config_name: str, config: DictConfig, chosen: list[str], 
     group = key.partition(".")[0]
     now = None if group == "hydra" else config.hydra.runtime.choices.get(group)
     known = dict.fromkeys(_keys(config.hydra, "hydra.") if group == "hydra" else _keys(config, ""), "")
+    # Groups of which nothing is chosen leave no setting behind.
+    known |= dict.fromkeys((name for name in config.hydra.runtime.choices if "/" not in name), "")
     elsewhere: dict[str, list[str]] = {}
     for option in _options(loader, group) if now else []:
         try:

@@ -25,6 +25,8 @@ def words(name: str, *overrides: str) -> str:
         ("train", "latent_dim=3", "model.latent_dim"),
         ("train", "batch_size=3", "data.batch_size"),
         ("train", "vocodr=hifigan", "vocoder"),
+        ("train", "serach=vae", "search"),
+        ("train", "experimnt=tiny", "experiment"),
         ("train", "hydra.swep.dir=x", "hydra.sweep.dir or hydra.sweep.subdir"),
         ("train", "~data.augment.gain", "data.augment.gain_db or data.augment"),
         ("generate", "durations=3", "duration"),
