@@ -45,7 +45,7 @@ class ComparePanel:
         """Raises UserError if there is no such side, or the name is none."""
         entry = self._entry(number, side)
         Presets(self._home).keep(entry, name.strip())
-        gr.Info(f"{side} is kept as {name.strip()}")
+        gr.Info(f"{side} is kept as {escape(name.strip())}")
 
     def _entry(self, number: int | None, side: str) -> Generation:
         if number is None:

@@ -1,6 +1,7 @@
 """The Generate tab: the instrument itself."""
 
 import time
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ class _Tab:
         vocoder = (generation.account.get("settings") or {}).get("vocoder")
         config, notes = Original.of_history(generation).config(self._home, own(self._page, vocoder))
         for note in notes:
-            gr.Info(note)
+            gr.Info(escape(note))
         return self._running(self._page.renderings.submit(config, owner), generation.id)
 
     def _running(self, job: int, again: int | None = None) -> list[Any]:
@@ -203,7 +204,7 @@ class _Tab:
         for generation in history.delete([self._generation(chosen).id]):
             left = sounds.remove(generation, history)
             if left:
-                gr.Warning(f"{generation.path.name} is left: {left}")
+                gr.Warning(escape(f"{generation.path.name} is left: {left}"))
         return self._shown(None, *view)
 
     def _shown(self, generation: Generation | None, words: str, starred: bool, limit: int) -> list[Any]:
@@ -221,18 +222,18 @@ class _Tab:
         account, notes = self._generation(chosen).account, []
         settings = {**account["settings"], **models_now(self._home, account, notes)}
         for note in notes:
-            gr.Warning(note)
+            gr.Warning(escape(note))
         values, positions = values_of(settings, None)
         recording = values["recording"]
         if recording and not (Path(recording).is_relative_to(self._home.audio) and Path(recording).is_file()):
-            gr.Warning(f"choose the recording once more: {recording} is not among those of this page")
+            gr.Warning(f"choose the recording once more: {escape(recording)} is not among those of this page")
             values["recording"] = None
         return self.controls.recalled(values, positions)
 
     def _saved(self, name: str, into: str | None, replace: bool, folder: str, *given: Any) -> list[Any]:
         settings = settings_of(self.controls.config(*given))
         key = self.presets.saved(self.controls.models(*given), name, into, replace, settings)
-        gr.Info(f"{name} is saved")
+        gr.Info(f"{escape(name)} is saved")
         return self.presets.listed(folder, key)
 
     def _preset_recalled(self, key: str | None) -> list[Any]:

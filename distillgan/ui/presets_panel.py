@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -48,7 +49,9 @@ class PresetsPanel:
                 move = gr.Button("Move", size="sm", scale=1, min_width=80)
         self.folder.input(told(self._narrowed), self.folder, self.preset, **_HIDDEN)
         delete.click(told(self._asked), self.preset, [sure, really], **_HIDDEN)
-        keep.click(lambda: gr.update(visible=False), None, sure, **_HIDDEN)
+        # Another preset is another question: what is confirmed is what the button says.
+        for act in (keep.click, self.preset.change):
+            act(lambda: gr.update(visible=False), None, sure, **_HIDDEN)
         really.click(told(self._deleted), [self.preset, self.folder], [*self.outputs, sure], **_HIDDEN)
         rename.click(told(self._renamed), [self.preset, new, self.folder], [*self.outputs, new], **_HIDDEN)
         move.click(told(self._moved), [self.preset, other, self.folder], self.outputs, **_HIDDEN)
@@ -97,7 +100,7 @@ class PresetsPanel:
     def _deleted(self, key: str | None, folder: str) -> list[Any]:
         preset = self.chosen(key)
         Presets(self._home).delete(preset.name, preset.model)
-        gr.Info(f"{preset.name} is deleted")
+        gr.Info(f"{escape(preset.name)} is deleted")
         return [*self.listed(folder, None), gr.update(visible=False)]
 
     def _renamed(self, key: str | None, new: str, folder: str) -> list[Any]:

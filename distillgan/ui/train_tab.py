@@ -102,7 +102,9 @@ class _Train:
         self.replace.click(told(self._start_replacing), vocoder, started, **_HIDDEN)
         # A model that is finished meanwhile can be chosen.
         self.panel.about.change(lambda: self._refreshed()[1], None, self.model, show_progress="hidden", **_HIDDEN)
-        self.leave.click(lambda: gr.update(visible=False), None, self.asking, **_HIDDEN)
+        # Another model is another question: it may have no vocoder, or a better one.
+        for act in (self.leave.click, self.model.input):
+            act(lambda: gr.update(visible=False), None, self.asking, show_progress="hidden", **_HIDDEN)
 
     def _refreshed(self) -> tuple[Any, ...]:
         names, models = self._corpora.names(), [path.stem for path in models_in(self._page.home)]

@@ -145,6 +145,25 @@ def test_presets_recall_all_controls(visit, address, home):
     assert Presets(home).all() == []
 
 
+def test_what_is_confirmed_is_what_the_button_says(visit, address, home):
+    page = opened(visit, address)
+    page.get_by_role("tab", name="Presets").click()
+    for name in ("<b>one</b>", "two"):
+        fill(page, "Name of a new preset", name)
+        page.get_by_role("button", name="Save the controls").click()
+        expect(page.get_by_text(f"{name} is saved")).to_be_visible()
+    choose(page, "Preset", "<b>one</b> (rain)")
+    page.get_by_role("button", name="Delete", exact=True).last.click()
+    expect(page.get_by_role("button", name="Yes, delete <b>one</b>")).to_be_visible()
+    choose(page, "Preset", "two (rain)")
+    expect(page.get_by_role("button", name="Yes, delete <b>one</b>")).to_be_hidden()
+    page.get_by_role("button", name="Delete", exact=True).last.click()
+    page.get_by_role("button", name="Yes, delete two").click()
+    expect(page.get_by_text("two is deleted")).to_be_visible()
+    assert [preset.name for preset in Presets(home).all()] == ["<b>one</b>"]
+    Presets(home).delete("<b>one</b>", "rain")
+
+
 def test_history_a_and_b_made_again_and_deleted(visit, address, home):
     page = opened(visit, address)
     fill(page, "Duration", 1)

@@ -129,6 +129,10 @@ def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home, 
     page.get_by_text("tin has a vocoder of its own already").wait_for()
     page.get_by_role("button", name="Leave it").click()
     page.get_by_text("tin has a vocoder of its own already").wait_for(state="hidden")
+    page.locator("#vocoder-start").click()
+    page.get_by_text("tin has a vocoder of its own already").wait_for()
+    choose(page, "vocoder-model", "tin")  # the question was asked of what was chosen before
+    page.get_by_text("tin has a vocoder of its own already").wait_for(state="hidden")
     # Another kind, from noise: after two steps it is worse, and the better one stays.
     page.get_by_role("radio", name="hifigan").check()
     page.locator("#vocoder-start").click()
