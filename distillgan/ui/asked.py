@@ -125,6 +125,8 @@ def values_of(settings: Mapping[str, Any], model: str | None) -> tuple[dict[str,
 def config_of(page: Page, values: Mapping[str, Any], sliders: Mapping[str, float]) -> DictConfig:
     """The configuration that the command line would compose. Raises UserError."""
     settings = settings_of(values, sliders)
+    if "duration" in settings and settings["duration"] is None:  # to `generate` that is a length of its own choice
+        raise UserError("duration is empty: give the seconds that are to be rendered")
     if settings.get("recording"):
         settings["recording"] = str(_kept(page.home, Path(settings["recording"])))
     given = [*own(page, settings["vocoder"]), f"count={_text(1 if settings.get('recording') else values['count'])}"]

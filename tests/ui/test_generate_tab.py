@@ -107,6 +107,7 @@ def test_a_recording_is_kept_so_that_it_can_be_made_again(page, recordings, tmp_
     [
         ({"seed": None}, "seed=None must be a whole number"),
         ({"duration": 0}, "duration=0 must be a number from 0.1"),
+        ({"duration": None}, "duration is empty"),
         ({"count": -1}, "count=-1 must be a whole number"),
         ({"distance": 0.1, "spatial": "binaural"}, "spatial.distance=0.1"),
         ({"moving": "brightness"}, "moving sliders: 'brightness' must be"),
