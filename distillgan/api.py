@@ -138,6 +138,8 @@ class Model:
         Raises:
             UserError: a value is out of range, or there is no such slider or vocoder.
         """
+        if path == "reconstruct":
+            raise UserError("path=reconstruct renders a recording: use reconstruct(recording)")
         told = {"duration": seconds, "seed": seed, "path": path, "evolution": evolution, "source": source}
         return self._clip({**told, "controls": controls, "vocoder": vocoder}, None)
 

@@ -134,6 +134,7 @@ def test_train_and_load(tmp_path, recordings):
         (lambda m, h: m.render(1, brightnes=3), "no such slider"),
         (lambda m, h: m.render(1, vocoder="nosuch"), "nosuch"),
         (lambda m, h: m.render(1, path="zigzag"), "path=zigzag"),
+        (lambda m, h: m.render(1, path="reconstruct"), "use reconstruct(recording)"),
         (lambda m, h: m.reconstruct("/no/such.wav"), "/no/such.wav"),
         (lambda m, h: m.render(1, vocoder=["hifigan"]), "vocoder=['hifigan'] must be a name or a"),
         (lambda m, h: m.render(1, vocoder=Knocks(MelSpec(hop_length=256))), "hop_length=256"),
