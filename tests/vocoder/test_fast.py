@@ -96,7 +96,7 @@ def test_training_has_the_wave_and_the_gradients_of_the_plain_form(name):
     assert not torch.equal(*waves), "one form was compared with itself"
     torch.testing.assert_close(*waves, atol=1e-5, rtol=0)
     for key, gradient in gradients[0].items():
-        torch.testing.assert_close(gradients[1][key], gradient, atol=1e-5 * float(gradient.abs().max()), rtol=0)
+        torch.testing.assert_close(gradients[1][key], gradient, atol=5e-5 * float(gradient.abs().max()), rtol=0)
         assert gradient.any(), key
 
 
