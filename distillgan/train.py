@@ -168,8 +168,10 @@ def _name(config: DictConfig) -> str:
 
 
 def _said_name(config: DictConfig) -> str:
+    if config.name is not None:
+        return str(config.name)
     given = _folders(config)
-    return str(config.name or ("demo" if given is None else name_from_path(Path(given[0]).expanduser())))
+    return "demo" if given is None else name_from_path(Path(given[0]).expanduser())
 
 
 def _job_name(name: str, swept: list[str], fixed: list[str]) -> str:

@@ -148,6 +148,7 @@ def test_train_and_load(tmp_path, recordings):
         (lambda m, h: m.render(0.2, vocoder="hifigan").save(h / "a.wav", depth=12), "export.depth=12"),
         (lambda m, h: dg.train("/no/such/folder", name="x", home=h), "there is no such folder"),
         (lambda m, h: dg.train(name="x", home=h, nosuch=1), "nosuch"),
+        (lambda m, h: dg.train(name="", home=h), "name='' cannot name a model"),
     ],
 )
 def test_refusals_are_those_of_the_commands(home, model, call, words):
