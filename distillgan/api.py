@@ -73,10 +73,11 @@ def train(
     from distillgan.data.folders import folders
     from distillgan.recipe import written
 
+    if not isinstance(name, str) or "search" in settings:
+        raise UserError(f"name={name} must be a text, and search=… is for the command: from Python a training is one")
     given = {"name": name, "paths.home": os.fspath(home or default_home())}
-    listed = folders(
-        None if data is None else [os.fspath(item) for item in (data if isinstance(data, list) else [data])]
-    )
+    places = data if data is None or isinstance(data, list) else [data]
+    listed = folders(None if places is None else [os.fspath(place) for place in places])
     if listed is not None:
         given["data.dir"] = listed
     overrides = [f"{key}={written(value)}" for key, value in given.items()]
@@ -283,7 +284,10 @@ class Clip:
         kinds |= {".ogg": formats.Ogg, ".mp3": formats.Mp3}
         if target.suffix.lower() not in kinds:
             raise UserError(f"{target}: its suffix must be one of {', '.join(kinds)}")
-        form = kinds[target.suffix.lower()](self.sample_rate, **options)
+        try:
+            form = kinds[target.suffix.lower()](self.sample_rate, **options)
+        except TypeError as error:
+            raise UserError(f"{target.name} has no such option: {', '.join(options)} ({error})") from error
         peak = float(np.abs(self.wave).max()) if self.wave.size else 0.0
         gain = np.float32(min(1.0, PEAK / peak) if peak else 1.0)
         digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()

@@ -149,6 +149,12 @@ def test_train_and_load(tmp_path, recordings):
         (lambda m, h: dg.train("/no/such/folder", name="x", home=h), "there is no such folder"),
         (lambda m, h: dg.train(name="x", home=h, nosuch=1), "nosuch"),
         (lambda m, h: dg.train(name="", home=h), "name='' cannot name a model"),
+        (lambda m, h: dg.train(name=None, home=h), "name=None must be a text"),
+        (lambda m, h: dg.train(name="x", home=h, search="vae"), "search=… is for the command"),
+        (
+            lambda m, h: m.render(0.2, vocoder="hifigan").save(h / "a.wav", quality=3),
+            "a.wav has no such option: quality",
+        ),
     ],
 )
 def test_refusals_are_those_of_the_commands(home, model, call, words):
