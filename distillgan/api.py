@@ -76,10 +76,8 @@ def train(
     if not isinstance(name, str) or "search" in settings:
         raise UserError(f"name={name} must be a text, and search=… is for the command: from Python a training is one")
     given = {"name": name, "paths.home": os.fspath(home or default_home())}
-    places = data if data is None or isinstance(data, list) else [data]
-    listed = folders(None if places is None else [os.fspath(place) for place in places])
-    if listed is not None:
-        given["data.dir"] = listed
+    if data is not None:
+        given["data.dir"] = folders([os.fspath(place) for place in (data if isinstance(data, list) else [data])])
     overrides = [f"{key}={written(value)}" for key, value in given.items()]
     overrides += [f"{key.replace('__', '.')}={written(value)}" for key, value in settings.items()]
     # By name, as the command line finds it: that module in turn calls this function.
