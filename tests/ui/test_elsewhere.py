@@ -78,7 +78,7 @@ def test_one_that_is_killed_is_told_of_and_one_of_the_page_goes_on_from_it(home,
     appears(trainings, MODEL)
     limit = time.monotonic() + 60
     # The last stage written to may be the vocoder of before.
-    while trainings.state(MODEL).standing.status["step"] < 6:
+    while (at := trainings.state(MODEL).standing) is None or at.status["step"] < 6:
         assert time.monotonic() < limit
         time.sleep(0.05)
     process.kill()
