@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from distillgan.errors import UserError
 
@@ -145,7 +146,7 @@ def _keys(node: DictConfig, prefix: str) -> Iterator[str]:
 def _has(config: DictConfig, key: str) -> bool:
     try:
         node = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
-    except Exception:
+    except OmegaConfBaseException:  # what it follows is not there
         return False
     return isinstance(node, DictConfig) and key.rpartition(".")[2] in node
 
