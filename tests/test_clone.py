@@ -34,12 +34,11 @@ def test_nothing_is_read_that_lies_beside_the_clone():
     assert not [path for path in paths if outside.search(path.read_text(encoding="utf-8"))]
 
 
-def test_git_ignores_what_runs_write(tmp_path, trained):
+def test_git_ignores_what_runs_write(tmp_path):
     """All that a home ever holds, where experiments/ is the home."""
     home = Home(tmp_path / "experiments")
     folders = {path.name for path in (home.runs, home.models, home.audio, home.sweeps, home.training("a").parent)}
     folders |= {"cache", "cards", "corpora", "evaluations", "exports", "origins"}
-    folders |= {path.name for path in trained[0].iterdir() if path.is_dir()}
     for name in folders:
         (home.root / name).mkdir()
         (home.root / name / "made").touch()
