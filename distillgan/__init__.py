@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Clip", "Model", "load", "train"]
 
 # distillgan.vendor lies in the package once installed from a wheel, and beside it in a checkout.

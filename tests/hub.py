@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "bigvgan"
+REFERENCE = Path(__file__).parent / "reference" / "bigvgan"
 REPO, REVISION = "someone/small_vocoder", "0123456789abcdef0123456789abcdef01234567"
 CONFIG, CHECKPOINT = "config.json", "bigvgan_generator.pt"
 

@@ -57,13 +57,23 @@ def installed(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_package_with_conf_and_vendor_and_nothing_else(wheel):
     expected = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "distillgan").rglob("*.py")}
     universal = (CHECKOUT / "distillgan" / "vocoder" / "universal").iterdir()
-    expected |= {path.relative_to(CHECKOUT) for path in universal}
+    expected |= {path.relative_to(CHECKOUT) for path in universal} | {Path("distillgan/py.typed")}
     for beside in ("conf", "vendor"):
         files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         expected |= {Path("distillgan") / path.relative_to(CHECKOUT) for path in files}
     held = {Path(name) for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     missing, foreign = (sorted(map(str, names)) for names in (expected - held, held - expected))
     assert not missing and not foreign, f"[tool.setuptools] of pyproject.toml: missing {missing}, foreign {foreign}"
+
+
+def test_the_wheel_says_its_licence_and_whose_work_is_in_it(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (place,) = {Path(name).parts[0] for name in archive.namelist() if ".dist-info/" in name}
+        metadata = archive.read(f"{place}/METADATA").decode()
+        for name in ("LICENSE", "NOTICE", "vendor/bigvgan/LICENSE.weights"):
+            assert archive.read(f"{place}/licenses/{name}") == (CHECKOUT / name).read_bytes()
+    assert "\nLicense-Expression: MIT\n" in metadata and f"\nVersion: {distillgan.__version__}\n" in metadata
+    assert "\nProvides-Extra: media\n" in metadata
 
 
 def test_the_installed_package_is_used_with_its_own_conf(installed, tmp_path):

@@ -6,16 +6,15 @@ from torch import Tensor, nn
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.vocoder.inverse_stft import InverseSTFT
 
-_BEYOND = 1.4  # times what is missing: repeated, it is nearer in fewer steps (as Perraudin et al. 2013 go on phases)
+_BEYOND = 1.4  # times what is missing: repeated, it is nearer in fewer steps (as in Perraudin et al. 2013)
 _STEP = 2.0  # nepers a band may be turned up or down by at once
 
 
 class MelProjection(nn.Module):
     """Wave [B, 1, T * hop_length] → wave of the same size whose mel is nearer to a given one.
 
-    Where Griffin and Lim (1984) give each spectrum its wanted magnitudes and keep the phases, this turns whole bands up
-    or down, by what their level in the mel lacks, and keeps phases and all that is finer than a band. Repeated, it
-    converges likewise. Differentiable.
+    Whole bands are turned up or down, by what their level in the mel lacks; phases, and all that is finer than a band,
+    are kept. Repeated, it converges. Differentiable.
     """
 
     def __init__(self, spec: MelSpec):

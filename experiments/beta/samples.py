@@ -41,6 +41,8 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def main(recordings: Path, sweep: Path) -> None:
+    if not recordings.is_dir():
+        sys.exit(f"{recordings}: there is no such folder. python experiments/corpora.py all makes those of the studies")
     spec = MelSpec()
     mel = MelSpectrogram(spec)
     with AudioCache(Home(default_home()).decoded, spec.sample_rate) as cache:

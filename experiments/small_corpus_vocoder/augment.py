@@ -35,6 +35,8 @@ def train(model: Path, recordings: str, home: Path, steps: int, overrides: list[
 
 def main() -> None:
     model, recordings, *rest = sys.argv[1:]
+    if not Path(recordings).is_dir():
+        sys.exit(f"{recordings}: there is no such folder. python experiments/corpora.py all makes those of the studies")
     steps = int(rest.pop(0)) if rest and rest[0].isdigit() else 200
     print("| disguise | held-out mel error | real: trained on / held out | fake: trained on / held out |")
     print("|---|---|---|---|")

@@ -75,7 +75,14 @@ def unpack(package: Path, folder: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     if package.suffix == ".deb":
-        subprocess.run(["dpkg-deb", "-x", str(package), str(partial)], check=True)
+        try:
+            subprocess.run(["dpkg-deb", "-x", package, partial], check=True, capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise Missing(f"{package.name}: cannot be unpacked: {error.filename!r} is not installed") from error
+        except subprocess.CalledProcessError as error:
+            raise Missing(
+                f"{package}: cannot be unpacked ({error.stderr.strip()}): delete it, and try again"
+            ) from error
     elif package.suffix == ".whl":
         with zipfile.ZipFile(package) as archive:
             archive.extractall(partial)

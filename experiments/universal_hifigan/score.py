@@ -1,9 +1,9 @@
 """Scores universal vocoders on whole held-out sources: python experiments/universal_hifigan/score.py WEIGHTS …
 
-WEIGHTS are what train.py writes. Rows: phase guessing (Griffin-Lim, 64 iterations on the mel's least-squares inverse)
-and each file of weights; true mels in. `--clips` at most of each source are taken (four times as many of the largest),
-spread over it, `--seconds` of each. Percussive means the drums. Prints Markdown tables and writes scores.json beside
-the first file of weights; the second table is of made sounds that a vocoder must not fail. Wants
+WEIGHTS are what train.py writes. Rows: each yardstick (`--yardsticks`, a module:callable each, found from the folder of
+the clone) and each file of weights; true mels in. `--clips` at most of each source are taken (four times as many of the
+largest), spread over it, `--seconds` of each. Percussive means the drums. Prints Markdown tables and writes scores.json
+beside the first file of weights; the second table is of made sounds that a vocoder must not fail. Wants
 
     pip install 'distillgan[scores]' && pip install --no-deps cdpam==0.0.6 resampy
 """
@@ -14,6 +14,7 @@ import json
 import math
 import multiprocessing
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -26,9 +27,9 @@ from scipy import signal
 
 from distillgan.audio.io import resample
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
-from distillgan.scores.griffinlim import GriffinLim
 from distillgan.scores.metrics import SPEED, TrueWave, mean
 from distillgan.scores.perceptual import JUDGES
+from distillgan.scores.players import external
 from distillgan.scores.spectral import WINDOWS, multi_resolution, stft_distances
 from distillgan.vocoder.own import load_own
 from distillgan.vocoder.weights_file import read_weights
@@ -41,9 +42,9 @@ _FRAME_RATE = SPEC.sample_rate / SPEC.hop_length
 
 
 def player(name: str):
-    """A file of weights or "griffinlim" → log-clamp mel [1, n_mels, T] → wave [N]."""
-    if name == "griffinlim":
-        return GriffinLim(SPEC)
+    """A file of weights or a yardstick's module:callable → log-clamp mel [1, n_mels, T] → wave [N]."""
+    if ":" in name:
+        return external(name, SPEC, torch.device("cpu")).play
     weights = read_weights(name)
     state = {f"vocoder.{key}": tensor for key, tensor in weights.tensors.items()}
     vocoder = load_own({"name": weights.name, "generator": weights.arguments}, state, weights.spec)
@@ -139,9 +140,11 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--no-griffinlim", action="store_true")
+    parser.add_argument("--yardsticks", nargs="*", default=["experiments.yardsticks:griffin_lim"])
     options = parser.parse_args()
-    names = [*([] if options.no_griffinlim else ["griffinlim"]), *options.weights]
+    if not options.folder.is_dir():
+        sys.exit(f"{options.folder}: there is no such folder. build_corpus.py, beside this script, makes it")
+    names = [*options.yardsticks, *options.weights]
     paths = []
     for folder in sorted(path for path in options.folder.iterdir() if path.is_dir()):
         files = sorted(folder.glob("*.flac"))
@@ -159,7 +162,8 @@ def main() -> None:
             mine = [row for row in some if row["vocoder"] == name]
             values = [mean([row[key] for row in mine]) for key in KEYS]
             cells = ["n/a" if value is None else f"{value:.3g}" for value in values]
-            table.append([part, str(len(mine)), Path(name).stem, *cells])
+            label = name.partition(":")[2] or Path(name).stem
+            table.append([part, str(len(mine)), label, *cells])
     print("\n".join(f"| {' | '.join(row)} |" for row in (table[0], ["---"] * len(table[0]), *table[1:])))
     truths = {name: made_sounds(name) for name in names}
     for key in next(iter(truths.values())):

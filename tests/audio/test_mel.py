@@ -18,7 +18,7 @@ from distillgan.audio.mel import (
 )
 from distillgan.errors import UserError
 
-REFERENCE = Path(__file__).parents[2] / "../shared/reference/bigvgan/mel_44k_128.safetensors"
+REFERENCE = Path(__file__).parents[1] / "reference" / "bigvgan" / "mel_44k_128.safetensors"
 SPEC = MelSpec()
 RATE, HOP = SPEC.sample_rate, SPEC.hop_length
 

@@ -18,11 +18,11 @@ from distillgan.evaluate import evaluate
 from distillgan.latent.sounding import decode, encode
 from distillgan.render.engine import Model
 from distillgan.scores import vocoder as scoring
-from distillgan.scores.griffinlim import GriffinLim
 from distillgan.scores.perceptual import zimtohrli
-from distillgan.scores.players import Player
+from distillgan.scores.players import Player, external
 
 RATE, HOP = 44100, 512
+YARDSTICK = "experiments.yardsticks:griffin_lim"
 CPU = torch.device("cpu")
 
 
@@ -52,10 +52,10 @@ def clip_of(folder, wave):
 
 def test_several_vocoders_in_one_table_and_its_files(home, recordings, hub, trained, capsys):
     pin = write_pin(home / "PIN", hub.files)
-    result = scored(home, recordings, "vocoders=[auto,bigvgan,griffinlim,hifigan]", f"vocoder.pin={pin}")
+    result = scored(home, recordings, f"vocoders=[auto,bigvgan,{YARDSTICK},hifigan]", f"vocoder.pin={pin}")
     # auto is hifigan here, and is judged once.
     rows = [(line["vocoder"], line["mels"]) for line in result["means"]]
-    assert rows == [(v, m) for v in ("hifigan", "bigvgan", "griffinlim") for m in ("true", "own")]
+    assert rows == [(v, m) for v in ("hifigan", "bigvgan", YARDSTICK) for m in ("true", "own")]
     held_out = [
         e.path for e in Manifest.load(trained[0] / "runs" / "tiny" / "manifest.json").used if e.split != "train"
     ]
@@ -63,17 +63,23 @@ def test_several_vocoders_in_one_table_and_its_files(home, recordings, hub, trai
     by = {(line["vocoder"], line["mels"]): line for line in result["means"]}
     # Phase guessing from true mels against a network after a few steps: whatever measures magnitudes must tell.
     for key in ("stft", "mel_l1", "log_spectral_distance_db"):
-        assert by["griffinlim", "true"][key] < by["hifigan", "true"][key]
-    assert by["griffinlim", "true"]["mel_l1"] < by["griffinlim", "own"]["mel_l1"]
+        assert by[YARDSTICK, "true"][key] < by["hifigan", "true"][key]
+    assert by[YARDSTICK, "true"]["mel_l1"] < by[YARDSTICK, "own"]["mel_l1"]
     assert all(line["real_time_factor"] > 0 for line in result["means"])
 
     folder, printed = home / "evaluations", capsys.readouterr().out
     assert json.loads((folder / "tiny_vocoder.json").read_text()) == json.loads(json.dumps(result))
     text = (folder / "tiny_vocoder.md").read_text()
-    assert text.count("| griffinlim |") == 4 and "Yamamoto" in text and "| bigvgan | own |" in text
+    assert text.count(f"| {YARDSTICK} |") == 4 and "Yamamoto" in text and "| bigvgan | own |" in text
     picture = (folder / "tiny_vocoder.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 5000
-    for word in ("griffinlim", "tiny_vocoder.json", "tiny_vocoder.md", "tiny_vocoder.png", "vocoder hifigan: the"):
+    for word in (
+        "yardsticks:griffin_lim",
+        "tiny_vocoder.json",
+        "tiny_vocoder.md",
+        "tiny_vocoder.png",
+        "vocoder hifigan: the",
+    ):
         assert word in printed
     assert not (folder / "tiny.json").exists()
 
@@ -81,8 +87,8 @@ def test_several_vocoders_in_one_table_and_its_files(home, recordings, hub, trai
 def test_same_again_but_for_the_time(model, recordings, tmp_path):
     with AudioCache(tmp_path, RATE) as cache:
         clip = cache.clip(recordings / "take1.wav")
-    hifigan, yardstick = Player("hifigan", lambda mel: model.vocoder.render(mel)[0, 0]), GriffinLim(model.spec)
-    results = [scoring.judge(model, [clip], [hifigan, Player("griffinlim", yardstick)], CPU).result for _ in range(2)]
+    hifigan, yardstick = Player.of("hifigan", model.vocoder), external(YARDSTICK, model.spec, CPU)
+    results = [scoring.judge(model, [clip], [hifigan, yardstick], CPU).result for _ in range(2)]
     for result in results:
         for line in result["means"] + result["files"]:
             assert line.pop("real_time_factor") > 0
@@ -169,7 +175,12 @@ def test_a_vocoder_that_makes_nan_is_named(model, tmp_path):
     ("overrides", "words"),
     [
         (["what=nothing"], "what=nothing.*reconstruction, vocoder"),
-        (["vocoders=[nosuch]"], "nosuch.*list one or more of auto, bigvgan.*griffinlim"),
+        (["vocoders=[nosuch]"], "nosuch.*list one or more of auto, bigvgan.*module:callable"),
+        (["vocoders=[3,[auto]]"], "list one or more of auto"),
+        (
+            ["vocoders=[auto,griffinlim]"],
+            r"griffinlim is no vocoder.*vocoders=\[auto,experiments.yardsticks:griffin_lim\]",
+        ),
         (["vocoders=[]"], "list one or more"),
         (["vocoder=none"], "cannot play"),
         (["vocoder=bigvgan", "vocoder.weights_dir=nowhere"], "nowhere"),

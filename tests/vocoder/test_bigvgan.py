@@ -14,7 +14,7 @@ from distillgan.vendor.bigvgan import activation
 from distillgan.vendor.bigvgan.generator import BigVGANGenerator
 from distillgan.vocoder.bigvgan import BigVGANVocoder, _read_args
 
-REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "bigvgan"
+REFERENCE = Path(__file__).parents[1] / "reference" / "bigvgan"
 FORMS = ("small_v2_44k", "small_v2_44k_no_weight_norm")
 
 

@@ -13,7 +13,7 @@ from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
 
-REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "hifigan"
+REFERENCE = Path(__file__).parents[1] / "reference" / "hifigan"
 TINY = {
     "upsample_rates": (8, 8, 8),
     "upsample_kernel_sizes": (16, 16, 16),

@@ -116,7 +116,7 @@ def test_paths_that_are_none(tmp_path, key, value):
         select(settings, "rain", None, SPEC, Home(tmp_path), torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", [None, "griffinlim", "Auto"])
+@pytest.mark.parametrize("name", [None, "griffinlim", "Auto", "experiments.yardsticks:griffin_lim"])
 def test_other_names(tmp_path, own, name):
     with pytest.raises(UserError, match=re.escape(f"vocoder={name or 'none'} cannot play: choose one of auto, ")):
         chosen(tmp_path, name, own)

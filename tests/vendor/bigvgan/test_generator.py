@@ -9,7 +9,7 @@ import torch
 from distillgan.vendor.bigvgan.generator import BigVGANGenerator
 from distillgan.vocoder.checkpoint import fold_weight_norm
 
-REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference" / "bigvgan"
+REFERENCE = Path(__file__).parents[2] / "reference" / "bigvgan"
 RELEASE = {
     "resblock": "1",
     "upsample_rates": (8, 4, 2, 2, 2, 2),

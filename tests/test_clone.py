@@ -1,0 +1,72 @@
+"""A clone stands alone: it reads nothing beside it, git ignores what runs write, and its papers agree."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import yaml
+
+import distillgan
+from distillgan.paths import Home
+
+ROOT = Path(__file__).parents[1]
+PARTS = (".ci", "conf", "distillgan", "docs", "experiments", "findings", "notebooks", "tests", "vendor")
+TEXTS = {".cff", ".ipynb", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ""}
+
+
+def texts() -> list[Path]:
+    """The project's files of text: its own folders without what runs have written there, and what lies at the top."""
+    found = [path for part in PARTS for path in (ROOT / part).rglob("*")] + list(ROOT.iterdir())
+    own = [path for path in found if path.suffix in TEXTS and path.is_file() and path.name != ".git"]
+    return [path for path in own if path != Path(__file__) and not ignored(path.relative_to(ROOT))]
+
+
+def ignored(path: Path) -> bool:
+    lines = (ROOT / ".gitignore").read_text().split()
+    return any(f"/{path}".startswith(line) for line in lines if line.startswith("/")) or "__pycache__" in path.parts
+
+
+def test_nothing_is_read_that_lies_beside_the_clone():
+    paths = texts()
+    assert {ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "tests" / "hub.py"} <= set(paths) and len(paths) > 300
+    outside = re.compile(r"\.\./shared|[\"']shared[\"']|/work/")
+    assert not [path for path in paths if outside.search(path.read_text(encoding="utf-8"))]
+
+
+def test_git_ignores_what_runs_write(tmp_path):
+    """All that a home ever holds, where experiments/ is the home."""
+    home = Home(tmp_path / "experiments")
+    folders = {path.name for path in (home.runs, home.models, home.audio, home.sweeps, home.training("a").parent)}
+    folders |= {"cache", "cards", "corpora", "evaluations", "exports", "origins"}
+    for name in folders:
+        (home.root / name).mkdir()
+        (home.root / name / "made").touch()
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        (home.root / f"library.sqlite{suffix}").touch()
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    (home.root / "mine.py").touch()
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert seen.split() == ["??", ".gitignore", "??", "experiments/mine.py"]
+
+
+def test_the_version_stands_in_one_place():
+    (newest, *older) = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest == distillgan.__version__ and older[-1] == "0.1.0"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert "version" not in project and "version" not in citation
+    assert project["license"] == citation["license"] == "MIT"
+
+
+def test_the_notice_names_all_whose_sounds_the_universal_vocoder_learnt_from():
+    sources = yaml.safe_load((ROOT / "experiments" / "universal_hifigan" / "sources.yaml").read_text())
+    learnt = [about for about in sources.values() if about["split"] == "train" and "package" in about]
+    notice, card = (ROOT / "NOTICE").read_text(), (ROOT / "distillgan/vocoder/universal/CARD.md").read_text()
+    assert len(learnt) > 10
+    for about in learnt:
+        who = re.split(r" *[(,]", about["attribution"])[0]
+        assert who in notice and who in card, who
+        assert about["licence"].split(" ")[0].rstrip(",") in notice
