@@ -21,7 +21,7 @@ def table(result: dict) -> Table:
     shown = Table(title=heading(result), title_justify="left")
     shown.add_column("true / own mels")
     for name in cells:
-        shown.add_column(Text(name), justify="right")
+        shown.add_column(Text(name, overflow="fold"), justify="right")
     for number, metric in enumerate(result["metrics"]):
         shown.add_row(_arrow(metric), *(_both(true[number], own[number]) for true, own in cells.values()))
     return shown
