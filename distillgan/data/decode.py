@@ -13,7 +13,7 @@ from distillgan.data.generated import is_generated
 from distillgan.data.loudness import LevelMeter, to_db
 
 # Part of every cache key: raise it whenever the same file would decode to something else.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 SHORTEST_SECONDS = 0.05
 SILENT_DBFS = -80.0
@@ -95,7 +95,7 @@ def _decode(
         if not _RATES[0] <= source_rate <= _RATES[1]:
             limits = f"{_RATES[0]} to {_RATES[1]} Hz are possible"
             raise Unusable(Sound(**facts, reason=f"unreadable: a sample rate of {source_rate} Hz, {limits}"))
-        promised, count, mono_power = file.frames, 0, 0.0
+        count, mono_power = 0, 0.0
         powers = np.zeros(channels)
         audio_hash = hashlib.sha256(f"{source_rate} Hz".encode())
         meter = LevelMeter(rate)
@@ -117,6 +117,7 @@ def _decode(
             _append(out, meter, resampler.resample_chunk(mono) if resampler else mono)
         if resampler:
             _append(out, meter, resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        note = "; ".join(filter(None, [note, *file.notes]))
     seconds = count / source_rate
     facts["seconds"] = seconds
     if not count:
@@ -126,9 +127,6 @@ def _decode(
         raise Unusable(Sound(**facts, reason=f"too short: {seconds * 1000:.1f} ms, {limit}"))
     out.seek(0)
     _write_header(out, meter.frames)
-    if count < promised:
-        early = f"ends early: {seconds:.2f} s of the {promised / source_rate:.2f} s its header promises"
-        note = "; ".join(filter(None, [note, early]))
     sound = Sound(
         **facts,
         frames=meter.frames,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import soundfile as sf
 
-from distillgan.audio.io import UNDECODABLE, AudioFileError, printable
+from distillgan.audio import media
+from distillgan.audio.io import AudioFileError, printable
 from distillgan.data.cache import AudioCache
 from distillgan.data.decode import Sound
 from distillgan.data.loudness import gain_db
@@ -20,9 +21,9 @@ Progress = Callable[[int, int, str], None]
 
 _FORMATS = {f".{name.lower()}" for name in sf.available_formats() if name != "RAW"}
 _ALIASES = {".wave", ".bwf", ".aif", ".aifc", ".oga", ".opus", ".snd", ".sf", ".8svx", ".sph"}
-AUDIO_SUFFIXES = frozenset(_FORMATS | _ALIASES | set(UNDECODABLE))
+AUDIO_SUFFIXES = frozenset(_FORMATS | _ALIASES | set(media.FORMATS))
 # Recordings from old Macs and field recorders come without a suffix.
-_MAGIC = re.compile(rb"(RIFF|RF64)....WAVE|FORM....AIF[FC]|fLaC|caff", re.DOTALL)
+_MAGIC = re.compile(rb"(RIFF|RF64|BW64)....WAVE|FORM....AIF[FC]|fLaC|caff", re.DOTALL)
 
 _HELD_OUT_SHARE = 0.2
 _HELD_OUT_FROM = 5
