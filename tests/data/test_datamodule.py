@@ -214,7 +214,7 @@ def test_clips_are_drawn_by_length(tmp_path):
 
 
 def test_a_short_clip_is_padded_at_random_places(tmp_path):
-    wave = 0.1 + 0.3 * np.random.default_rng(7).random(3000).astype(np.float32)
+    wave = 0.3 * np.random.default_rng(7).uniform(-1, 1, 3000).astype(np.float32)
     (clip,) = clips_of(tmp_path, wave)
     segments = module([clip]).segments
     places = []
