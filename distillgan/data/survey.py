@@ -80,6 +80,8 @@ class Survey:
         if not self._counts:
             return None
         counts, sums, squares = (np.concatenate(parts) for parts in (self._counts, self._sums, self._squares))
+        if len(counts) > 1 and counts[-1] < self.block:  # the rest of a file: too short to tell anything by itself
+            counts, sums, squares = (np.concatenate([p[:-2], p[-2:].sum(0)[None]]) for p in (counts, sums, squares))
         means = sums[:, :-1] / counts[:, None]
         loudest = np.sqrt(np.maximum(squares[:, :-1] / counts[:, None] - means**2, 0).max())
         offsets, notes = _offsets(means, sums.sum(0)[:-1] / counts.sum(), loudest), []
@@ -137,7 +139,7 @@ def _offsets(means: np.ndarray, whole: np.ndarray, loudest: float) -> np.ndarray
     An offset lies on all of a second alike, which the low end of a sound does not: the median of the blocks' means
     around, where it is larger than these differ. That is slower than anything heard, and so is what it takes away.
     """
-    padded = np.pad(means, ((_AROUND, _AROUND), (0, 0)), mode="edge")
+    padded = np.pad(means, ((_AROUND, _AROUND), (0, 0)), mode="symmetric")
     median = np.median(sliding_window_view(padded, 2 * _AROUND + 1, axis=0), axis=-1)
     level = np.sqrt(np.square(median).mean(0))
     scatter = 1.4826 * np.median(np.abs(means - median), axis=0)

@@ -227,9 +227,8 @@ def _resplit(manifest: Manifest, extension: Extension) -> Manifest:
     def placed(entry: Entry) -> Entry:
         if entry.reason:
             return entry
-        return (
-            replace(entry, split=old[entry.audio_hash]) if entry.audio_hash in old else new[entry.path, entry.channel]
-        )
+        known = old.get(entry.audio_hash)
+        return new[entry.path, entry.channel] if known is None else replace(entry, split=known)
 
     return replace(manifest, entries=[placed(entry) for entry in manifest.entries])
 

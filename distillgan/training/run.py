@@ -95,10 +95,8 @@ class Run:
         path = self.stage(stage) / SIGNATURE
         if path.exists():
             try:
-                noted = {
-                    CHANNELS: MIX,
-                    **_flat(json.loads(path.read_text())),
-                }  # before there was a choice, all were mixed
+                # Before there was a choice, all channels were mixed.
+                noted = {CHANNELS: MIX, **_flat(json.loads(path.read_text()))}
             except ValueError as error:
                 raise UserError(f"{path} is damaged ({error}): begin anew with resume=never") from error
             asked = _flat(json.loads(json.dumps(signature)))
