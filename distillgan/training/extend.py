@@ -1,6 +1,7 @@
 """Growing a finished model: what it has learnt is replayed beside what is new, and must not be forgotten."""
 
 import json
+import math
 import os
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from distillgan.atomic import replace_file
-from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
 from distillgan.data.cache import AudioClip
 from distillgan.data.downmix import MIX, chosen
 from distillgan.data.manifest import HELD_OUT, TRAIN, Entry, Manifest
@@ -209,12 +210,13 @@ def judged_clips(manifest: Manifest, home: Home, extension: Extension) -> list[A
 
 @torch.inference_mode()
 def error_on(network: VAENetwork, spec: MelSpec, clips: list[AudioClip]) -> float:
-    """The mean over whole clips of the error of what the posterior's mean decodes to, in dB."""
+    """The mean over whole clips of the error of what the posterior's mean decodes to, in dB, up to each one's limit."""
     mel, errors = MelSpectrogram(spec).to(next(network.parameters()).device), []
     for clip in clips:
         true = mel.of_long(clip.read, clip.length)
         decoded = decode(network, encode(network, to_log1p(true, spec)), true.shape[-1])
-        errors.append(mel_error_db(true.cpu(), from_log1p(decoded[0].cpu(), spec)))
+        told = lowest_hertz(spec) < (clip.band_limit_hz or math.inf)
+        errors.append(mel_error_db(true.cpu()[told], from_log1p(decoded[0].cpu(), spec)[told]))
     return sum(errors) / len(errors)
 
 
