@@ -170,7 +170,7 @@ class Model:
         played = self.vocoder(vocoder)
         self.engine.spec.require(played.spec, f"model {self.name}", "the vocoder")
         samples = z.shape[1] * self.engine.network.stride * self.engine.spec.hop_length
-        blocks = play(played, decoded_mels(self.engine, z), samples)
+        blocks = play(played, decoded_mels(self.engine, z), samples, self.engine.band_limit_hz)
         return Clip(np.concatenate(list(blocks), 1), self.sample_rate, None)
 
     def vocoder(self, vocoder: str | Vocoder = "auto") -> Vocoder:

@@ -118,6 +118,9 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
             missing = f"there is no run {name} in {path.parents[1]}"
             raise UserError(f"{missing}: give the recordings that it was trained on, data.dir=PATH")
         overrides += _folders(run.data.dir)
+        channels = OmegaConf.select(run, "data.channels")
+        if channels is not None and "data.channels" not in given:
+            overrides.append(f"data.channels={channels}")
     return overrides + rest
 
 

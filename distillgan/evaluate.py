@@ -16,6 +16,7 @@ from distillgan.audio.picture import draw_mels, save_figure
 from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
+from distillgan.data.downmix import MIX, chosen
 from distillgan.data.folders import folders
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
@@ -110,21 +111,29 @@ TASKS = {"reconstruction": _reconstruction, "vocoder": _vocoder, "controls": _co
 
 def _clips(config: DictConfig, console: Console, home: Home, model: Model) -> tuple[list[AudioClip], list[bool]]:
     """The recordings, and of each whether the model was trained on it."""
-    manifest = prepare_corpus(_folders(config, home, model), home, model.spec, console)
+    places, channels = _recordings(config, home, model)
+    manifest = prepare_corpus(places, home, model.spec, console, channels)
     trained = set(model.header.corpus["train"])
     return manifest.clips(home.decoded), [file.audio_hash in trained for file in manifest.used]
 
 
-def _folders(config: DictConfig, home: Home, model: Model) -> list[str] | None:
-    """The recordings asked for, else those that the model's run was trained on (None: the demo corpus)."""
-    if config.data.dir is not None:
-        return folders(config.data.dir)
+def _recordings(config: DictConfig, home: Home, model: Model) -> tuple[list[str] | None, str]:
+    """The folders asked for, else those that the model's run was trained on (None: the demo corpus); and which of the
+
+    recordings' channels, likewise.
+    """
     noted = home.run(model.header.name) / CONFIG
-    if not noted.exists():
-        raise UserError(
-            f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
-        )
-    return folders(OmegaConf.load(noted).data.dir)
+    run = OmegaConf.load(noted) if noted.exists() else None
+    asked, channels = folders(config.data.dir), config.data.channels
+    if channels is None:
+        channels = MIX if run is None else OmegaConf.select(run, "data.channels", default=MIX)
+    if asked is None:
+        if run is None:
+            raise UserError(
+                f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
+            )
+        asked = folders(run.data.dir)
+    return asked, chosen(channels)
 
 
 def _write(path: Path, text: str, console: Console) -> None:

@@ -13,6 +13,7 @@ from distillgan.errors import UserError
 from distillgan.paths import check_name
 
 SCHEMA = 2
+BAND_LIMIT = "band_limit_hz"  # of the corpus; files from before there was one, and of sound without a limit, have none
 
 _SEAL_LENGTH = len(',"sha256":""}') + 64
 _NUMBER = (int, float)
@@ -49,7 +50,8 @@ class Header:
     mel: the only mel its VAE and vocoder understand.
     vae: arguments of the VAE network.
     vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
-    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}.
+    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}; where no recording goes all the way up
+        BAND_LIMIT, Hz.
     training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
     tags: short words that the owner finds it by; files from before there were tags have none.
     checksums: tensor name → SHA-256; `write_model` fills it in.
@@ -72,6 +74,11 @@ class Header:
     checksums: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def band_limit_hz(self) -> float:
+        """Above it none of the recordings holds anything, nor does new sound; 0 if there is no such limit."""
+        return float(self.corpus.get(BAND_LIMIT, 0.0))
 
     @property
     def fingerprint(self) -> str:
@@ -141,6 +148,9 @@ def _check_fields(values: dict[str, Any]) -> None:
     # The name ends up in paths: "../../x" in a file from a stranger must not
     check_name(values["name"])
     _check(values["corpus"], {"fingerprint": str, "minutes": _NUMBER, "files": int}, "corpus.")
+    limit = values["corpus"].get(BAND_LIMIT, 0)
+    if isinstance(limit, bool) or not isinstance(limit, _NUMBER) or not 0 <= limit <= values["mel"].get("f_max", 0):
+        raise UserError(f"its header field corpus.{BAND_LIMIT}={show(limit)} is no frequency of its mel")
     _check(values["training"], {"vae": dict, "vocoder": _OPTIONAL}, "training.")
     _check(values["training"]["vae"], _STAGE, "training.vae.")
     if values["training"]["vocoder"] is not None:

@@ -21,6 +21,7 @@ from distillgan import device as devices
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
 from distillgan.data.corpus import prepare_corpus
+from distillgan.data.downmix import chosen
 from distillgan.data.folders import folders
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
@@ -30,7 +31,7 @@ from distillgan.modellayout import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
 from distillgan.training.analyse import checked
-from distillgan.training.extend import as_split, extend, folders_of, grown
+from distillgan.training.extend import as_split, channels_of, extend, folders_of, grown
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
 from distillgan.training.launch import HERE, OPTUNA, choose, jobs_of
@@ -84,7 +85,7 @@ def _train(config: DictConfig, team: Team, guard: InterruptGuard, console: Conso
 
 def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) -> Job:
     """Everything that comes before the training; the run's name is locked for as long as `held` is."""
-    wanted, given, run_name = _stages(config), _folders(config), _name(config)
+    wanted, given, run_name, channels = _stages(config), _folders(config), _name(config), chosen(config.data.channels)
     home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
     run = Run(home, run_name)
     held.enter_context(run.lock())
@@ -95,7 +96,12 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
             config.data.dir = given[0] if len(given) == 1 else given
     growing = config.extend and "vae" in wanted
     places = folders_of(run, home, given) if growing else given
-    manifest, extension = prepare_corpus(places, home, spec, console), None
+    if growing and (known := channels_of(run, channels)) != channels:
+        channels = known
+        console.print(f"chosen: data.channels={channels} (the model's)")
+    with open_dict(config):
+        config.data.channels = channels
+    manifest, extension = prepare_corpus(places, home, spec, console, channels), None
     if growing:
         manifest, extension, begun = extend(run, home, manifest, places, spec, team.device)
         changed = grown(config, extension, home)

@@ -8,6 +8,8 @@ Two pointwise views of one linear magnitude mel:
 `log1p_to_log_clamp` is the exact map between them: no resampling, no phase, no round trip.
 """
 
+import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -83,6 +85,19 @@ class MelSpectrogram(nn.Module):
     def of_spectra(self, spectra: Tensor) -> Tensor:
         """Complex spectra [B, n_fft / 2 + 1, T] → linear magnitude mel [B, n_mels, T]."""
         return self.bank @ torch.sqrt(spectra.real.square() + spectra.imag.square() + _MAGNITUDE_EPS)
+
+
+@functools.lru_cache(maxsize=8)
+def lowest_hertz(spec: MelSpec) -> Tensor:
+    """The lowest frequency that each band holds anything of, Hz [n_mels]."""
+    bank = MelSpectrogram(spec).bank
+    return (bank > 0).float().argmax(1) * (spec.sample_rate / spec.n_fft)
+
+
+def silent_above(mel: Tensor, spec: MelSpec, limit: float) -> Tensor:
+    """Log-clamp mel [B, n_mels, T] → the same, with silence in the bands that are wholly above `limit` Hz."""
+    above = (lowest_hertz(spec) >= limit).to(mel.device)
+    return mel.masked_fill(above[:, None], math.log(LOG_FLOOR))
 
 
 def to_log1p(mel: Tensor, spec: MelSpec) -> Tensor:

@@ -2,9 +2,10 @@
 
     <key>.npy    mono float32 [N] at the corpus's rate, before any gain
     <key>.json   its `Sound`: levels, audio hash, or why it cannot be used
-    files.json   path → size, times and key, so that unchanged files need not be read again to know their key
+    files.json   path → size, times and hash of its bytes, so that unchanged files need not be read again to know them
 
-The key is over the file's bytes, the rate and the decoder. An entry is written whole or not at all.
+The key is over the file's bytes, the rate, the decoder and which channel is taken. An entry is written whole or not at
+all.
 """
 
 import hashlib
@@ -18,7 +19,9 @@ import soundfile as sf
 
 from distillgan.atomic import replace_file
 from distillgan.audio.io import AudioFileError, printable
+from distillgan.data.band import NONE
 from distillgan.data.decode import DECODER_VERSION, Sound, Unusable, decode
+from distillgan.data.downmix import MIX
 from distillgan.data.loudness import gain_db
 from distillgan.errors import UserError
 
@@ -29,7 +32,8 @@ _NPY_HEADER_BYTES = 128
 class AudioClip:
     """One used file: `length` samples at `sample_rate` Hz in a cached .npy, to be multiplied by `gain` (linear).
 
-    `name` is its path in the corpus. Small and picklable: the audio stays on disk.
+    `name` is its path in the corpus; above `band_limit_hz` it holds nothing, 0 if it goes all the way up. Small and
+    picklable: the audio stays on disk.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class AudioClip:
     length: int
     sample_rate: int
     gain: float
+    band_limit_hz: float = NONE
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Samples start … start + count as float32 [count], gain applied, zeros past the end.
@@ -78,8 +83,10 @@ class AudioCache:
         """Where the audio of the entry `key` lies."""
         return self.folder / f"{key}.npy"
 
-    def sound(self, path: str | os.PathLike) -> tuple[str, Sound]:
+    def sound(self, path: str | os.PathLike, channels: str = MIX) -> tuple[str, Sound]:
         """The entry's key and what is known of the file, which is decoded only if no sound entry is there.
+
+        channels: which of them, or how they become one, as of `decode`.
 
         Raises:
             AudioFileError: the file cannot be read at present; nothing is remembered of that.
@@ -87,16 +94,17 @@ class AudioCache:
         """
         try:
             before = _stamp(path)
-            key = self._known_key(path, before) or self._file_key(path)
+            content = self._known_content(path, before) or _content(path)
+            key = self._key(content, channels)
             sound = self._stored(key)
             if sound is None:
-                sound = self._decode(path, key)
+                sound = self._decode(path, key, channels)
             if _stamp(path) != before:
                 self._forget(key)
                 raise AudioFileError(path, "unreadable: it changed while it was read: scan again", transient=True)
         except OSError as error:
             raise AudioFileError.from_os(path, error) from error
-        self._index[os.path.abspath(path)] = [*before, key]
+        self._index[os.path.abspath(path)] = [*before, content]
         return key, sound
 
     def clip(self, path: str | os.PathLike) -> AudioClip:
@@ -109,12 +117,13 @@ class AudioCache:
         if sound.reason:
             raise UserError(f"{printable(path)}: {sound.reason}")
         gain = 10 ** (gain_db(sound.peak_dbfs, sound.loudest_dbfs) / 20)
-        return AudioClip(self.audio_path(key), Path(path).name, sound.frames, self.rate, gain)
+        name, limit = Path(path).name, sound.band_limit_hz
+        return AudioClip(self.audio_path(key), name, sound.frames, self.rate, gain, limit)
 
-    def _decode(self, path: str | os.PathLike, key: str) -> Sound:
+    def _decode(self, path: str | os.PathLike, key: str, channels: str) -> Sound:
         try:
             with replace_file(self.audio_path(key)) as temporary, open(temporary, "wb+") as out:
-                sound = decode(path, out, self.rate)
+                sound = decode(path, out, self.rate, channels)
         except Unusable as unusable:
             sound = unusable.sound
         # After the audio: an entry without its audio is redone, audio without its entry is overwritten.
@@ -139,20 +148,20 @@ class AudioCache:
         self.audio_path(key).unlink(missing_ok=True)
         (self.folder / f"{key}.json").unlink(missing_ok=True)
 
-    def _known_key(self, path: str | os.PathLike, stamp: list[int]) -> str | None:
+    def _known_content(self, path: str | os.PathLike, stamp: list[int]) -> str | None:
+        """The hash of an unchanged file's bytes; older indexes have it at the beginning of a whole key."""
         entry = self._index.get(os.path.abspath(path))
-        if isinstance(entry, list) and entry[:-1] == stamp and str(entry[-1]).endswith(self._key_suffix):
-            return entry[-1]
-        return None
+        return str(entry[-1]).partition("-")[0] if isinstance(entry, list) and entry[:-1] == stamp else None
 
-    def _file_key(self, path: str | os.PathLike) -> str:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() + self._key_suffix
-
-    @property
-    def _key_suffix(self) -> str:
+    def _key(self, content: str, channels: str) -> str:
         # libsndfile's version too: a newer one may open what this one cannot.
-        return f"-{self.rate}-{DECODER_VERSION}-{sf.__libsndfile_version__}"
+        key = f"{content}-{self.rate}-{DECODER_VERSION}-{sf.__libsndfile_version__}"
+        return key if channels == MIX else f"{key}-{channels}"
+
+
+def _content(path: str | os.PathLike) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamp(path: str | os.PathLike) -> list[int]:

@@ -9,6 +9,7 @@ from rich.text import Text
 from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec
 from distillgan.data.demo import write_demo_corpus
+from distillgan.data.downmix import MIX
 from distillgan.data.folders import merged
 from distillgan.data.manifest import Manifest
 from distillgan.data.scan import scan
@@ -18,8 +19,12 @@ from distillgan.paths import Home
 _SHOWN = 40
 
 
-def prepare_corpus(folders: list[str] | None, home: Home, spec: MelSpec, console: Console) -> Manifest:
+def prepare_corpus(
+    folders: list[str] | None, home: Home, spec: MelSpec, console: Console, channels: str = MIX
+) -> Manifest:
     """Scan the folders, or the demo corpus (made on first use) where they are None, and print what was found.
+
+    `channels`: what is learnt of several, as of `scan`.
 
     Raises:
         UserError: a folder holds nothing usable; says why.
@@ -37,6 +42,6 @@ def prepare_corpus(folders: list[str] | None, home: Home, spec: MelSpec, console
             name = Text(printable(Path(path).name)[-_SHOWN:])
             bar.update(task, completed=done, total=total, description=f"reading {name.markup}")
 
-        manifest = merged([scan(place, home.decoded, spec.sample_rate, show) for place in places])
+        manifest = merged([scan(place, home.decoded, spec.sample_rate, show, channels) for place in places])
     console.print(summary_table(manifest))
     return manifest

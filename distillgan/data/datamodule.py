@@ -13,6 +13,19 @@ from distillgan.checks import number, whole
 from distillgan.data.manifest import AudioClip
 
 
+def learnt_limits(clips: Sequence[AudioClip]) -> np.ndarray | None:
+    """The frequencies in Hz that each clip tells of, [clips]: up to its own limit, or all of them, infinity.
+
+    None where all tell alike. Where no clip goes all the way up, the widest tell of all: that nothing is above them.
+    """
+    limits = np.array([clip.band_limit_hz or np.inf for clip in clips])
+    limits[limits == limits.max()] = np.inf
+    return limits if np.isfinite(limits).any() else None
+
+
+_HIDDEN_SHARE = 0.5
+
+
 class Segments(Dataset):
     """Segment number i, a pure function of (seed, i): which clip, where, how augmented.
 
@@ -21,6 +34,10 @@ class Segments(Dataset):
     Item: {"wave": float32 [1, samples], "rate": source mel frames per frame made (see `stretch_mel`), "clip": int}.
     Clips are drawn by length (one shorter than a segment counts as one segment and is padded, at a random place), times
     their `weights`, where there are any.
+
+    Where some clips do not go as far up as others an item has two frequencies in Hz besides, infinity for none:
+    "limit", up to which it tells what sound is, and "seen", up to which a model should look at it. For half of those
+    that go all the way up that is the limit of another clip, so that a model learns what is likely to be above.
     """
 
     def __init__(
@@ -38,6 +55,7 @@ class Segments(Dataset):
         shares = np.array([max(clip.length, samples) for clip in self.clips], dtype=np.float64)
         shares *= 1.0 if weights is None else np.asarray(weights)
         self.cumulative = np.cumsum(shares / shares.sum())
+        self.limits = learnt_limits(self.clips)
 
     def __getitem__(self, index: int) -> dict:
         rng = np.random.default_rng([self.seed, index])
@@ -45,7 +63,15 @@ class Segments(Dataset):
         change = self.augment.draw(rng)
         source = self._cut(self.clips[number], self.augment.source_length(self.samples, change), rng)
         wave = self.augment.wave(source, self.samples, change, rng)
-        return {"wave": torch.from_numpy(wave)[None], "rate": np.float32(change.rate), "clip": number}
+        item = {"wave": torch.from_numpy(wave)[None], "rate": np.float32(change.rate), "clip": number}
+        if self.limits is not None:
+            item["limit"] = np.float32(change.pitch * self.limits[number])
+            item["seen"] = min(item["limit"], self._hidden(rng))
+        return item
+
+    def _hidden(self, rng: np.random.Generator) -> np.float32:
+        hidden = rng.choice(self.limits[np.isfinite(self.limits)])
+        return np.float32(hidden if rng.random() < _HIDDEN_SHARE else np.inf)
 
     def _cut(self, clip: AudioClip, count: int, rng: np.random.Generator) -> np.ndarray:
         spare = clip.length - count
@@ -79,12 +105,16 @@ class StepSampler(Sampler[int]):
 
 
 class WholeClips(Dataset):
-    """Each clip from its start, at most `seconds` long, padded to whole mel frames: {"wave": [1, samples], "clip"}."""
+    """Each clip from its start, at most `seconds` long, padded to whole mel frames: {"wave": [1, samples], "clip"}.
+
+    Where some of them have a limit also "limit": the frequency in Hz up to which it tells anything, infinity for all.
+    """
 
     def __init__(self, clips: Sequence[AudioClip], spec: MelSpec, seconds: float):
         self.clips = list(clips)
         self.hop = spec.hop_length
         self.limit = max(self.hop * 4, int(seconds * spec.sample_rate) // self.hop * self.hop)
+        self.limited = any(clip.band_limit_hz for clip in self.clips)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -92,11 +122,14 @@ class WholeClips(Dataset):
     def __getitem__(self, number: int) -> dict:
         clip = self.clips[number]
         frames = max(4, -(-min(clip.length, self.limit) // self.hop))
-        return {"wave": torch.from_numpy(clip.read(0, frames * self.hop))[None], "clip": number}
+        item = {"wave": torch.from_numpy(clip.read(0, frames * self.hop))[None], "clip": number}
+        return item | ({"limit": np.float32(clip.band_limit_hz or np.inf)} if self.limited else {})
 
 
 class AudioDataModule(LightningDataModule):
-    """Batches {"wave": float32 [B, 1, samples], "rate": [B], "clip": [B]} for both trainings.
+    """Batches {"wave": float32 [B, 1, samples], "rate": [B], "clip": [B]} for both trainings; "limit", "seen" [B] as
+
+    of Segments.
 
     Args:
         train, held_out: clips to train on and to judge by; without held-out clips the training clips are judged.

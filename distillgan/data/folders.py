@@ -26,13 +26,13 @@ def merged(manifests: list[Manifest]) -> Manifest:
     if len(manifests) == 1:
         return manifests[0]
     root = os.path.commonpath([manifest.folder for manifest in manifests])
-    entries: dict[str, Entry] = {}
+    entries: dict[tuple[str, int], Entry] = {}
     for manifest in manifests:
         for entry in manifest.entries:
             path = Path(os.path.relpath(os.path.join(manifest.folder, entry.path), root)).as_posix()
-            kept = entries.get(path)
+            kept = entries.get((path, entry.channel))
             if kept is None or kept.reason:
-                entries[path] = replace(entry, path=path)
-    listed = sorted(entries.values(), key=lambda entry: (entry.path.casefold(), entry.path))
+                entries[path, entry.channel] = replace(entry, path=path)
+    listed = sorted(entries.values(), key=lambda entry: (entry.path.casefold(), entry.path, entry.channel))
     others = sum(manifest.other_files for manifest in manifests)
     return Manifest(root, manifests[0].sample_rate, split(mark_duplicates(listed)), others)

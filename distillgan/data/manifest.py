@@ -9,23 +9,26 @@ from typing import Literal
 
 from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
+from distillgan.data.band import NONE
 from distillgan.data.cache import AudioCache, AudioClip
 from distillgan.errors import UserError
 
 FORMAT = "distillgan manifest 1"
 TRAIN, HELD_OUT = "train", "held_out"
+_LATER = {"generated", "channel", "band_limit_hz"}  # fields that older manifests have not
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of the corpus.
+    """One file of the corpus, or where each channel is a recording of its own, one of its channels.
 
     `path` is relative to the corpus folder, with "/" (bytes that are no text as surrogates, as Python reads them).
     A used file has no `reason`, a `split`, and everything else filled; a skipped one has a `reason`, no `split`, and
     what was known by then. `note` says what its owner may want to know of a used file. `seconds`, `source_rate` (Hz)
     and `channels` describe the file itself; `peak_dbfs` (dBFS) and `frames` (samples) its mono sound at the corpus's
-    rate, before `gain_db` (dB). `cache_key` finds that sound in the cache. `generated`: distillgan made it itself;
-    manifests from before there was such a mark do not tell.
+    rate, before `gain_db` (dB). `cache_key` finds that sound in the cache. `generated`: distillgan made it itself.
+    `channel`: its number from 1, 0 for the file as a whole. `band_limit_hz`: above it there is nothing, 0 if the sound
+    goes all the way up. Manifests from before there were the last three do not tell.
     """
 
     path: str
@@ -41,6 +44,13 @@ class Entry:
     cache_key: str = ""
     split: str = ""
     generated: bool = False
+    channel: int = 0
+    band_limit_hz: float = NONE
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its corpus."""
+        return f"{self.path}, channel {self.channel}" if self.channel else self.path
 
     @property
     def status(self) -> Literal["used", "skipped"]:
@@ -73,6 +83,12 @@ class Manifest:
         return sum(entry.seconds for entry in self.used) / 60
 
     @property
+    def band_limit_hz(self) -> float:
+        """Above it none of the sounds in use holds anything; 0 if one of them goes all the way up."""
+        limits = [entry.band_limit_hz for entry in self.used]
+        return max(limits) if limits and min(limits) > NONE else NONE
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over the sounds in use, whatever they are called: the same for the same corpus anywhere."""
         return hashlib.sha256("\n".join(sorted(entry.audio_hash for entry in self.used)).encode()).hexdigest()
@@ -83,10 +99,11 @@ class Manifest:
         return [
             AudioClip(
                 path=cache.audio_path(entry.cache_key),
-                name=entry.path,
+                name=entry.name,
                 length=entry.frames,
                 sample_rate=self.sample_rate,
                 gain=10 ** (entry.gain_db / 20),
+                band_limit_hz=entry.band_limit_hz,
             )
             for entry in self.used
             if split in (None, entry.split)
@@ -144,7 +161,7 @@ def _parse_entry(values: object, index: int) -> Entry:
         raise ValueError(f"{where} is not an object")
     found = {}
     for item in fields(Entry):
-        if item.name == "generated" and item.name not in values:
+        if item.name in _LATER and item.name not in values:
             continue
         if item.name == "peak_dbfs" and values.get(item.name, 0) is None:
             found[item.name] = None
@@ -155,8 +172,8 @@ def _parse_entry(values: object, index: int) -> Entry:
         raise ValueError(f"{where}: status is {values.get('status')!r}, but its reason is {entry.reason!r}")
     if entry.split not in (("",) if entry.reason else (TRAIN, HELD_OUT)):
         raise ValueError(f"{where}: split is {entry.split!r}")
-    if min(entry.seconds, entry.source_rate, entry.channels, entry.frames) < 0:
-        raise ValueError(f"{where}: a length, rate or number of channels is negative")
+    if min(entry.seconds, entry.source_rate, entry.channels, entry.frames, entry.channel, entry.band_limit_hz) < 0:
+        raise ValueError(f"{where}: a length, rate, limit or number of channels is negative")
     if not entry.reason and not (entry.frames and entry.audio_hash and entry.cache_key):
         raise ValueError(f"{where}: frames, audio_hash or cache_key is missing")
     return entry

@@ -11,8 +11,10 @@ import soundfile as sf
 
 from distillgan.audio import media
 from distillgan.audio.io import AudioFileError, printable
+from distillgan.data.band import readable
 from distillgan.data.cache import AudioCache
 from distillgan.data.decode import Sound
+from distillgan.data.downmix import EACH, MIX
 from distillgan.data.loudness import gain_db
 from distillgan.data.manifest import HELD_OUT, TRAIN, Entry, Manifest
 from distillgan.errors import UserError
@@ -32,12 +34,17 @@ _REASONS_SHOWN = 20
 
 
 def scan(
-    folder: str | Path, cache_folder: str | Path, spec_rate: int = 44100, progress: Progress | None = None
+    folder: str | Path,
+    cache_folder: str | Path,
+    spec_rate: int = 44100,
+    progress: Progress | None = None,
+    channels: str = MIX,
 ) -> Manifest:
     """Look at every audio file below `folder`, decode what the cache does not hold yet, and decide on each.
 
     Hidden files and folders are left out. The cached sound has `spec_rate` Hz. `progress(done, total, path)` is called
     before each file with the number of files done and its path, and once at the end with done = total and "".
+    `channels`: what is learnt of several, as `data.downmix.chosen` gives it; with "each" every channel is a recording.
 
     Raises:
         UserError: the folder is missing, not a folder, or holds no usable file (with the reasons); the cache cannot
@@ -55,14 +62,12 @@ def scan(
             if progress:
                 progress(done, len(paths), path)
             try:
-                key, sound = cache.sound(os.path.join(root, path))
+                entries += _entries(cache, root, path, channels)
             except AudioFileError as error:
                 entries.append(Entry(path, reason=error.reason))
-            else:
-                entries.append(_entry(path, key, sound))
     if progress:
         progress(len(paths), len(paths), "")
-    entries.sort(key=lambda entry: _order(entry.path))
+    entries.sort(key=lambda entry: (*_order(entry.path), entry.channel))
     manifest = Manifest(str(root), spec_rate, split(mark_duplicates(entries)), others)
     if not manifest.used:
         raise _nothing_usable(manifest)
@@ -116,8 +121,8 @@ def mark_duplicates(entries: list[Entry]) -> list[Entry]:
     marked = []
     for entry in entries:
         if not entry.reason:
-            original = first.setdefault(entry.audio_hash, entry.path)
-            if original != entry.path:
+            original = first.setdefault(entry.audio_hash, entry.name)
+            if original != entry.name:
                 entry = replace(entry, reason=f"duplicate: sounds the same as {printable(original)}", note="", split="")
             entry = replace(entry, generated=entry.audio_hash in generated)
         marked.append(entry)
@@ -125,33 +130,53 @@ def mark_duplicates(entries: list[Entry]) -> list[Entry]:
 
 
 def split(entries: list[Entry]) -> list[Entry]:
-    """The same entries; the fifth of the used ones with the smallest audio hash is held out, from 5 files on.
+    """The same entries; the fifth of the used files with the smallest audio hash is held out, from 5 files on.
 
-    What was generated is trained on and counts for nothing here: a model is judged by recordings alone.
+    What was generated is trained on and counts for nothing here: a model is judged by recordings alone. The channels of
+    a file stay together: one of them would tell of the others.
     """
-    hashes = sorted(entry.audio_hash for entry in entries if not (entry.reason or entry.generated))
-    count = max(1, round(_HELD_OUT_SHARE * len(hashes))) if len(hashes) >= _HELD_OUT_FROM else 0
-    held_out = set(hashes[:count])
+    smallest: dict[str, str] = {}
+    for entry in entries:
+        if not (entry.reason or entry.generated):
+            smallest[entry.path] = min(entry.audio_hash, smallest.get(entry.path, entry.audio_hash))
+    paths = sorted(smallest, key=lambda path: smallest[path])
+    count = max(1, round(_HELD_OUT_SHARE * len(paths))) if len(paths) >= _HELD_OUT_FROM else 0
+    held_out = set(paths[:count])
     return [
-        entry if entry.reason else replace(entry, split=HELD_OUT if entry.audio_hash in held_out else TRAIN)
+        entry if entry.reason else replace(entry, split=HELD_OUT if entry.path in held_out else TRAIN)
         for entry in entries
     ]
 
 
-def _entry(path: str, key: str, sound: Sound) -> Entry:
+def _entries(cache: AudioCache, root: Path, path: str, channels: str) -> list[Entry]:
+    """What becomes of a file: an entry, or one a channel. Raises AudioFileError if it cannot be read at present."""
+    file = os.path.join(root, path)
+    if channels != EACH:
+        return [_entry(path, *cache.sound(file, channels))]
+    key, sound = cache.sound(file, "1")
+    if sound.channels <= 1:
+        return [_entry(path, key, sound)]
+    more = [cache.sound(file, str(channel)) for channel in range(2, sound.channels + 1)]
+    return [_entry(path, *found, channel) for channel, found in enumerate([(key, sound), *more], 1)]
+
+
+def _entry(path: str, key: str, sound: Sound, channel: int = 0) -> Entry:
     known = {name: getattr(sound, name) for name in ("seconds", "source_rate", "channels", "peak_dbfs", "generated")}
+    known["channel"] = channel
     if sound.reason:
         return Entry(path, reason=sound.reason, **known)
     gain = gain_db(sound.peak_dbfs, sound.loudest_dbfs)
     quiet = f"very quiet: raised by {gain:.0f} dB, its noise too" if gain > _VERY_QUIET_DB else ""
+    limit = f"nothing above {readable(sound.band_limit_hz)}" if sound.band_limit_hz else ""
     return Entry(
         path,
-        note="; ".join(filter(None, [sound.note, quiet])),
+        note="; ".join(filter(None, [sound.note, limit, quiet])),
         **known,
         gain_db=gain,
         frames=sound.frames,
         audio_hash=sound.audio_hash,
         cache_key=key,
+        band_limit_hz=sound.band_limit_hz,
     )
 
 
@@ -178,7 +203,7 @@ def _nothing_usable(manifest: Manifest) -> UserError:
         others = f"it holds no audio, only {manifest.other_files} other file{'s' * (manifest.other_files > 1)}"
         what = others if manifest.other_files else "the folder is empty"
         return UserError(f"{where}, {what}: give a folder with wav, aiff, flac, ogg or mp3 files")
-    reasons = [f"  {printable(entry.path)}: {entry.reason}" for entry in manifest.entries[:_REASONS_SHOWN]]
+    reasons = [f"  {printable(entry.name)}: {entry.reason}" for entry in manifest.entries[:_REASONS_SHOWN]]
     if len(manifest.entries) > _REASONS_SHOWN:
         reasons.append(f"  and {len(manifest.entries) - _REASONS_SHOWN} more")
     return UserError("\n".join([f"{where} among {len(manifest.entries)}:", *reasons]))

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distillgan.audio.io import printable
+from distillgan.data.band import readable
 from distillgan.data.manifest import HELD_OUT, Entry, Manifest
 
 FEW_FILES = 5
@@ -34,6 +35,11 @@ def summary_table(manifest: Manifest) -> Table:
     channels = Counter(entry.channels for entry in used)
     names = {1: "mono", 2: "stereo"}
     table.add_row("channels", ", ".join(f"{names.get(c, f'{c} channels')} × {n}" for c, n in sorted(channels.items())))
+    limits = Counter(round(entry.band_limit_hz, -2) for entry in used if entry.band_limit_hz)
+    if limits:
+        shown = [f"{readable(limit)} × {n}" for limit, n in sorted(limits.items())]
+        whole = len(used) - limits.total()
+        table.add_row("sound up to", ", ".join([*shown, *([f"the top × {whole}"] if whole else [])]))
     _list(table, "skipped", [(entry, entry.reason) for entry in skipped], "yellow")
     _list(table, "note", [(entry, entry.note) for entry in used if entry.note], "cyan")
     if len(used) < FEW_FILES:
@@ -50,7 +56,7 @@ def _list(table: Table, title: str, rows: list[tuple[Entry, str]], style: str) -
     if rows:
         table.add_section()
     for entry, words in rows[:_LISTED]:
-        table.add_row(Text(printable(entry.path)), Text(f"{title}: {words}", style=style))
+        table.add_row(Text(printable(entry.name)), Text(f"{title}: {words}", style=style))
     if len(rows) > _LISTED:
         table.add_row("…", Text(f"{title}: {len(rows) - _LISTED} more, see the manifest", style=style))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
+from distillgan.audio.convolve import convolved
 from distillgan.checks import number
 from distillgan.errors import UserError
 from distillgan.render import air, pinna, room, sphere
-from distillgan.render.convolve import convolved
 from distillgan.render.sofa import Sofa
 from distillgan.render.spatial import Spatial, Stereo
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
+from distillgan.audio.lowpass import band_limited
+from distillgan.audio.mel import MelSpec, MelSpectrogram, silent_above, to_log1p
 from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
@@ -42,6 +43,11 @@ class Model:
     @property
     def spec(self) -> MelSpec:
         return self.header.mel
+
+    @property
+    def band_limit_hz(self) -> float:
+        """Above it none of its recordings holds anything, and nothing is made; 0 if there is no such limit."""
+        return self.header.band_limit_hz
 
     @property
     def corpus(self) -> CorpusLatents:
@@ -79,7 +85,13 @@ def rendered_mels(
     model: Model, controls: Controls, frames: int, seed: int, way: Way, second: bool = False
 ) -> Iterator[Tensor]:
     """New sound as a mel: log-clamp blocks [1, n_mels, t], `frames` frames in all; `second` as of `draw`."""
-    return mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, way, second))
+    mels = mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, way, second))
+    return _within(model, mels)
+
+
+def _within(model: Model, mels: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Silence above the limit of the model's recordings, where they have one."""
+    return (silent_above(mel, model.spec, model.band_limit_hz) if model.band_limit_hz else mel for mel in mels)
 
 
 @torch.inference_mode()
@@ -107,7 +119,8 @@ def decoded_mels(
     frames = z.shape[1] * model.network.stride if frames is None else frames
     z = (z + offsets(model.material, controls, z.shape[1], whole=True)).astype(np.float32)
     rng = np.random.default_rng(0)
-    return mel_blocks(model.network, model.spec, shaped([Layer(z, None)], model.material, controls, frames, rng))
+    trajectory = shaped([Layer(z, None)], model.material, controls, frames, rng)
+    return _within(model, mel_blocks(model.network, model.spec, trajectory))
 
 
 def reconstructed_mels(model: Model, clip: AudioClip, controls: Controls) -> Iterator[Tensor]:
@@ -122,9 +135,20 @@ def check_length(clip: AudioClip) -> None:
         raise UserError(f"recording={clip.name} lasts {seconds:.0f} s: at most {most} s can be reconstructed")
 
 
+def play(vocoder: Vocoder, mels: Iterable[Tensor], samples: int, limit: float = 0.0) -> Iterator[np.ndarray]:
+    """Mel blocks → wave blocks float32 [1, n], `samples` in all, in -1…1, in constant memory.
+
+    limit: Hz, above which nothing is to be heard, whatever the vocoder makes there; 0 for none.
+    """
+    blocks = _played(vocoder, mels, samples)
+    if not limit:
+        return blocks
+    # In blocks of the vocoder's size again: waves of models with and without a limit are mixed block by block.
+    return band_limited(blocks, vocoder.spec.sample_rate, limit, _VOCODER_FRAMES * vocoder.spec.hop_length)
+
+
 @torch.inference_mode()
-def play(vocoder: Vocoder, mels: Iterable[Tensor], samples: int) -> Iterator[np.ndarray]:
-    """Mel blocks → wave blocks float32 [1, n], `samples` in all, in -1…1, in constant memory."""
+def _played(vocoder: Vocoder, mels: Iterable[Tensor], samples: int) -> Iterator[np.ndarray]:
     left = samples
     for wave in vocoder.stream(part for mel in mels for part in mel.split(_VOCODER_FRAMES, dim=-1)):
         block = wave[0].cpu().numpy()[:, :left]
@@ -152,7 +176,8 @@ def render_blocks(
     """
     samples, frames = samples_of(seconds, model.spec)
     model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
-    return play(vocoder, rendered_mels(model, controls or Controls(), frames, seed, way or Way()), samples)
+    mels = rendered_mels(model, controls or Controls(), frames, seed, way or Way())
+    return play(vocoder, mels, samples, model.band_limit_hz)
 
 
 def render(
@@ -171,5 +196,6 @@ def reconstruct_blocks(
         UserError: as `reconstructed_mels`, or the vocoder's mel is not the model's.
     """
     model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
-    blocks = play(vocoder, reconstructed_mels(model, clip, controls or Controls()), clip.length)
+    mels = reconstructed_mels(model, clip, controls or Controls())
+    blocks = play(vocoder, mels, clip.length, model.band_limit_hz)
     return (block / np.float32(clip.gain) for block in blocks)

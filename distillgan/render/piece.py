@@ -113,11 +113,13 @@ class Piece:
     def _blocks(self, second: bool) -> Iterator[np.ndarray]:
         mels = [rendered_mels(v.model, v.controls, self._frames, self.seed, self._way, second) for v in self.voices]
         parts = [voice.part for voice in self.voices]
+        limits = [voice.model.band_limit_hz for voice in self.voices]
         if len(mels) == 1:
-            return play(self.vocoder, mels[0], self.samples)
+            return play(self.vocoder, mels[0], self.samples, limits[0])
         if self._mode == "mel":
-            return play(self.vocoder, blend.morphed(parts, mels, self.spec), self.samples)
-        waves = [play(self.vocoder, mel, self.samples) for mel in mels]
+            widest = max(limits) if all(limits) else 0.0
+            return play(self.vocoder, blend.morphed(parts, mels, self.spec), self.samples, widest)
+        waves = [play(self.vocoder, mel, self.samples, limit) for mel, limit in zip(mels, limits, strict=True)]
         return blend.mixed(parts, waves, self.spec.sample_rate)
 
     def parameters(self) -> dict:

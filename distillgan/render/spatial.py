@@ -6,8 +6,8 @@ from itertools import tee, zip_longest
 
 import numpy as np
 
+from distillgan.audio.convolve import convolved, evenly
 from distillgan.checks import number
-from distillgan.render.convolve import convolved, evenly
 from distillgan.render.decorrelate import decorrelator
 
 WIDEST = 1.5

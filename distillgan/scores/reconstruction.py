@@ -1,5 +1,6 @@
 """How well a model reconstructs recordings, those it knows and those held out."""
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -7,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distillgan.audio.io import printable
-from distillgan.audio.mel import MelSpectrogram, from_log1p, to_log1p
+from distillgan.audio.mel import MelSpectrogram, from_log1p, lowest_hertz, to_log1p
 from distillgan.data.cache import AudioClip
 from distillgan.latent.levels import drawn_levels
 from distillgan.render.engine import Model
@@ -33,7 +34,8 @@ def reconstruction(
 ) -> dict:
     """Reconstruct every clip; `known` says of each whether the model was trained on it.
 
-    The error is the mean absolute difference of the mels in dB, both floored `floor_db` under the clip's peak. Beside
+    The error is the mean absolute difference of the mels in dB, both floored `floor_db` under the clip's peak, in the
+    bands that the clip tells of (up to its `band_limit_hz`). Beside
     it stands the error of one constant spectrum for all (the mean of the clips' medians): what a model that has learnt
     nothing but the average would do.
     """
@@ -78,11 +80,12 @@ def _score(
         mean, log_variance = model.network.encode(to_log1p(piece[None], model.spec))
         decoded.append(from_log1p(model.network.decode(mean, piece.shape[-1]), model.spec)[0])
         nats.append(KLDivergence.per_dimension(mean, log_variance))
+    told = (lowest_hertz(model.spec) < (clip.band_limit_hz or math.inf)).to(true.device)
     score = Score(
         clip.name,
         TRAINING if known else HELD_OUT,
-        mel_error_db(true, torch.cat(decoded, -1), floor_db),
-        mel_error_db(true, (10 ** (constant / 20))[:, None].expand_as(true), floor_db),
+        mel_error_db(true[told], torch.cat(decoded, -1)[told], floor_db),
+        mel_error_db(true[told], (10 ** (constant / 20))[:, None].expand_as(true)[told], floor_db),
         true.shape[-1],
     )
     return score, torch.stack(nats).mean(0).cpu()

@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
 
-from distillgan.audio.mel import MelSpec
+from distillgan.audio.lowpass import band_limited
+from distillgan.audio.mel import MelSpec, silent_above
 from distillgan.checks import number, whole
 from distillgan.latent.analysis import Analyser
 from distillgan.latent.corpus import CorpusLatents
@@ -25,10 +26,13 @@ def analyse(
     own: Vocoder | None,
     settings: DictConfig,
     console: Console,
+    limit: float = 0.0,
 ) -> Analysis | None:
     """What `latent/` finds in the corpus, heard through the universal vocoder, or the model's own for another mel.
 
-    settings: the node `analysis`. None, with a word on why, if there is no vocoder for this mel.
+    settings: the node `analysis`; limit: Hz, above which new sound has nothing, 0 for none.
+
+    None, with a word on why, if there is no vocoder for this mel.
     Raises UserError if a setting is out of range.
     """
     seconds, seeds, probes = checked(settings)
@@ -40,7 +44,10 @@ def analyse(
         return None
 
     def play(mel: Tensor) -> np.ndarray:
-        return vocoder.render(mel)[0, 0].float().cpu().numpy()
+        if not limit:
+            return vocoder.render(mel)[0, 0].float().cpu().numpy()
+        wave = vocoder.render(silent_above(mel, spec, limit))[0].float().cpu().numpy()
+        return next(band_limited([wave], spec.sample_rate, limit, wave.shape[1]))[0]
 
     begun = time.perf_counter()
     with progress_bar(console, "analysis") as progress:

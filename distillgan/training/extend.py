@@ -1,6 +1,7 @@
 """Growing a finished model: what it has learnt is replayed beside what is new, and must not be forgotten."""
 
 import json
+import math
 import os
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -10,8 +11,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from distillgan.atomic import replace_file
-from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
 from distillgan.data.cache import AudioClip
+from distillgan.data.downmix import MIX, chosen
 from distillgan.data.manifest import HELD_OUT, TRAIN, Entry, Manifest
 from distillgan.data.scan import split
 from distillgan.errors import UserError
@@ -108,6 +110,20 @@ def folders_of(run: Run, home: Home, given: list[str] | None) -> list[str]:
     return known + [folder for folder in given if os.path.realpath(os.path.expanduser(folder)) not in places]
 
 
+def channels_of(run: Run, asked: str) -> str:
+    """What the model has learnt of recordings with several channels. Raises UserError if something else is asked for.
+
+    By another down-mix its own recordings would be others.
+    """
+    extension, path = noted(run), run.folder / CONFIG
+    if extension is not None and not path.exists():
+        path = run.home.run(extension.model) / CONFIG
+    known = chosen(OmegaConf.select(OmegaConf.load(path), "data.channels", default=MIX)) if path.exists() else MIX
+    if asked not in (MIX, known):
+        raise UserError(f"extend=true: {run.name} has learnt its recordings with data.channels={known}, not {asked}")
+    return known
+
+
 def extend(
     run: Run, home: Home, manifest: Manifest, folders: list[str], spec: MelSpec, device: torch.device
 ) -> tuple[Manifest, Extension, bool]:
@@ -194,24 +210,27 @@ def judged_clips(manifest: Manifest, home: Home, extension: Extension) -> list[A
 
 @torch.inference_mode()
 def error_on(network: VAENetwork, spec: MelSpec, clips: list[AudioClip]) -> float:
-    """The mean over whole clips of the error of what the posterior's mean decodes to, in dB."""
+    """The mean over whole clips of the error of what the posterior's mean decodes to, in dB, up to each one's limit."""
     mel, errors = MelSpectrogram(spec).to(next(network.parameters()).device), []
     for clip in clips:
         true = mel.of_long(clip.read, clip.length)
         decoded = decode(network, encode(network, to_log1p(true, spec)), true.shape[-1])
-        errors.append(mel_error_db(true.cpu(), from_log1p(decoded[0].cpu(), spec)))
+        told = lowest_hertz(spec) < (clip.band_limit_hz or math.inf)
+        errors.append(mel_error_db(true.cpu()[told], from_log1p(decoded[0].cpu(), spec)[told]))
     return sum(errors) / len(errors)
 
 
 def _resplit(manifest: Manifest, extension: Extension) -> Manifest:
     """What the model knows is where it was, and the new recordings are split by themselves."""
     old = {**dict.fromkeys(extension.train, TRAIN), **dict.fromkeys(extension.held_out, HELD_OUT)}
-    new = {entry.path: entry for entry in split([entry for entry in manifest.used if entry.audio_hash not in old])}
+    added = split([entry for entry in manifest.used if entry.audio_hash not in old])
+    new = {(entry.path, entry.channel): entry for entry in added}
 
     def placed(entry: Entry) -> Entry:
         if entry.reason:
             return entry
-        return replace(entry, split=old[entry.audio_hash]) if entry.audio_hash in old else new[entry.path]
+        known = old.get(entry.audio_hash)
+        return new[entry.path, entry.channel] if known is None else replace(entry, split=known)
 
     return replace(manifest, entries=[placed(entry) for entry in manifest.entries])
 
@@ -233,7 +252,7 @@ def _staged(run: Run) -> Path:
 def _missing(run: Run, manifest: Manifest, gone: set[str]) -> str:
     names, path = [], run.folder / MANIFEST
     if path.exists():
-        names = [entry.path for entry in Manifest.load(path).used if entry.audio_hash in gone]
+        names = [entry.name for entry in Manifest.load(path).used if entry.audio_hash in gone]
     listed = "\n".join(f"  {name}" for name in names[:_SHOWN])
     return (
         f"extend=true: {len(gone)} of the recordings that {run.name} has learnt are not in {manifest.folder} any more, "

@@ -5,7 +5,7 @@ from torch import Tensor
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import HELD_OUT, Manifest
 from distillgan.modelfile import read_model, replace_vocoder, write_model
-from distillgan.modelheader import Header, utc_now
+from distillgan.modelheader import BAND_LIMIT, Header, utc_now
 from distillgan.modellayout import read_header
 from distillgan.training.fit import Fitted
 from distillgan.training.run import Run
@@ -46,6 +46,7 @@ def pack_vae(
             "files": len(manifest.used),
             "train": sorted(entry.audio_hash for entry in manifest.used if entry.split != HELD_OUT),
             "held_out": sorted(entry.audio_hash for entry in manifest.used if entry.split == HELD_OUT),
+            **({BAND_LIMIT: manifest.band_limit_hz} if manifest.band_limit_hz else {}),
         },
         training={"vae": statistics, "vocoder": vocoder_statistics},
         licence=licence,

@@ -8,11 +8,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
+from distillgan.data.downmix import MIX
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
 from distillgan.paths import CONFIG, MANIFEST, Home
 
 SIGNATURE = "signature.json"
+CHANNELS = "data.channels"
 
 
 class Run:
@@ -80,7 +82,10 @@ class Run:
                 each difference. Or the disk refuses.
         """
         self._check_signature(
-            stage, weights | {"mel": spec.to_dict(), "corpus": manifest.fingerprint, "seed": config.seed}
+            stage,
+            weights
+            | {"mel": spec.to_dict(), "corpus": manifest.fingerprint, "seed": config.seed}
+            | {CHANNELS: str(config.data.channels)},
         )
         with replace_file(self.folder / CONFIG) as temporary:
             temporary.write_text(OmegaConf.to_yaml(config, resolve=True))
@@ -90,7 +95,8 @@ class Run:
         path = self.stage(stage) / SIGNATURE
         if path.exists():
             try:
-                noted = _flat(json.loads(path.read_text()))
+                # Before there was a choice, all channels were mixed.
+                noted = {CHANNELS: MIX, **_flat(json.loads(path.read_text()))}
             except ValueError as error:
                 raise UserError(f"{path} is damaged ({error}): begin anew with resume=never") from error
             asked = _flat(json.loads(json.dumps(signature)))

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram
 from distillgan.building import build, plain
+from distillgan.data.band import readable
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
@@ -33,11 +34,14 @@ from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
 def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> float:
     """Fit the VAE, encode the corpus with it, pack both; returns the held-out error in dB. Raises UserError."""
     config, run, clips, spec = job.config, job.run, job.clips, job.spec
+    limit = job.manifest.band_limit_hz
     team.check_shared(run.home.runs)
     torch.manual_seed(config.seed)
     module = build(config.model.module, spec=spec.to_dict())
     size = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
     console.print(f"VAE: {size:.1f} M parameters, {config.model.max_steps} steps at most")
+    if limit:
+        console.print(f"no recording holds anything above {readable(limit)}: nothing will be made there")
     extension = job.extension
     weights = None if extension is None else extension.weights(job.manifest)
     data = _data_module(config.data, clips, spec, config.seed, weights)
@@ -64,7 +68,7 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
         learnt, stopped, analysis = latents.to_tensors(), None, None
         if guard.signum is None:
             try:
-                analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console)
+                analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console, limit)
                 learnt |= {} if analysis is None else analysis.to_tensors()
             except Interrupted as signal:
                 stopped = signal  # the model is packed, and plays

@@ -15,6 +15,7 @@ import numpy as np
 from distillgan.atomic import copy_beside, refused, replace_file
 from distillgan.audio.io import printable
 from distillgan.data.cache import AudioClip
+from distillgan.data.downmix import MIX
 from distillgan.data.manifest import Entry, Manifest
 from distillgan.data.scan import AUDIO_SUFFIXES, scan
 from distillgan.errors import UserError
@@ -104,9 +105,9 @@ class Corpora:
             temporary.write_text(json.dumps({"folder": str(path.resolve())}))
         return path.resolve()
 
-    def scan(self, name: str, progress: Callable[[int, int, str], None] | None = None) -> Manifest:
+    def scan(self, name: str, progress: Callable[[int, int, str], None] | None = None, channels: str = MIX) -> Manifest:
         """As `distillgan.data.scan.scan`. Raises UserError as that, with the reason of each file."""
-        return scan(self.folder(name), self.home.decoded, progress=progress)
+        return scan(self.folder(name), self.home.decoded, progress=progress, channels=channels)
 
     def delete(self, name: str, path: str) -> None:
         """Delete one file of a corpus that lies in this home.
@@ -143,8 +144,8 @@ class Corpora:
     def clip(self, manifest: Manifest, entry: Entry) -> AudioClip:
         """What is learnt of a file. Raises UserError, with the reason, of one that is skipped."""
         if entry.reason:
-            raise UserError(f"{printable(entry.path)} is not used: {entry.reason}")
-        at = [used.path for used in manifest.used].index(entry.path)
+            raise UserError(f"{printable(entry.name)} is not used: {entry.reason}")
+        at = [used.name for used in manifest.used].index(entry.name)
         return manifest.clips(self.home.decoded)[at]
 
 

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from distillgan.audio.io import printable
+from distillgan.data.band import readable
 from distillgan.data.manifest import HELD_OUT, Entry, Manifest
 from distillgan.data.summary import FEW_FILES
 from distillgan.errors import UserError
@@ -33,6 +34,9 @@ def summary(manifest: Manifest) -> str:
     ]
     if generated:
         facts.append((str(generated), "generated, never held out"))
+    limits = [entry.band_limit_hz for entry in used if entry.band_limit_hz]
+    if limits:
+        facts.append((str(len(limits)), f"with nothing above {readable(max(limits))} or less"))
     cells = "".join(f"<div><b>{escape(value)}</b> {escape(words)}</div>" for value, words in facts)
     warning = ""
     if len(used) < FEW_FILES:
@@ -49,8 +53,8 @@ def rows(corpora: Corpora, manifest: Manifest) -> list[list[str]]:
     clips = {clip.name: clip for clip in manifest.clips(corpora.home.decoded)}
     return [
         [
-            printable(entry.path),
-            drawn(outline(clips[entry.path])) if entry.path in clips else "",
+            printable(entry.name),
+            drawn(outline(clips[entry.name])) if entry.name in clips else "",
             _use(entry),
             _length(entry.seconds) if entry.seconds else "",
             _sound(entry),
@@ -61,9 +65,9 @@ def rows(corpora: Corpora, manifest: Manifest) -> list[list[str]]:
 
 
 def entry_of(manifest: Manifest, shown: str) -> Entry:
-    """The entry whose path is shown so. Raises UserError if there is none any more."""
+    """The entry whose name is shown so. Raises UserError if there is none any more."""
     for entry in manifest.entries:
-        if printable(entry.path) == shown:
+        if printable(entry.name) == shown:
             return entry
     raise UserError(f"there is no {shown} in the list any more: look at the corpus again")
 

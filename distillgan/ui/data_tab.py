@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from distillgan.audio.io import printable
+from distillgan.data.downmix import EACH, FIRST, LEFT, MIX, RIGHT, chosen
 from distillgan.data.manifest import Manifest
 from distillgan.paths import name_from_path
 from distillgan.ui.corpora import Corpora, heard
@@ -49,6 +50,14 @@ class _Data:
     def _choose(self) -> None:
         self.name = gr.Dropdown(
             [], value=None, label="Recordings", info="Those that the page knows.", elem_id="corpus-name"
+        )
+        self.channels = gr.Dropdown(
+            [MIX, FIRST, LEFT, RIGHT, EACH],
+            value=MIX,
+            allow_custom_value=True,
+            label="Channels",
+            info="What is taken of files with several; a number is one of them. For training: More settings.",
+            elem_id="corpus-channels",
         )
         with gr.Row():
             self.again = gr.Button("Look again", size="sm", min_width=90)
@@ -103,26 +112,34 @@ class _Data:
     def _wire(self) -> None:
         seen = [self.about, self.table, self.manifest, self.listening, self.file]
         hidden = {"api_visibility": "private"}
-        self.name.change(told(self._scanned), self.name, seen, **hidden)
-        self.again.click(told(self._scanned), self.name, seen, **hidden)
-        self.add.click(told(self._added), [self.new_name, self.uploads], [self.name, self.uploads, *seen], **hidden)
-        self.use.click(told(self._noted), [self.new_name, self.folder], [self.name, *seen], **hidden)
+        looked = [self.name, self.channels]
+        for look in (self.name.change, self.channels.change, self.again.click):
+            look(told(self._scanned), looked, seen, **hidden)
+        added = [self.new_name, self.uploads, self.channels]
+        self.add.click(told(self._added), added, [self.name, self.uploads, *seen], **hidden)
+        noted = [self.new_name, self.folder, self.channels]
+        self.use.click(told(self._noted), noted, [self.name, *seen], **hidden)
         self.forget.click(told(self._forgotten), self.name, [self.name, *seen], **hidden)
         self.table.select(
             told(self._heard), self.manifest, [self.listening, self.player, self.file, self.asking], **hidden
         )
         self.remove.click(told(self._asked), [self.name, self.file], [self.asking, self.question], **hidden)
         self.keep.click(lambda: gr.update(visible=False), None, self.asking, **hidden)
-        self.sure.click(told(self._deleted), [self.name, self.file], seen, **hidden)
+        self.sure.click(told(self._deleted), [self.name, self.file, self.channels], seen, **hidden)
 
-    def _scanned(self, name: str | None, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+    def _scanned(
+        self,
+        name: str | None,
+        channels: str = MIX,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
         if not name:
             return _NOTHING, gr.update(visible=False), None, gr.update(visible=False), None
 
         def tell(done: int, total: int, path: str) -> None:
             progress((done, max(1, total)), desc=f"reading {printable(Path(path).name)}", unit="files")
 
-        manifest = self._corpora.scan(name, tell)
+        manifest = self._corpora.scan(name, tell, chosen(channels))
         progress(1.0, desc="drawing")
         table = gr.update(value=rows(self._corpora, manifest), visible=True)
         return _STYLE + summary(manifest), table, manifest, gr.update(visible=False), None
@@ -131,6 +148,7 @@ class _Data:
         self,
         name: str,
         uploads: list[str] | None,
+        channels: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, ...]:
         added = self._corpora.add(name.strip(), [Path(path) for path in uploads or []])
@@ -138,12 +156,18 @@ class _Data:
             gr.Warning("Left out: " + escape("; ".join(added.left_out)))
         if added.names:
             gr.Info(f"{len(added.names)} file{'s' * (len(added.names) != 1)} added to {name.strip()}.")
-        return self._chosen(name.strip()), None, *self._scanned(name.strip(), progress)
+        return self._chosen(name.strip()), None, *self._scanned(name.strip(), channels, progress)
 
-    def _noted(self, name: str, folder: str, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+    def _noted(
+        self,
+        name: str,
+        folder: str,
+        channels: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
         name = name.strip() or (name_from_path(Path(folder.strip()).expanduser()) if folder.strip() else "corpus")
         self._corpora.note(name, folder)
-        return self._chosen(name), *self._scanned(name, progress)
+        return self._chosen(name), *self._scanned(name, channels, progress)
 
     def _forgotten(self, name: str | None) -> tuple[Any, ...]:
         if name:
@@ -157,11 +181,11 @@ class _Data:
         entry = entry_of(manifest, event.row_value[0])
         closed = gr.update(visible=False)
         if entry.reason:
-            sound = gr.update(value=None, label=f"{printable(entry.path)} is skipped: {entry.reason}")
+            sound = gr.update(value=None, label=f"{printable(entry.name)} is skipped: {entry.reason}")
         else:
             sound = gr.update(
                 value=heard(self._corpora.clip(manifest, entry)),
-                label=f"{printable(entry.path)}, as it is learnt: mono, brought to a common loudness"
+                label=f"{printable(entry.name)}, as it is learnt: mono, brought to a common loudness"
                 + ", the first two minutes" * (entry.seconds > 120),
             )
         return gr.update(visible=True), sound, entry.path, closed
@@ -172,8 +196,8 @@ class _Data:
         words = f"{escape(printable(path))}: this deletes the copy that the page has made. There is no way back."
         return gr.update(visible=True), words
 
-    def _deleted(self, name: str, path: str) -> tuple[Any, ...]:
+    def _deleted(self, name: str, path: str, channels: str) -> tuple[Any, ...]:
         self._corpora.delete(name, path)
         if not any((self._corpora.folder(name)).iterdir()):
             return self._scanned(None)
-        return self._scanned(name)
+        return self._scanned(name, channels)

@@ -44,6 +44,7 @@ class Field:
 
 MODEL_FIELDS = [
     Field("model.latent_dim", "Latent dimensions", "Numbers in a latent frame; 10.8 frames a second."),
+    Field("data.channels", "Channels", "Of files with several: mix, first, left, right, a number, or each."),
     Field("data.batch_size", "Batch size", "Segments a step. Less needs less memory.", "by the device"),
     Field("model.module.lr", "Learning rate", "Half of it where the loss became NaN."),
     Field("data.augment.pitch_semitones", "Pitch shifts", "Semitones up and down; 0 keeps every pitch."),
@@ -134,9 +135,7 @@ def vocoder_overrides(
     if not model:
         raise UserError("choose the model that is to get a vocoder")
     read_header(home.model(model))
-    folders = _recordings_of(home, model) if corpus == ITS_OWN else [str(corpora.folder(corpus))]
-    listed = ",".join(map(entry.quote, folders))
-    chosen = [f"data.dir=[{listed}]"] if folders else []
+    chosen = _recordings_of(home, model) if corpus == ITS_OWN else _listed([str(corpora.folder(corpus))])
     chosen += ["stages=[vocoder]", f"vocoder={kind}", f"device={device}", *_limits("vocoder", steps, minutes)]
     chosen += ["resume=never"] * anew
     return [*chosen, *_filled(VOCODER_FIELDS, values), *lines(more)]
@@ -183,10 +182,16 @@ def _limits(stage: str, steps: int | None, minutes: float | None) -> list[str]:
     return limits
 
 
+def _listed(folders: list[str]) -> list[str]:
+    return [f"data.dir=[{','.join(map(entry.quote, folders))}]"]
+
+
 def _recordings_of(home: Home, model: str) -> list[str]:
-    """The folders that its run was trained on; none for the demo corpus."""
+    """The overrides that name what its run was trained on; none for the demo corpus."""
     path: Path = home.run(model) / CONFIG
     if not path.exists():
         raise UserError(f"nobody knows here what {model} was trained on: choose its recordings")
-    noted = OmegaConf.load(path).data.dir
-    return [] if noted is None else [noted] if isinstance(noted, str) else list(noted)
+    run = OmegaConf.load(path)
+    noted, channels = run.data.dir, OmegaConf.select(run, "data.channels")
+    folders = [] if noted is None else _listed([noted] if isinstance(noted, str) else list(noted))
+    return [*folders, *([] if channels is None else [f"data.channels={channels}"])]

@@ -7,10 +7,14 @@ from distillgan.checks import number, whole
 
 
 class ReconstructionLoss(nn.Module):
-    """Mean absolute error of the log1p mels [B, n_mels, T], a scalar: proportional to dB above the silence knee."""
+    """Mean absolute error of the log1p mels [B, n_mels, T], a scalar: proportional to dB above the silence knee.
 
-    def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        return (reconstruction - target).abs().mean()
+    Of the bands [B, n_mels] that are `told`, where not all are: what a recording does not tell of is no target.
+    """
+
+    def forward(self, reconstruction: Tensor, target: Tensor, told: Tensor | None = None) -> Tensor:
+        error = (reconstruction - target).abs()
+        return error.mean() if told is None else error[told[..., None].expand_as(error)].mean()
 
 
 class KLDivergence(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from distillgan.audio.augment import stretch_mel
-from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
 from distillgan.averaging import averaged
 from distillgan.checks import number, pair, whole
 from distillgan.vae.losses import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
@@ -75,13 +75,15 @@ class VAEModule(L.LightningModule):
         frames = self.hparams.segment_frames
         with torch.no_grad(), self._full_precision():
             target = to_log1p(stretch_mel(self.mel(batch["wave"]), batch["rate"], frames), self.spec)
+            told = self._below(batch["limit"]) if "limit" in batch else None
+            seen = target if told is None else target * self._below(batch["seen"])[..., None]
         seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009 + self.global_rank
         noise = torch.Generator(device=self.device).manual_seed(seed % 2**63)
-        mean, log_variance = (part.float() for part in self.network.encode(target))
+        mean, log_variance = (part.float() for part in self.network.encode(seen))
         z = mean + (log_variance / 2).exp() * torch.randn(
             mean.shape, generator=noise, device=mean.device, dtype=mean.dtype
         )
-        reconstruction = self.reconstruction_loss(self.network.decode(z, frames).float(), target)
+        reconstruction = self.reconstruction_loss(self.network.decode(z, frames).float(), target, told)
         per_dimension = self.kl.per_dimension(mean, log_variance)
         weight = self.kl.weight_at(self.steps_done)
         loss = reconstruction + weight * self.kl(per_dimension)
@@ -111,13 +113,14 @@ class VAEModule(L.LightningModule):
         self._judged = []
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
-        """One whole clip [1, 1, N]: error of the mel decoded from the posterior's mean, in dB."""
+        """One whole clip [1, 1, N]: error up to its limit of the mel decoded from the posterior's mean, in dB."""
         with self._full_precision():
             mel = self.mel(batch["wave"])
             x = to_log1p(mel, self.spec)
             mean, log_variance = self.averaged.module.encode(x)
             decoded = from_log1p(self.averaged.module.decode(mean, x.shape[-1]), self.spec)
-        self._judged.append((mel_error_db(mel[0], decoded[0]), self.kl.per_dimension(mean, log_variance)))
+            told = self._below(batch["limit"])[0] if "limit" in batch else slice(None)
+        self._judged.append((mel_error_db(mel[0][told], decoded[0][told]), self.kl.per_dimension(mean, log_variance)))
 
     def on_validation_epoch_end(self) -> None:
         error = sum(e for e, _ in self._judged) / len(self._judged)
@@ -142,6 +145,10 @@ class VAEModule(L.LightningModule):
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         # Lightning refuses to clip for a fused optimizer under mixed precision; bfloat16 has no scaled gradients.
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.hparams.clip_norm)
+
+    def _below(self, limit: Tensor) -> Tensor:
+        """Frequencies in Hz [B] → which bands hold something below them, bool [B, n_mels]."""
+        return lowest_hertz(self.spec).to(limit.device) < limit[:, None]
 
     def _full_precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, enabled=False)

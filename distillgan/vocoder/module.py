@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import AdamW, Optimizer
 
+from distillgan.audio.lowpass import below
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.averaging import averaged
 from distillgan.checks import number, pair, whole
@@ -182,6 +183,7 @@ class VocoderModule(LightningModule):
             with torch.no_grad():
                 mel, real = self._draw(batch["wave"], random)
             draws = self.generator.draws(mel, random)
+            real, *draws = below([real, *draws], batch.get("limit"), self.spec.sample_rate)
             losses = {"loss_mel": self.mel_l1(draws, real)}
             losses["loss_mel_multi"], losses["loss_convergence"] = self.mel_multi.with_convergence(draws, real)
         loss, logged, sound = self._weighted(losses), {"learning_rate": rates[0]}, True
@@ -249,15 +251,14 @@ class VocoderModule(LightningModule):
         and once the discriminators have joined val/disc_real_accuracy, val/disc_fake_accuracy.
         """
         with torch.autocast(self.device.type, enabled=False):
-            hop = self.spec.hop_length
-            wave = batch["wave"]
-            wave = wave[..., : wave.shape[-1] // hop * hop]
+            hop, limit, rate = self.spec.hop_length, batch.get("limit"), self.spec.sample_rate
+            wave = batch["wave"][..., : batch["wave"].shape[-1] // hop * hop]
             mel = self.mel(wave)
-            fake = self.averaged(to_log_clamp(mel))
+            wave, fake = below([wave, self.averaged(to_log_clamp(mel))], limit, rate)
             errors = {"val/mel_error": self.mel_multi([fake], wave), "val/mel_l1": self.mel_l1([fake], wave)}
             if self._reconstruct is not None:
-                own = self._reconstruct(to_log1p(mel, self.spec))
-                errors["val/mel_error_own"] = self.mel_multi([self.averaged(log1p_to_log_clamp(own, self.spec))], wave)
+                own = self.averaged(log1p_to_log_clamp(self._reconstruct(to_log1p(mel, self.spec)), self.spec))
+                errors["val/mel_error_own"] = self.mel_multi(below([own], limit, rate), wave)
             if self.steps_done > self.hparams.adversarial_from_step:
                 # A window each: how well they tell sounds apart that they were not trained on.
                 verdicts = [self.discriminators(sound[..., :_JUDGED_SAMPLES]) for sound in (wave, fake)]
