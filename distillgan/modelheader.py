@@ -49,7 +49,7 @@ class Header:
     mel: the only mel its VAE and vocoder understand.
     vae: arguments of the VAE network.
     vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
-    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}.
+    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …, "source_lufs": number or None}.
     training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
     tags: short words that the owner finds it by; files from before there were tags have none.
     checksums: tensor name → SHA-256; `write_model` fills it in.
@@ -77,6 +77,14 @@ class Header:
     def fingerprint(self) -> str:
         """16 hex digits that name the weights: equal for equal tensors, whatever the name, note or dates."""
         return _sha256(_dump(sorted(self.checksums.items())))[:16]
+
+    @property
+    def source_lufs(self) -> float | None:
+        """How loud the recordings are together: integrated LUFS, heard from two loudspeakers (a mono one from both).
+
+        None in files from before this was kept, and where there was no telling.
+        """
+        return self.corpus.get("source_lufs")
 
     def to_dict(self) -> dict[str, Any]:
         """The header's fields as JSON can hold them. Numbers that JSON lacks (NaN, infinity) become None."""
@@ -141,6 +149,8 @@ def _check_fields(values: dict[str, Any]) -> None:
     # The name ends up in paths: "../../x" in a file from a stranger must not
     check_name(values["name"])
     _check(values["corpus"], {"fingerprint": str, "minutes": _NUMBER, "files": int}, "corpus.")
+    if values["corpus"].get("source_lufs") is not None:
+        _check(values["corpus"], {"source_lufs": _NUMBER}, "corpus.")
     _check(values["training"], {"vae": dict, "vocoder": _OPTIONAL}, "training.")
     _check(values["training"]["vae"], _STAGE, "training.vae.")
     if values["training"]["vocoder"] is not None:

@@ -29,7 +29,8 @@ _NPY_HEADER_BYTES = 128
 class AudioClip:
     """One used file: `length` samples at `sample_rate` Hz in a cached .npy, to be multiplied by `gain` (linear).
 
-    `name` is its path in the corpus. Small and picklable: the audio stays on disk.
+    `name` is its path in the corpus; `lufs` as of `Sound`, None where it was not asked for. Small and picklable: the
+    audio stays on disk.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class AudioClip:
     length: int
     sample_rate: int
     gain: float
+    lufs: float | None = None
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Samples start … start + count as float32 [count], gain applied, zeros past the end.
@@ -109,7 +111,7 @@ class AudioCache:
         if sound.reason:
             raise UserError(f"{printable(path)}: {sound.reason}")
         gain = 10 ** (gain_db(sound.peak_dbfs, sound.loudest_dbfs) / 20)
-        return AudioClip(self.audio_path(key), Path(path).name, sound.frames, self.rate, gain)
+        return AudioClip(self.audio_path(key), Path(path).name, sound.frames, self.rate, gain, sound.lufs)
 
     def _decode(self, path: str | os.PathLike, key: str) -> Sound:
         try:

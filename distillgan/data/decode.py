@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 
 from distillgan.audio.io import AudioFileError, open_audio, read_blocks
+from distillgan.audio.loudness import LOWEST_RATE, Meter
 from distillgan.data.generated import is_generated
 from distillgan.data.loudness import LevelMeter, to_db
 
@@ -31,7 +32,8 @@ class Sound:
     `frames` is at the corpus's rate, `seconds` by the source's own clock. `reason` is empty for a usable sound;
     otherwise it says why there is none and only the fields known by then are filled. `note` tells of a usable
     file what its owner may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`:
-    distillgan made it itself.
+    distillgan made it itself. `lufs` is how loud the file is, before any gain, integrated and heard from two
+    loudspeakers: its two channels, or the mono sound from both; None for what never comes over -70 LUFS.
     """
 
     frames: int = 0
@@ -45,6 +47,7 @@ class Sound:
     reason: str = ""
     note: str = ""
     generated: bool = False
+    lufs: float | None = None
 
 
 class Unusable(Exception):
@@ -99,6 +102,8 @@ def _decode(
         powers = np.zeros(channels)
         audio_hash = hashlib.sha256(f"{source_rate} Hz".encode())
         meter = LevelMeter(rate)
+        stereo = channels == 2 and channel is None and source_rate >= LOWEST_RATE
+        loudness = Meter(source_rate, 2) if stereo else Meter(rate, 1)
         _write_header(out, 0)
         resampler = None
         if source_rate != rate:
@@ -114,9 +119,12 @@ def _decode(
             powers += np.einsum("cn,cn->c", block, block, dtype=np.float64)
             mono_power += float(np.einsum("n,n->", mono, mono, dtype=np.float64))
             audio_hash.update(mono)
-            _append(out, meter, resampler.resample_chunk(mono) if resampler else mono)
+            resampled = resampler.resample_chunk(mono) if resampler else mono
+            _append(out, meter, resampled)
+            loudness.add(block if stereo else resampled[None])
         if resampler:
             _append(out, meter, resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    lufs = loudness.lufs()
     seconds = count / source_rate
     facts["seconds"] = seconds
     if not count:
@@ -138,6 +146,7 @@ def _decode(
         audio_hash=audio_hash.hexdigest(),
         note=note,
         generated=is_generated(path),
+        lufs=round(lufs, 2) if np.isfinite(lufs) else None,
     )
     return sound, powers, mono_power
 

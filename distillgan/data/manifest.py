@@ -10,6 +10,7 @@ from typing import Literal
 from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
 from distillgan.data.cache import AudioCache, AudioClip
+from distillgan.data.loudness import together
 from distillgan.errors import UserError
 
 FORMAT = "distillgan manifest 1"
@@ -25,7 +26,7 @@ class Entry:
     what was known by then. `note` says what its owner may want to know of a used file. `seconds`, `source_rate` (Hz)
     and `channels` describe the file itself; `peak_dbfs` (dBFS) and `frames` (samples) its mono sound at the corpus's
     rate, before `gain_db` (dB). `cache_key` finds that sound in the cache. `generated`: distillgan made it itself;
-    manifests from before there was such a mark do not tell.
+    `lufs` is as of `Sound`. Manifests from before there were these two do not tell.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Entry:
     cache_key: str = ""
     split: str = ""
     generated: bool = False
+    lufs: float | None = None
 
     @property
     def status(self) -> Literal["used", "skipped"]:
@@ -71,6 +73,12 @@ class Manifest:
     def minutes(self) -> float:
         """Length of the used files."""
         return sum(entry.seconds for entry in self.used) / 60
+
+    @property
+    def source_lufs(self) -> float | None:
+        """How loud the recordings in use are together (LUFS, as of `Sound`); of generated ones if there are no others."""
+        recorded = [entry for entry in self.used if not entry.generated] or self.used
+        return together([(entry.lufs, entry.seconds) for entry in recorded if entry.lufs is not None])
 
     @property
     def fingerprint(self) -> str:
@@ -144,12 +152,13 @@ def _parse_entry(values: object, index: int) -> Entry:
         raise ValueError(f"{where} is not an object")
     found = {}
     for item in fields(Entry):
-        if item.name == "generated" and item.name not in values:
+        if item.name in ("generated", "lufs") and item.name not in values:
             continue
-        if item.name == "peak_dbfs" and values.get(item.name, 0) is None:
+        if item.name in ("peak_dbfs", "lufs") and values.get(item.name, 0) is None:
             found[item.name] = None
         else:
-            found[item.name] = _take(values, item.name, float if item.name == "peak_dbfs" else item.type, where)
+            kind = float if item.name in ("peak_dbfs", "lufs") else item.type
+            found[item.name] = _take(values, item.name, kind, where)
     entry = Entry(**found)
     if values.get("status") != entry.status:
         raise ValueError(f"{where}: status is {values.get('status')!r}, but its reason is {entry.reason!r}")

@@ -138,7 +138,8 @@ def split(entries: list[Entry]) -> list[Entry]:
 
 
 def _entry(path: str, key: str, sound: Sound) -> Entry:
-    known = {name: getattr(sound, name) for name in ("seconds", "source_rate", "channels", "peak_dbfs", "generated")}
+    told = ("seconds", "source_rate", "channels", "peak_dbfs", "generated", "lufs")
+    known = {name: getattr(sound, name) for name in told}
     if sound.reason:
         return Entry(path, reason=sound.reason, **known)
     gain = gain_db(sound.peak_dbfs, sound.loudest_dbfs)
