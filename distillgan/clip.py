@@ -38,9 +38,9 @@ class Clip:
     ) -> Path:
         """Write a WAV, FLAC, OGG or MP3, by the path's suffix, whole or not at all; an older file is replaced.
 
-        loudness, peak: as `export.loudness` and `export.peak` of `generate`: the whole is brought to the recordings'
-        loudness, to so many LUFS, or left ("off"), under a true peak in dBTP; a warning says what is not reached, or not
-        known. options: of the format, such as `depth=16` or `quality=5`. The tags say what made the sound, and its level.
+        loudness, peak: as `export.loudness` and `export.peak` of `generate`: the whole is brought to the loudness of
+        the recordings, to so many LUFS, or left ("off"), under a true peak in dBTP; a warning says what is not reached,
+        or not known. options: of the format, such as `depth=16` or `quality=5`. The tags say what made the sound.
 
         Raises:
             UserError: the suffix is none of these, a value or an option is refused, or the disk refuses.

@@ -34,10 +34,9 @@ def recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
     export = settings.get("export")
     if isinstance(export, Mapping) and "loudness" in export:
         return dict(settings)
-    as_it_was = {"loudness": "off", "peak": None}
-    if isinstance(export, Mapping) or export is None:
-        return {**settings, "export": {**as_it_was, **(export or {})}}
-    return dict(settings)
+    if export is not None and not isinstance(export, Mapping):
+        return dict(settings)
+    return {**settings, "export": {"loudness": "off", "peak": None, **(export or {"name": "wav"})}}
 
 
 def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list[str]:

@@ -23,8 +23,8 @@ from distillgan.recipe import settings_of
 from distillgan.render.account import account_of, comment_of, origin_of
 from distillgan.render.export import Exported, export
 from distillgan.render.inspect import Inspector, Report
-from distillgan.render.normalization import Level, Target
 from distillgan.render.naming import check_template, file_name
+from distillgan.render.normalization import Level, Target
 from distillgan.render.piece import Piece, Reconstruction
 
 Progress = Callable[[int, int], None]

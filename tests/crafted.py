@@ -66,6 +66,7 @@ def header_and_tensors(
     own: bool = True,
     sliders: tuple[str, ...] | None = None,
     halves: tuple[str, ...] = (),
+    source_lufs: float | None = None,
 ) -> tuple[Header, dict[str, torch.Tensor]]:
     """A model with or without a vocoder of its `own`, and an analysis unless `sliders` is None."""
     torch.manual_seed(seed)
@@ -87,7 +88,14 @@ def header_and_tensors(
         mel=MelSpec(),
         vae={**NETWORK, "stride": stride},
         vocoder=vocoder,
-        corpus={"fingerprint": "0", "minutes": 1.0, "files": 2, "train": [], "held_out": []},
+        corpus={
+            "fingerprint": "0",
+            "minutes": 1.0,
+            "files": 2,
+            "train": [],
+            "held_out": [],
+            "source_lufs": source_lufs,
+        },  # fmt: skip
         training={"vae": STAGE, "vocoder": STAGE if own else None},
     )
     return header, tensors

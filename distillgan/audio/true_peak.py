@@ -42,7 +42,7 @@ class TruePeakMeter:
 
 
 def _interpolators() -> np.ndarray:
-    """Low-passes at half the rate that give the wave 1/4, 1/2 and 3/4 of the way between two samples, float32 [3, T]."""
+    """Low-passes at half the rate that give the wave a quarter, a half and three quarters between samples: [3, T]."""
     shifts = np.arange(1, OVERSAMPLING)[:, None] / OVERSAMPLING
     times = np.arange(_TAPS) - (_TAPS // 2 - 1) - shifts
     window = np.i0(_BETA * np.sqrt(1 - np.square(2 * times / _TAPS))) / np.i0(_BETA)

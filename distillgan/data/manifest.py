@@ -76,7 +76,7 @@ class Manifest:
 
     @property
     def source_lufs(self) -> float | None:
-        """How loud the recordings in use are together (LUFS, as of `Sound`); of generated ones if there are no others."""
+        """How loud the recordings in use are together, LUFS as of `Sound`; what was generated counts if it is all."""
         recorded = [entry for entry in self.used if not entry.generated] or self.used
         return together([(entry.lufs, entry.seconds) for entry in recorded if entry.lufs is not None])
 

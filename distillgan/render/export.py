@@ -25,8 +25,9 @@ _SHORTEST = 0.1  # seconds of a render that was broken off, worth a file
 class Exported:
     """The files that were made: the sound, `path`, and its `picture`.
 
-    `level` is how loud the file is, and what the whole was turned by. `interrupted`: the render was broken off, and this
-    is its beginning. `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding; `thumbnail`: see there.
+    `level` is how loud the file is, and what the whole was turned by. `interrupted`: the render was broken off, and
+    this is its beginning. `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding;
+    `thumbnail`: see there.
     """
 
     path: Path
@@ -56,8 +57,8 @@ def export(
 
     They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. The
     sound is brought to the `target` as a whole. However many blocks come, memory stays that of one, and how long they
-    are makes no difference to a sample. Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves no file, as any
-    exception does.
+    are changes no sample. Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves
+    no file, as any exception does.
 
     tags: from the file's name without suffix, the samples' digest, whether the render was broken off, and the level.
 

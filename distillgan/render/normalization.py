@@ -28,7 +28,7 @@ class Target:
     """What a file is to be brought to.
 
     lufs: its integrated loudness; None: as loud as it is rendered. peak_db: the true peak that it is kept under, in
-    dBTP; None: a sample's, -1 dBFS, as builds before there was this setting did. note: what is to be known of it, in words.
+    dBTP; None: a sample's, -1 dBFS, as it was before there was this setting. note: what is to be known, in words.
     """
 
     lufs: float | None = None
@@ -109,8 +109,8 @@ class Level:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: None for what silence has not."""
         values = {"lufs": self.lufs, "true_peak_db": self.true_peak_db, "asked_lufs": self.asked_lufs}
-        found = {name: None if value is None or math.isinf(value) else round(value, 2) for name, value in values.items()}
-        return {**found, "short_lu": round(self.short_lu, 2), "note": self.note}
+        known = {key: round(value, 2) for key, value in values.items() if value is not None and math.isfinite(value)}
+        return {**dict.fromkeys(values), **known, "short_lu": round(self.short_lu, 2), "note": self.note}
 
     def words(self) -> str:
         """For people: how loud it is, and what was done to it."""

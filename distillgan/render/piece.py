@@ -105,7 +105,7 @@ class Piece:
 
     @property
     def source_lufs(self) -> float | None:
-        """How loud the recordings are, see `Header.source_lufs`; of a blend in the mean; None if a model does not tell."""
+        """How loud the recordings are, as `Header.source_lufs`; of a blend the mean; None if a model does not tell."""
         known = [voice.model.header.source_lufs for voice in self.voices]
         if None in known or len(known) == 1:
             return None if None in known else known[0]

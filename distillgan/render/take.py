@@ -22,7 +22,8 @@ class Take:
     """Float32 blocks [C, n] at the mel's rate go in; the same at `sample_rate` Hz are read back, as often as wanted.
 
     `file` is open for writing and reading, unbuffered and empty; `path` is what the sound is to become, for messages.
-    `samples` (a channel, of what is read back) and `digest` (SHA-256 of them all) are known once `finish` has been called. Memory depends on the blocks' lengths, not on their number.
+    `samples` (a channel, of what is read back) and `digest` (SHA-256 of them all) are known once `finish` has been
+    called. Memory depends on the blocks' lengths, not on their number.
     """
 
     def __init__(self, file: FileIO, path: Path, spec: MelSpec, sample_rate: int):
