@@ -30,6 +30,7 @@ NETWORK = {
     "kernel_size": 7,
 }
 STAGE = {"steps": 1, "seconds": 1.0, "date": "2025-01-02T03:04:05+00:00"}
+CORPUS = {"fingerprint": "0", "minutes": 1.0, "files": 2, "train": [], "held_out": []}
 STARTS = [0, 40, 90]
 # A corpus of no recordings: means and standard deviations of what its moments are said to be like.
 MEANS = np.array([10.0, -10.0, -15.0, 0.03, 1.0, 0.3, 2.0, -5.0])
@@ -88,14 +89,7 @@ def header_and_tensors(
         mel=MelSpec(),
         vae={**NETWORK, "stride": stride},
         vocoder=vocoder,
-        corpus={
-            "fingerprint": "0",
-            "minutes": 1.0,
-            "files": 2,
-            "train": [],
-            "held_out": [],
-            "source_lufs": source_lufs,
-        },  # fmt: skip
+        corpus={**CORPUS, "source_lufs": source_lufs},
         training={"vae": STAGE, "vocoder": STAGE if own else None},
     )
     return header, tensors
