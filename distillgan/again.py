@@ -19,7 +19,7 @@ from distillgan.library.catalog import find_by_fingerprint
 from distillgan.library.history import Generation
 from distillgan.modellayout import read_header
 from distillgan.paths import Home, check_name
-from distillgan.recipe import arguments_of
+from distillgan.recipe import arguments_of, recorded
 from distillgan.studio import Made
 
 _BLOCK = 1 << 16  # frames compared at once
@@ -77,7 +77,7 @@ class Original:
         account, notes = self.account, []
         if self.broken_off:
             notes.append(f"{self.title} was broken off: it is made whole now, and cannot be compared")
-        settings = {**account["settings"], **models_now(home, account, notes)}
+        settings = {**recorded(account["settings"]), **models_now(home, account, notes)}
         # Where it is written to is this user's business, not that of a file that may come from anyone.
         own = [f"paths.home={entry.quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
         return entry.composed("generate", arguments_of(settings, own) + own), notes

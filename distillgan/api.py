@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distillgan.clip import Clip
 from distillgan.errors import UserError
 from distillgan.paths import Home, default_home
 
@@ -171,7 +170,7 @@ class Model:
         self.engine.spec.require(played.spec, f"model {self.name}", "the vocoder")
         samples = z.shape[1] * self.engine.network.stride * self.engine.spec.hop_length
         blocks = play(played, decoded_mels(self.engine, z), samples, self.engine.band_limit_hz)
-        return Clip(np.concatenate(list(blocks), 1), self.sample_rate, None)
+        return Clip(np.concatenate(list(blocks), 1), self.sample_rate, None, self.header.source_lufs)
 
     def vocoder(self, vocoder: str | Vocoder = "auto") -> Vocoder:
         """What plays the model: log-clamp mel [B, n_mels, T] → wave [B, 1, N]. Raises UserError if it cannot be had."""
@@ -214,7 +213,7 @@ class Model:
         device = next(self.engine.network.parameters()).device.type
         settings = {**settings_of(config), "vocoder": selected.name, "device": device}
         wave = np.concatenate(list(piece.blocks()), 1)
-        return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device))
+        return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device), piece.source_lufs)
 
     def _config(self, told: Mapping[str, Any]):
         from distillgan import entry
@@ -246,54 +245,3 @@ class Model:
             clip = cache.clip(Path(recording).expanduser())
         check_length(clip)
         return clip
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A sound in memory: wave float32 [C, N], not turned down, at `sample_rate` Hz; `origin` says what made it."""
-
-    wave: np.ndarray
-    sample_rate: int
-    origin: Mapping[str, Any] | None
-
-    @property
-    def seconds(self) -> float:
-        return self.wave.shape[1] / self.sample_rate
-
-    def save(self, path: PathLike, **options: Any) -> Path:
-        """Write a WAV, FLAC, OGG or MP3, by the path's suffix, whole or not at all; an older file is replaced.
-
-        options: of the format, such as `depth=16` or `quality=5`. A peak over -1 dBFS is turned down to it, and the
-        tags say what made the sound, as `generate` does it.
-
-        Raises:
-            UserError: the suffix is none of these, an option is refused, or the disk refuses.
-        """
-        import hashlib
-
-        import numpy as np
-
-        from distillgan.audio import formats
-        from distillgan.audio.tags import Tags
-        from distillgan.render.account import comment_of
-        from distillgan.render.export import PEAK
-
-        target, kinds = Path(path).expanduser(), {".wav": formats.Wav, ".flac": formats.Flac}
-        kinds |= {".ogg": formats.Ogg, ".mp3": formats.Mp3}
-        if target.suffix.lower() not in kinds:
-            raise UserError(f"{target}: its suffix must be one of {', '.join(kinds)}")
-        try:
-            form = kinds[target.suffix.lower()](self.sample_rate, **options)
-        except TypeError as error:
-            raise UserError(f"{target.name} has no such option: {', '.join(options)} ({error})") from error
-        peak = float(np.abs(self.wave).max()) if self.wave.size else 0.0
-        gain = np.float32(min(1.0, PEAK / peak) if peak else 1.0)
-        digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()
-        comment = ""
-        if self.origin is not None:
-            settings = self.origin["settings"]
-            export = {**settings["export"], "name": target.suffix.lower()[1:], **vars(form)}
-            comment = comment_of({**self.origin, "settings": {**settings, "export": export}}, digest)
-        tags = Tags(target.stem, date=f"{date.today():%Y-%m-%d}", comment=comment)
-        form.write(target, [gain * self.wave], self.wave.shape, tags)
-        return target

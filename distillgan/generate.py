@@ -18,7 +18,7 @@ from distillgan.latent.descriptors import NAMES
 from distillgan.library.catalog import find_model
 from distillgan.library.presets import Presets
 from distillgan.paths import Home
-from distillgan.recipe import arguments_of
+from distillgan.recipe import arguments_of, recorded
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
 from distillgan.render.piece import Piece, Reconstruction, Voice, open_voices, way_of
 from distillgan.studio import Finished, Made, Progress, Studio
@@ -136,7 +136,7 @@ def with_preset(overrides: list[str]) -> list[str]:
         return overrides
     model = entry.value_of(overrides, "model.name")
     preset = Presets(Home(entry.home_of(overrides))).find(str(name), None if model is None else str(model))
-    settings = dict(preset.settings)
+    settings = recorded(preset.settings)
     if not (settings.get("blend") or {}).get("models"):
         settings["model"] = {"name": preset.model}
     return arguments_of(settings, overrides) + overrides

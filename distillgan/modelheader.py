@@ -50,8 +50,8 @@ class Header:
     mel: the only mel its VAE and vocoder understand.
     vae: arguments of the VAE network.
     vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
-    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}; where no recording goes all the way up
-        BAND_LIMIT, Hz.
+    corpus: {"fingerprint": text, "minutes": number, "files": whole number, …, "source_lufs": number or None}; where no
+        recording goes all the way up BAND_LIMIT, Hz.
     training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
     tags: short words that the owner finds it by; files from before there were tags have none.
     checksums: tensor name → SHA-256; `write_model` fills it in.
@@ -84,6 +84,14 @@ class Header:
     def fingerprint(self) -> str:
         """16 hex digits that name the weights: equal for equal tensors, whatever the name, note or dates."""
         return _sha256(_dump(sorted(self.checksums.items())))[:16]
+
+    @property
+    def source_lufs(self) -> float | None:
+        """How loud the recordings are together: integrated LUFS, heard from two loudspeakers (a mono one from both).
+
+        None in files from before this was kept, and where there was no telling.
+        """
+        return self.corpus.get("source_lufs")
 
     def to_dict(self) -> dict[str, Any]:
         """The header's fields as JSON can hold them. Numbers that JSON lacks (NaN, infinity) become None."""
@@ -151,6 +159,8 @@ def _check_fields(values: dict[str, Any]) -> None:
     limit = values["corpus"].get(BAND_LIMIT, 0)
     if isinstance(limit, bool) or not isinstance(limit, _NUMBER) or not 0 <= limit <= values["mel"].get("f_max", 0):
         raise UserError(f"its header field corpus.{BAND_LIMIT}={show(limit)} is no frequency of its mel")
+    if values["corpus"].get("source_lufs") is not None:
+        _check(values["corpus"], {"source_lufs": _NUMBER}, "corpus.")
     _check(values["training"], {"vae": dict, "vocoder": _OPTIONAL}, "training.")
     _check(values["training"]["vae"], _STAGE, "training.vae.")
     if values["training"]["vocoder"] is not None:

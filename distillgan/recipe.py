@@ -13,6 +13,7 @@ from distillgan.errors import UserError
 _PLAIN = ("path", "source", "evolution", "duration", "seed", "recording", "device", "preset")
 _NODES = {"model": ("name",), "blend": ("models", "mode")}
 _GROUPS = ("spatial", "export")
+_LEVEL = ("loudness", "peak")  # of `export`: the same for every format
 _NAME = re.compile(r"[a-z]\w*", re.ASCII)
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -26,6 +27,16 @@ def settings_of(config: DictConfig) -> dict[str, Any]:
         for key in _GROUPS
     }
     return {**kept, **groups, "device": values["device"]["name"], "vocoder": values["vocoder"]["name"]}
+
+
+def recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a sound or a preset was kept with, as they were meant: of older builds with a level as of then."""
+    export = settings.get("export")
+    if isinstance(export, Mapping) and "loudness" in export:
+        return dict(settings)
+    if export is not None and not isinstance(export, Mapping):
+        return dict(settings)
+    return {**settings, "export": {"loudness": "off", "peak": None, **(export or {"name": "wav"})}}
 
 
 def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list[str]:
@@ -50,10 +61,11 @@ def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list
         found.append(("vocoder", _group("vocoder", settings["vocoder"])))
     for group in _GROUPS:
         values = _mapping(settings, group)
-        if "name" not in values or group in said:
-            continue  # another group was chosen, with values of its own
-        found.append((group, _group(group, values["name"])))
-        found += [(f"{group}.{_name(key)}", _text(key, value)) for key, value in values.items() if key != "name"]
+        own = "name" in values and group not in said  # otherwise another group is chosen, with values of its own
+        if own:
+            found.append((group, _group(group, values["name"])))
+        kept = [key for key in values if key != "name" and (own or (group == "export" and key in _LEVEL))]
+        found += [(f"{group}.{_name(key)}", _text(key, values[key])) for key in kept]
     for name, value in _mapping(settings, "controls").items():
         found.append((f"controls.{_name(name)}", _text(name, value)))
     if said & {"model.name", "blend.models"}:  # of the two that exclude each other the given one holds

@@ -24,6 +24,7 @@ from distillgan.render.account import account_of, comment_of, origin_of
 from distillgan.render.export import Exported, export
 from distillgan.render.inspect import Inspector, Report
 from distillgan.render.naming import check_template, file_name
+from distillgan.render.normalization import Level, Target
 from distillgan.render.piece import Piece, Reconstruction
 
 Progress = Callable[[int, int], None]
@@ -67,6 +68,7 @@ class Studio:
         if not isinstance(config.export.overwrite, bool):
             raise UserError(f"export.overwrite={config.export.overwrite} must be true or false")
         self._format, self._spatial = build(config.export.format), build(config.spatial)
+        self._target_of(None)
         template = config.export.file
         self._template = template or ("{model}_{recording}" if config.recording is not None else "{model}_seed{seed}")
         check_template(self._template)
@@ -81,7 +83,8 @@ class Studio:
             UserError: the disk refuses, or what was rendered is no sound.
             KeyboardInterrupt: Ctrl-C; what was rendered until then is a valid file.
         """
-        origin = origin_of(self._settings(piece, models, vocoder, device, seed), piece, vocoder, device)
+        target = self._target_of(piece.source_lufs)
+        origin = origin_of(self._settings(piece, models, vocoder, device, seed, target), piece, vocoder, device)
         name = file_name(self._template, self._words(origin, piece))
         begun, spec, config = time.perf_counter(), piece.spec, self._config.export
         inspector = Inspector(spec.sample_rate, piece.analysis, piece.full_scale)
@@ -96,8 +99,9 @@ class Studio:
                 self._home.audio,
                 name,
                 self._format,
-                lambda title, digest, interrupted: self._tags(origin, title, digest, interrupted),
+                lambda title, digest, interrupted, level: self._tags(origin, title, digest, interrupted, level),
                 config.overwrite,
+                target,
             )
         factor = made.seconds / (time.perf_counter() - begun)
         report = inspector.report(made.gain_db)
@@ -115,12 +119,17 @@ class Studio:
             raise KeyboardInterrupt
         return sound
 
+    def _target_of(self, source_lufs: float | None) -> Target:
+        export = self._config.export
+        return Target.of(export.loudness, export.peak, self._spatial.channels, source_lufs)
+
     def _settings(
-        self, piece: Piece | Reconstruction, models: list[str], vocoder: str, device: str, seed: int
+        self, piece: Piece | Reconstruction, models: list[str], vocoder: str, device: str, seed: int, target: Target
     ) -> dict[str, Any]:
         """What `generate` is to be told to make this one sound again, whatever its defaults will be."""
         settings = settings_of(self._config)
         settings |= {"vocoder": vocoder, "device": device, "seed": seed}
+        settings["export"]["loudness"] = target.setting
         if isinstance(piece, Reconstruction):
             settings["recording"] = str(Path(str(self._config.recording)).expanduser().resolve())
         else:
@@ -145,20 +154,22 @@ class Studio:
             "time": f"{now:%H-%M-%S}",
         }
 
-    def _tags(self, origin: dict[str, Any], title: str, digest: str, interrupted: bool) -> Tags:
+    def _tags(self, origin: dict[str, Any], title: str, digest: str, interrupted: bool, level: Level) -> Tags:
         config, names = self._config.export, [model["name"] for model in origin["models"]]
         return Tags(
             title=str(title if config.title is None else config.title),
             artist=str(config.artist or ""),
             album=str(" + ".join(names) if config.album is None else config.album),
             date=f"{datetime.now().astimezone():%Y-%m-%d}",
-            comment=comment_of(origin, digest, interrupted),
+            comment=comment_of(origin, digest, interrupted, level),
         )
 
     def _tell(self, name: str, made: Exported, report: Report, factor: float) -> None:
-        note = f", turned down {-made.gain_db:.1f} dB to peak at -1 dBFS" if made.gain_db else ""
         say = self._console.print
-        say(f"{name}: {made.seconds:.1f} s rendered at {factor:.1f} times real time{note}", markup=False)
+        say(f"{name}: {made.seconds:.1f} s rendered at {factor:.1f} times real time", markup=False)
+        say(f"  {made.level.words()}", markup=False)
+        for words in made.level.warnings():
+            say(f"  {words}", markup=False)
         for path in (made.path, made.picture, made.path.with_suffix(".json")):
             say(f"  {path}", markup=False)
         for descriptor, words in report.outside.items():

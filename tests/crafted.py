@@ -30,6 +30,7 @@ NETWORK = {
     "kernel_size": 7,
 }
 STAGE = {"steps": 1, "seconds": 1.0, "date": "2025-01-02T03:04:05+00:00"}
+CORPUS = {"fingerprint": "0", "minutes": 1.0, "files": 2, "train": [], "held_out": []}
 STARTS = [0, 40, 90]
 # A corpus of no recordings: means and standard deviations of what its moments are said to be like.
 MEANS = np.array([10.0, -10.0, -15.0, 0.03, 1.0, 0.3, 2.0, -5.0])
@@ -66,6 +67,7 @@ def header_and_tensors(
     own: bool = True,
     sliders: tuple[str, ...] | None = None,
     halves: tuple[str, ...] = (),
+    source_lufs: float | None = None,
 ) -> tuple[Header, dict[str, torch.Tensor]]:
     """A model with or without a vocoder of its `own`, and an analysis unless `sliders` is None."""
     torch.manual_seed(seed)
@@ -87,7 +89,7 @@ def header_and_tensors(
         mel=MelSpec(),
         vae={**NETWORK, "stride": stride},
         vocoder=vocoder,
-        corpus={"fingerprint": "0", "minutes": 1.0, "files": 2, "train": [], "held_out": []},
+        corpus={**CORPUS, "source_lufs": source_lufs},
         training={"vae": STAGE, "vocoder": STAGE if own else None},
     )
     return header, tensors

@@ -32,8 +32,8 @@ _NPY_HEADER_BYTES = 128
 class AudioClip:
     """One used file: `length` samples at `sample_rate` Hz in a cached .npy, to be multiplied by `gain` (linear).
 
-    `name` is its path in the corpus; above `band_limit_hz` it holds nothing, 0 if it goes all the way up. Small and
-    picklable: the audio stays on disk.
+    `name` is its path in the corpus; above `band_limit_hz` it holds nothing, 0 if it goes all the way up; `lufs` as of
+    `Sound`, None where it was not asked for. Small and picklable: the audio stays on disk.
     """
 
     path: Path
@@ -42,6 +42,7 @@ class AudioClip:
     sample_rate: int
     gain: float
     band_limit_hz: float = NONE
+    lufs: float | None = None
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Samples start … start + count as float32 [count], gain applied, zeros past the end.
@@ -118,7 +119,7 @@ class AudioCache:
             raise UserError(f"{printable(path)}: {sound.reason}")
         gain = 10 ** (gain_db(sound.peak_dbfs, sound.loudest_dbfs) / 20)
         name, limit = Path(path).name, sound.band_limit_hz
-        return AudioClip(self.audio_path(key), name, sound.frames, self.rate, gain, limit)
+        return AudioClip(self.audio_path(key), name, sound.frames, self.rate, gain, limit, sound.lufs)
 
     def _decode(self, path: str | os.PathLike, key: str, channels: str) -> Sound:
         try:

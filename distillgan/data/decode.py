@@ -10,6 +10,7 @@ import soxr
 
 from distillgan.audio.io import AudioFileError, AudioSource, open_audio, read_blocks
 from distillgan.audio.layouts import layout_of
+from distillgan.audio.loudness import LOWEST_RATE, Meter
 from distillgan.data.band import NONE, BandMeter
 from distillgan.data.downmix import MIX, Downmix, NoSuchChannel, downmix
 from distillgan.data.generated import is_generated
@@ -34,7 +35,9 @@ class Sound:
     `frames` is at the corpus's rate, `seconds` by the source's own clock. `reason` is empty for a usable sound;
     otherwise it says why there is none and only the fields known by then are filled. `note` tells of a usable
     file what its owner may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`:
-    distillgan made it itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up.
+    distillgan made it itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up. `lufs` is
+    how loud the file is, before any gain, integrated and heard from two loudspeakers: its two channels, or the mono
+    sound from both; None for what never comes over -70 LUFS.
     """
 
     frames: int = 0
@@ -49,6 +52,7 @@ class Sound:
     note: str = ""
     generated: bool = False
     band_limit_hz: float = NONE
+    lufs: float | None = None
 
 
 class Unusable(Exception):
@@ -104,6 +108,8 @@ def _decode(
         survey = Survey(source_rate, file.channels, file.frames or 0) if correction is None else None
         audio_hash = hashlib.sha256(f"{source_rate} Hz".encode())
         meters = levels, band = LevelMeter(rate), BandMeter(rate)
+        stereo = file.channels == 2 and channels == MIX and source_rate >= LOWEST_RATE
+        loudness = Meter(source_rate, 2) if stereo else Meter(rate, 1)
         _write_header(out, 0)
         resampler = None
         if source_rate != rate:
@@ -121,10 +127,16 @@ def _decode(
                 mono = correction.applied(block, count, weights)
             count += len(mono)
             audio_hash.update(mono)
-            _append(out, meters, resampler.resample_chunk(mono) if resampler else mono)
+            resampled = resampler.resample_chunk(mono) if resampler else mono
+            _append(out, meters, resampled)
+            loudness.add(block if stereo else resampled[None])
         if resampler:
-            _append(out, meters, resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            _append(out, meters, rest)
+            if not stereo:
+                loudness.add(rest[None])
         notes = [mix.note, *(correction.notes if correction else ()), *file.notes]
+    lufs = loudness.lufs()
     seconds = count / source_rate
     facts["seconds"] = seconds
     if not count:
@@ -144,6 +156,7 @@ def _decode(
         note="; ".join(filter(None, notes)),
         generated=is_generated(path),
         band_limit_hz=band.limit(source_rate),
+        lufs=round(lufs, 2) if np.isfinite(lufs) else None,
     )
     return sound, survey.correction(weights, channels == MIX) if survey else None
 

@@ -11,11 +11,12 @@ from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
 from distillgan.data.band import NONE
 from distillgan.data.cache import AudioCache, AudioClip
+from distillgan.data.loudness import together
 from distillgan.errors import UserError
 
 FORMAT = "distillgan manifest 1"
 TRAIN, HELD_OUT = "train", "held_out"
-_LATER = {"generated", "channel", "band_limit_hz"}  # fields that older manifests have not
+_LATER = {"generated", "channel", "band_limit_hz", "lufs"}  # fields that older manifests have not
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Entry:
     and `channels` describe the file itself; `peak_dbfs` (dBFS) and `frames` (samples) its mono sound at the corpus's
     rate, before `gain_db` (dB). `cache_key` finds that sound in the cache. `generated`: distillgan made it itself.
     `channel`: its number from 1, 0 for the file as a whole. `band_limit_hz`: above it there is nothing, 0 if the sound
-    goes all the way up. Manifests from before there were the last three do not tell.
+    goes all the way up. `lufs` is as of `Sound`. Manifests from before there were the last four do not tell.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Entry:
     generated: bool = False
     channel: int = 0
     band_limit_hz: float = NONE
+    lufs: float | None = None
 
     @property
     def name(self) -> str:
@@ -87,6 +89,12 @@ class Manifest:
         """Above it none of the sounds in use holds anything; 0 if one of them goes all the way up."""
         limits = [entry.band_limit_hz for entry in self.used]
         return max(limits) if limits and min(limits) > NONE else NONE
+
+    @property
+    def source_lufs(self) -> float | None:
+        """How loud the recordings in use are together, LUFS as of `Sound`; what was generated counts if it is all."""
+        recorded = [entry for entry in self.used if not entry.generated] or self.used
+        return together([(entry.lufs, entry.seconds) for entry in recorded if entry.lufs is not None])
 
     @property
     def fingerprint(self) -> str:
@@ -163,10 +171,11 @@ def _parse_entry(values: object, index: int) -> Entry:
     for item in fields(Entry):
         if item.name in _LATER and item.name not in values:
             continue
-        if item.name == "peak_dbfs" and values.get(item.name, 0) is None:
+        if item.name in ("peak_dbfs", "lufs") and values.get(item.name, 0) is None:
             found[item.name] = None
         else:
-            found[item.name] = _take(values, item.name, float if item.name == "peak_dbfs" else item.type, where)
+            kind = float if item.name in ("peak_dbfs", "lufs") else item.type
+            found[item.name] = _take(values, item.name, kind, where)
     entry = Entry(**found)
     if values.get("status") != entry.status:
         raise ValueError(f"{where}: status is {values.get('status')!r}, but its reason is {entry.reason!r}")

@@ -161,7 +161,8 @@ def _entries(cache: AudioCache, root: Path, path: str, channels: str) -> list[En
 
 
 def _entry(path: str, key: str, sound: Sound, channel: int = 0) -> Entry:
-    known = {name: getattr(sound, name) for name in ("seconds", "source_rate", "channels", "peak_dbfs", "generated")}
+    told = ("seconds", "source_rate", "channels", "peak_dbfs", "generated", "lufs")
+    known = {name: getattr(sound, name) for name in told}
     known["channel"] = channel
     if sound.reason:
         return Entry(path, reason=sound.reason, **known)

@@ -12,8 +12,8 @@ from distillgan.library.account import flat
 from distillgan.library.history import Generation
 from distillgan.paths import Home
 
-_RESULTS = ("settings", "models", "check", "sound")
-_LEVELS = {"peak_db": "dBFS", "rms_db": "dBFS"}
+_RESULTS = ("settings", "models", "check", "sound", "gain_db", "level")
+_LEVELS = {"peak_db": "dBFS", "rms_db": "dBFS", "lufs": "LUFS", "true_peak_db": "dBTP"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def differences(first: Mapping, second: Mapping) -> list[Difference]:
 def measurements(first: Mapping, second: Mapping) -> list[Measured]:
     """Levels and descriptors of two accounts, whether they differ or not; what neither has is left out."""
     mine, other = first.get("check") or {}, second.get("check") or {}
-    rows = [Measured(name, unit, mine.get(name), other.get(name)) for name, unit in _LEVELS.items()]
+    levels = [{**found, **(account.get("level") or {})} for account, found in ((first, mine), (second, other))]
+    rows = [Measured(name, unit, *(found.get(name) for found in levels)) for name, unit in _LEVELS.items()]
     mine, other = mine.get("descriptors") or {}, other.get("descriptors") or {}
     rows += [Measured(item.name, item.unit, mine.get(item.name), other.get(item.name)) for item in DESCRIPTORS]
     return [row for row in rows if (row.first, row.second) != (None, None)]

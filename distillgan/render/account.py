@@ -10,6 +10,7 @@ from distillgan import __version__
 from distillgan.data.generated import MARK
 from distillgan.render.export import Exported
 from distillgan.render.inspect import Report
+from distillgan.render.normalization import Level
 from distillgan.render.piece import Piece, Reconstruction
 
 _WITHIN = ("settings", "models", "vocoder", "device", "seed", "versions")
@@ -38,20 +39,20 @@ def account_of(
         "seconds": made.seconds,
         "interrupted": made.interrupted,
         "gain_db": made.gain_db,
+        "level": made.level.to_dict(),
         "sound": made.digest,
         "check": report.to_dict(),
     }
 
 
-def comment_of(origin: Mapping[str, Any], digest: str, interrupted: bool = False) -> str:
+def comment_of(origin: Mapping[str, Any], digest: str, interrupted: bool, level: Level) -> str:
     """What a file says of itself in its tags: enough to make it again. Of paths only the names."""
     settings = dict(origin["settings"])
     settings["recording"] = _name(settings.get("recording"))
     settings["spatial"] = {key: _name(value) for key, value in settings["spatial"].items()}
     within = {**{key: origin[key] for key in _WITHIN}, "settings": settings}
-    return json.dumps(
-        {MARK: __version__, **within, "sound": digest, "interrupted": interrupted}, separators=(",", ":"), default=str
-    )
+    went = {"sound": digest, "interrupted": interrupted, "gain_db": level.gain_db, "level": level.to_dict()}
+    return json.dumps({MARK: __version__, **within, **went}, separators=(",", ":"), default=str)
 
 
 def _name(value: Any) -> Any:

@@ -14,6 +14,7 @@ from distillgan.latent.curves import Curve
 MODES = ("mel", "audio")
 MOST = 4
 _FRAMES = 256  # mel frames that are morphed at once
+_MEAN_OF = 1000  # moments of a weight that moves
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,17 @@ def mixed(parts: list[Part], waves: list[Iterable[np.ndarray]], rate: int) -> It
         gains = np.sqrt(np.stack(_shares(parts, seconds)))
         yield sum(gain * block for gain, block in zip(gains, blocks, strict=True)).astype(np.float32)
         first += blocks[0].shape[-1]
+
+
+def loudness(parts: list[Part], lufs: list[float], seconds: float, mode: str) -> float:
+    """How loud a blend is whose models are of these LUFS: morphed in the mean of the logarithm, mixed in that of power.
+
+    The mean is one over the whole time, as the weights go.
+    """
+    times = (np.arange(_MEAN_OF) + 0.5) * seconds / _MEAN_OF
+    shares = np.array([share.mean(dtype=np.float64) for share in _shares(parts, times)])
+    levels = np.array(lufs)
+    return float(shares @ levels if mode == "mel" else 10 * np.log10(shares @ 10 ** (levels / 10)))
 
 
 def _shares(parts: list[Part], seconds: np.ndarray) -> list[np.ndarray]:

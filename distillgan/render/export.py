@@ -1,6 +1,5 @@
 """What is rendered as files: the sound and a picture of it, in constant memory, never over an older one unasked."""
 
-import math
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from distillgan.audio.picture import draw_mels, save_figure
 from distillgan.audio.tags import Tags
 from distillgan.errors import UserError
 from distillgan.render.interrupts import held
+from distillgan.render.normalization import AS_BEFORE, Level, Target
 from distillgan.render.take import Take
 
-PEAK = 10 ** (-1 / 20)  # -1 dBFS
 _SHORTEST = 0.1  # seconds of a render that was broken off, worth a file
 
 
@@ -26,19 +25,22 @@ _SHORTEST = 0.1  # seconds of a render that was broken off, worth a file
 class Exported:
     """The files that were made: the sound, `path`, and its `picture`.
 
-    `peak_db` is the sound's peak in dBFS, at the file's rate and before the gain, -inf for silence; `gain_db` is what
-    the whole was turned down by, 0 or negative. `interrupted`: the render was broken off, and this is its beginning.
-    `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding; `thumbnail`: see there.
+    `level` is how loud the file is, and what the whole was turned by. `interrupted`: the render was broken off, and
+    this is its beginning. `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding;
+    `thumbnail`: see there.
     """
 
     path: Path
     picture: Path
     seconds: float
-    gain_db: float
-    peak_db: float
+    level: Level
     interrupted: bool
     digest: str
     thumbnail: bytes
+
+    @property
+    def gain_db(self) -> float:
+        return self.level.gain_db
 
 
 def export(
@@ -47,17 +49,18 @@ def export(
     folder: Path,
     name: str,
     form: Format,
-    tags: Callable[[str, str, bool], Tags] = lambda title, digest, interrupted: Tags(title),
+    tags: Callable[[str, str, bool, Level], Tags] = lambda title, digest, interrupted, level: Tags(title),
     overwrite: bool = False,
+    target: Target = AS_BEFORE,
 ) -> Exported:
     """Write the blocks, float32 [C, n] at the mel's rate, as one file of the format, and its mel as PNG.
 
-    They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. A sound
-    whose peak is over -1 dBFS is turned down to it, as a whole. However many blocks come, memory stays that of one.
-    Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves no file, as any
-    exception does.
+    They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. The
+    sound is brought to the `target` as a whole. However many blocks come, memory stays that of one, and how long they
+    are changes no sample. Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves
+    no file, as any exception does.
 
-    tags: from the file's name without suffix, the samples' digest, and whether the render was broken off.
+    tags: from the file's name without suffix, the samples' digest, whether the render was broken off, and the level.
 
     Raises:
         UserError: there are NaN or infinite samples, or the disk refuses.
@@ -67,13 +70,12 @@ def export(
     with _scratch(folder) as file:
         take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
         interrupted = _taken(take, blocks)
-        gain = min(1.0, PEAK / take.peak) if take.peak else 1.0
-        said = partial(tags, digest=take.digest, interrupted=interrupted)
-        path = _written(take, spec, folder / f"{name}{form.suffix}", form, gain, said, overwrite)
-    peak_db = 20 * math.log10(take.peak) if take.peak else -math.inf
+        level = target.level(take.blocks(1.0), take.channels, form.sample_rate)
+        said = partial(tags, digest=take.digest, interrupted=interrupted, level=level)
+        path = _written(take, spec, folder / f"{name}{form.suffix}", form, level.gain, said, overwrite)
     seconds, picture = take.samples / form.sample_rate, path.with_suffix(".png")
-    thumbnail = take.thumbnail.to_bytes(gain)
-    return Exported(path, picture, seconds, 20 * math.log10(gain), peak_db, interrupted, take.digest, thumbnail)
+    thumbnail = take.thumbnail.to_bytes(level.gain)
+    return Exported(path, picture, seconds, level, interrupted, take.digest, thumbnail)
 
 
 def _taken(take: Take, blocks: Iterable[np.ndarray]) -> bool:

@@ -95,7 +95,7 @@ class Inspector:
             self._described.append(describe(wave, self.rate, windows_of(len(wave), self.rate)))
 
     def report(self, gain_db: float = 0.0) -> Report:
-        """gain_db: what the whole is turned down by in the file."""
+        """gain_db: what the whole is turned by in the file."""
         self._describe()
         levels = self._placed if self._placed.samples else self._rendered
         count, gain = max(1, levels.samples), 10 ** (gain_db / 20)
@@ -118,8 +118,10 @@ class Inspector:
         warnings = []
         if not self._finite:
             warnings.append("it has NaN or infinite samples")
-        if rms_db < _SILENT_DB:
-            warnings.append(f"it is all but silent ({rms_db:.0f} dBFS)")
+        rendered_db = rms_db - gain_db  # what is turned up is no less silent for it
+        if rendered_db < _SILENT_DB:
+            where = "as it is rendered " if gain_db > 0 else ""
+            warnings.append(f"{where}it is all but silent ({rendered_db:.0f} dBFS)")
         if dc_db > _DC_DB:
             warnings.append(f"it has a constant part of {dc_db:.0f} dBFS")
         if self._clipped:

@@ -103,6 +103,15 @@ class Piece:
         """The level at which a vocoder has clipped; what waves that are mixed come to says nothing of that."""
         return np.inf if len(self.voices) > 1 and self._mode == "audio" else 1.0
 
+    @property
+    def source_lufs(self) -> float | None:
+        """How loud the recordings are, as `Header.source_lufs`; of a blend the mean; None if a model does not tell."""
+        known = [voice.model.header.source_lufs for voice in self.voices]
+        if None in known or len(known) == 1:
+            return None if None in known else known[0]
+        parts = [voice.part for voice in self.voices]
+        return blend.loudness(parts, known, self.samples / self.spec.sample_rate, self._mode)
+
     def blocks(self) -> Iterator[np.ndarray]:
         return self._blocks(second=False)
 
@@ -139,7 +148,7 @@ class Reconstruction:
     def __init__(self, voice: Voice, vocoder: Vocoder, clip: AudioClip):
         self.voice, self.vocoder, self.clip = voice, vocoder, clip
         self.spec, self.samples, self.analysis = voice.model.spec, clip.length, voice.model.analysis
-        self.full_scale = 1 / clip.gain
+        self.full_scale, self.source_lufs = 1 / clip.gain, clip.lufs
 
     def blocks(self) -> Iterator[np.ndarray]:
         return reconstruct_blocks(self.voice.model, self.vocoder, self.clip, self.voice.controls)

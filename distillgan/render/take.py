@@ -1,4 +1,4 @@
-"""A sound taken down as it is rendered, on the disk, until it is over and its peak is known."""
+"""A sound taken down as it is rendered, on the disk, until it is over and its level is known."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ class Take:
     """Float32 blocks [C, n] at the mel's rate go in; the same at `sample_rate` Hz are read back, as often as wanted.
 
     `file` is open for writing and reading, unbuffered and empty; `path` is what the sound is to become, for messages.
-    `peak` (of what is read back), `samples` (a channel) and `digest` (SHA-256 of them all) are known once `finish` has
-    been called. Memory depends on the blocks' lengths, not on their number.
+    `samples` (a channel, of what is read back) and `digest` (SHA-256 of them all) are known once `finish` has been
+    called. Memory depends on the blocks' lengths, not on their number.
     """
 
     def __init__(self, file: FileIO, path: Path, spec: MelSpec, sample_rate: int):
@@ -32,7 +32,7 @@ class Take:
         self._came = 0  # samples that went in
         self.mel, self.thumbnail = PooledMel(spec), Thumbnail()
         self._hash = hashlib.sha256()
-        self.channels, self.samples, self.peak = 0, 0, 0.0
+        self.channels, self.samples = 0, 0
 
     @property
     def seconds(self) -> float:
@@ -83,7 +83,6 @@ class Take:
         """Frames float32 [n, C], contiguous, go to the end of the file."""
         if not len(frames):
             return
-        self.peak = max(self.peak, float(np.abs(frames).max()))
         self.thumbnail.add(frames)
         self._hash.update(frames)
         left = memoryview(frames).cast("B")

@@ -44,6 +44,7 @@ def pack_vae(
             "fingerprint": manifest.fingerprint,
             "minutes": manifest.minutes,
             "files": len(manifest.used),
+            "source_lufs": manifest.source_lufs,
             "train": sorted(entry.audio_hash for entry in manifest.used if entry.split != HELD_OUT),
             "held_out": sorted(entry.audio_hash for entry in manifest.used if entry.split == HELD_OUT),
             **({BAND_LIMIT: manifest.band_limit_hz} if manifest.band_limit_hz else {}),

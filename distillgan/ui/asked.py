@@ -1,6 +1,7 @@
 """What the controls of the page say, as the settings of `generate`, and back."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,9 +13,10 @@ from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError
 from distillgan.paths import Home, name_from_path
-from distillgan.recipe import arguments_of
+from distillgan.recipe import arguments_of, recorded
 from distillgan.ui.page import Page
 
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 BLENDED = 4  # models at most
 START: dict[str, Any] = {
     "model": None,
@@ -41,6 +43,8 @@ START: dict[str, Any] = {
     "export": "wav",
     "sample_rate": 44100,
     "depth": "24",
+    "loudness": "source",
+    "peak": -1.0,
     "ogg_quality": 8,
     "mp3_mode": "cbr",
     "mp3_quality": 0,
@@ -66,7 +70,8 @@ _EXPORT = {
     "ogg": {"quality": "ogg_quality"},
     "mp3": {"mode": "mp3_mode", "quality": "mp3_quality"},
 }
-_OF_EVERY_FORMAT = ("sample_rate", "artist", "album", "file")
+_OF_EVERY_FORMAT = ("sample_rate", "loudness", "peak", "artist", "album", "file")
+_NONE_IS_A_VALUE = ("peak",)
 _WITH_WEIGHTS = ("auto", "bigvgan")  # vocoders whose settings say where BigVGAN's are
 
 
@@ -101,6 +106,7 @@ def settings_of(values: Mapping[str, Any], sliders: Mapping[str, float]) -> dict
 
 def values_of(settings: Mapping[str, Any], model: str | None) -> tuple[dict[str, Any], dict[str, float]]:
     """Settings of a sound → the controls' values, START where they say nothing; and sliders that stand still."""
+    settings = recorded(settings)
     values = START | {"model": (settings.get("model") or {}).get("name") or model}
     for key in ("vocoder", "path", "seed", "source", "evolution", "duration", "recording"):
         if settings.get(key) is not None:
@@ -110,8 +116,11 @@ def values_of(settings: Mapping[str, Any], model: str | None) -> tuple[dict[str,
         if found.get("name") in named:
             values[group] = found["name"]
             keys = named[found["name"]] | ({key: key for key in _OF_EVERY_FORMAT} if group == "export" else {})
-            values |= {mine: found[key] for key, mine in keys.items() if found.get(key) is not None}
+            known = {key for key, value in found.items() if value is not None or key in _NONE_IS_A_VALUE}
+            values |= {mine: found[key] for key, mine in keys.items() if key in known}
     values["depth"] = str(values["depth"])
+    if not isinstance(values["loudness"], str):
+        values["loudness"] = f"{values['loudness']:g}"
     blend = settings.get("blend") or {}
     for number, word in enumerate((blend.get("models") or [])[:BLENDED], 1):
         values[f"blend_model{number}"], _, values[f"blend_weight{number}"] = str(word).partition(":")
@@ -163,6 +172,8 @@ def _picked(values: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any
 def _plain(key: str, value: Any) -> Any:
     if key == "depth" and isinstance(value, str) and value.isdecimal():
         return int(value)
+    if key == "loudness" and isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
     return None if value == "" else value
 
 

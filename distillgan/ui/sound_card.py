@@ -71,8 +71,19 @@ def check(account: Mapping[str, Any]) -> str:
     rows += [
         (name, f"{found[key]:.1f} dBFS", "") for name, key in (("peak", "peak_db"), ("level", "rms_db")) if key in found
     ]
-    if account.get("gain_db"):
-        rows.append(("turned down", f"{-account['gain_db']:.1f} dB", "so that it peaks at -1 dBFS"))
+    level, gain = account.get("level") or {}, account.get("gain_db")
+    rows += [
+        (name, f"{level[key]:.1f} {unit}", "")
+        for name, key, unit in (("loudness", "lufs", "LUFS"), ("true peak", "true_peak_db", "dBTP"))
+        if level.get(key) is not None
+    ]
+    if gain:
+        asked, short = level.get("asked_lufs"), level.get("short_lu")
+        why = "so that its peaks keep the ceiling" if asked is None else f"to {asked:g} LUFS"
+        why += f"; {short:.1f} LU under that, where its peaks reach the ceiling" if short else ""
+        rows.append(("turned up" if gain > 0 else "turned down", f"{abs(gain):.1f} dB", why))
+    if level.get("note"):
+        rows.append(("level", "as rendered", level["note"]))
     lines = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
     warnings = "".join(f"<p><b>Warning:</b> {escape(words)}</p>" for words in found.get("warnings") or [])
     return f"{warnings}<table>{''.join(lines)}</table>"

@@ -21,6 +21,12 @@ _SPACES = [
 _FORMATS = [("WAV", "wav"), ("FLAC: lossless", "flac"), ("OGG Vorbis", "ogg"), ("MP3", "mp3")]
 _RATES = [("44.1 kHz", 44100), ("48 kHz", 48000), ("96 kHz", 96000)]
 _DEPTHS = [("16 bit, dithered", "16"), ("24 bit", "24"), ("32 bit float", "32f")]
+_LOUDNESS = [
+    ("As the recordings", "source"),
+    ("-23 LUFS: EBU R 128", "-23"),
+    ("-16 LUFS: podcasts", "-16"),
+    ("As it is rendered", "off"),
+]
 FIELDS = "{model} {seed} {preset} {vocoder} {path} {spatial} {recording} {date} {time}"
 _HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -100,6 +106,12 @@ class SoundSettings:
                 info = "of the rate by quality; 0 is best"
                 mp3 = gr.Slider(0, 9, step=1, label="MP3 quality", info=info, visible=False, buttons=[])
                 self._add("mp3_quality", mp3)
+            with gr.Row():
+                info = "of the whole file; or a number of LUFS"
+                loudness = gr.Dropdown(_LOUDNESS, label="Loudness", info=info, allow_custom_value=True, min_width=160)
+                self._add("loudness", loudness)
+                info = "dBTP, above which no peak is; empty: -1 dBFS of samples"
+                self._add("peak", gr.Number(label="True-peak ceiling", info=info, min_width=160))
             with gr.Row():
                 self._add("artist", gr.Textbox(label="Artist"))
                 self._add("album", gr.Textbox(label="Album", placeholder="the model's name"))

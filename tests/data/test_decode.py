@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from distillgan.data.loudness import gain_db
+from distillgan.audio.loudness import measure
+from distillgan.data.loudness import gain_db, together
 from distillgan.data.scan import scan
 
 RATE = 44100
@@ -145,3 +146,23 @@ def test_a_file_that_ends_early_is_used_and_noted(load, tmp_path):
     (entry,) = scan(tmp_path / "in", tmp_path / "cache").used
     assert 1.5 < entry.seconds < 2.5
     assert entry.note.startswith("ends early: ") and "of the 4.00 s" in entry.note
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(1, 44100), (2, 44100), (2, 22050), (1, 96000)])
+def test_it_is_known_how_loud_a_file_is_heard(load, tmp_path, channels, rate):
+    """As it is measured alone: both channels of a stereo file, a mono one from both loudspeakers."""
+    wave = np.stack([tone(300, rate=rate, amplitude=0.2), tone(3000, rate=rate, amplitude=0.05)], axis=1)
+    entry, *_ = load(wave[:, :channels], rate)
+    assert entry.lufs == pytest.approx(measure(tmp_path / "in" / "x.wav").lufs, abs=0.05)
+
+
+def test_a_file_that_is_too_quiet_has_no_loudness(load):
+    entry, *_ = load(tone(amplitude=10 ** (-75 / 20)))
+    assert entry.lufs is None
+
+
+def test_recordings_together_are_as_loud_as_one_after_the_other():
+    assert together([]) is None
+    assert together([(-23.0, 10.0)]) == -23.0
+    assert together([(-20.0, 30.0), (-26.0, 30.0)]) == pytest.approx(-22.04, abs=0.01)
+    assert together([(-20.0, 30.0), (-40.0, 300.0)]) == pytest.approx(-20.0, abs=0.01), "the relative gate"

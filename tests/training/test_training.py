@@ -1,12 +1,14 @@
 """Training manners, in one process: what a run leaves behind, how it goes on, and what it refuses."""
 
 import json
+import math
 import shutil
 
 import pytest
 import torch
 from support import composed, tiny
 
+from distillgan.audio.loudness import measure
 from distillgan.errors import UserError
 from distillgan.modelfile import read_model
 from distillgan.modellayout import read_header
@@ -34,6 +36,13 @@ def test_run_leaves_model_configuration_manifest_and_board(trained):
     assert header.licence == "CC0" and header.note == "hello"
     assert header.corpus["files"] == 6 and len(header.corpus["held_out"]) == 1
     assert header.training["vocoder"]["mel_error"] == error
+
+
+def test_the_model_keeps_how_loud_its_recordings_are_together(trained, recordings):
+    found = [measure(path) for path in recordings.glob("*.wav")]
+    power = sum(item.shape[1] * 10 ** (item.lufs / 10) for item in found) / sum(item.shape[1] for item in found)
+    header = read_header(trained[0] / "models" / "tiny.distillgan")
+    assert header.source_lufs == pytest.approx(10 * math.log10(power), abs=0.05)
 
 
 def test_board_holds_curves_pictures_and_sound(trained):
