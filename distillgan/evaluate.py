@@ -82,7 +82,7 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1, allow_nan=False), console)
     _write(base.with_name(f"{base.name}.md"), report.markdown(result), console)
     picture = base.with_name(f"{base.name}.png")
-    save_figure(draw_mels(judged.pictures, report.heading(result), model.spec.frame_rate), picture)
+    save_figure(draw_mels(judged.pictures, report.heading(result), model.spec), picture)
     console.print(f"written to {picture}")
     return result
 
