@@ -76,16 +76,16 @@ def mutagens(path) -> dict[str, str]:
     return {name: str(text[0] if isinstance(text, list) else text) for name, text in texts.items()}
 
 
-KINDS = [Wav(44100, 16), Wav(), Wav(44100, "32f"), Flac(44100, 16), Flac(), Ogg(), Mp3(), Mp3(44100, "vbr")]
+KINDS = [Wav(44100, 16), Wav(), Wav(44100, "32f"), Flac(), Ogg(), Mp3()]
 
 
 @pytest.mark.parametrize("form", KINDS, ids=named)
 def test_every_reader_finds_the_words_that_were_given(tmp_path, form):
-    """Each alone, none and all of them, beside no provenance, 9 kB of it and more than a header of a WAV can hold."""
+    """Each alone, none and all of them, beside 9 kB of provenance, and beside none and more than a WAV's header holds."""
     words = {name: text for name, text in vars(TAGS).items() if name != "comment"}
     some = [{}, words, *({name: text} for name, text in words.items())]
     for comment in ("", LONG[:9000], 40 * LONG):
-        for given in some:
+        for given in some if len(comment) == 9000 else [words]:
             path = written(form, tmp_path, chord(44100, 0.05), Tags(**given, comment=comment))
             with soundfile.SoundFile(path) as file:
                 assert {name: getattr(file, name) for name in words if getattr(file, name)} == given

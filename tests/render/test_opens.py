@@ -6,7 +6,7 @@ import subprocess
 import wave
 
 import pytest
-from placed import noise, placed, spatial
+from render.placed import noise, placed, spatial
 
 from distillgan.audio.formats import Wav
 from distillgan.audio.mel import MelSpec
