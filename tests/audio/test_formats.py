@@ -81,7 +81,7 @@ KINDS = [Wav(44100, 16), Wav(), Wav(44100, "32f"), Flac(), Ogg(), Mp3()]
 
 @pytest.mark.parametrize("form", KINDS, ids=named)
 def test_every_reader_finds_the_words_that_were_given(tmp_path, form):
-    """Each alone, none and all of them, beside 9 kB of provenance, and beside none and more than a WAV's header holds."""
+    """Each alone, none and all of them, beside 9 kB of provenance, none, or too much for a WAV's header."""
     words = {name: text for name, text in vars(TAGS).items() if name != "comment"}
     some = [{}, words, *({name: text} for name, text in words.items())]
     for comment in ("", LONG[:9000], 40 * LONG):
