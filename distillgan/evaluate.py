@@ -19,6 +19,7 @@ from distillgan.data.corpus import prepare_corpus
 from distillgan.data.folders import folders
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
+from distillgan.memory import memory_in_words
 from distillgan.paths import CONFIG, Home
 from distillgan.progress import progress_bar
 from distillgan.render.engine import Model
@@ -30,6 +31,7 @@ from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
 
 
+@memory_in_words("evaluating", "Close what else uses it, or take device=cpu")
 def evaluate(config: DictConfig) -> dict:
     """Judge a model as `what` says; print a table, write it under `paths.home`/evaluations, and return it.
 
