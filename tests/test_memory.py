@@ -56,15 +56,14 @@ def test_rendering_tells_what_to_take_instead():
 
 
 def test_a_training_tells_what_to_lower_and_goes_on(tmp_path, recordings):
-    config = tiny(tmp_path, recordings)
+    short = ("model.max_steps=4", "analysis.seconds=0.2", "analysis.seeds=1", "analysis.probes=1")
+    config = tiny(tmp_path, recordings, *short)
     config.model.module._target_ = f"{__name__}.HungryVAE"
-    with pytest.raises(UserError, match="^VAE: this computer's memory ran out") as told:
+    with pytest.raises(UserError, match=r"^VAE: this computer's memory ran out") as told:
         train(config)
-    size = config.data.batch_size
-    assert f"Lower data.batch_size, now {size}; data.segment_frames, now {config.data.segment_frames}" in str(
-        told.value
-    )
-    config = tiny(tmp_path, recordings, "data.batch_size=1")
+    size, frames = config.data.batch_size, config.data.segment_frames
+    assert f"Lower data.batch_size, now {size}; data.segment_frames, now {frames}; or" in str(told.value)
+    config = tiny(tmp_path, recordings, "data.batch_size=1", *short)
     assert np.isfinite(train(config)) and (tmp_path / "models" / "tiny.distillgan").exists()
 
 
