@@ -20,6 +20,7 @@ from distillgan.data.downmix import MIX, chosen
 from distillgan.data.folders import folders
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
+from distillgan.memory import memory_in_words
 from distillgan.paths import CONFIG, Home
 from distillgan.progress import progress_bar
 from distillgan.render.engine import Model
@@ -31,6 +32,7 @@ from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
 
 
+@memory_in_words("evaluating", "Close what else uses it, or take device=cpu")
 def evaluate(config: DictConfig) -> dict:
     """Judge a model as `what` says; print a table, write it under `paths.home`/evaluations, and return it.
 
@@ -83,7 +85,7 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1, allow_nan=False), console)
     _write(base.with_name(f"{base.name}.md"), report.markdown(result), console)
     picture = base.with_name(f"{base.name}.png")
-    save_figure(draw_mels(judged.pictures, report.heading(result), model.spec.frame_rate), picture)
+    save_figure(draw_mels(judged.pictures, report.heading(result), model.spec), picture)
     console.print(f"written to {picture}")
     return result
 

@@ -17,6 +17,7 @@ from distillgan.errors import UserError
 from distillgan.latent.descriptors import NAMES
 from distillgan.library.catalog import find_model
 from distillgan.library.presets import Presets
+from distillgan.memory import memory_in_words
 from distillgan.paths import Home
 from distillgan.recipe import arguments_of, recorded
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
@@ -30,6 +31,7 @@ MAX_COUNT = 1000
 DEFAULT_SECONDS = 10.0
 
 
+@memory_in_words("generating", "Close what else uses it, or take device=cpu, or vocoder=universal, which needs little")
 def generate(
     config: DictConfig,
     console: Console | None = None,

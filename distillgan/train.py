@@ -26,6 +26,7 @@ from distillgan.data.folders import folders
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.holder import held_by_this
+from distillgan.memory import memory_in_words
 from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
@@ -44,6 +45,7 @@ STAGES = ("vae", "vocoder")
 _NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}
 
 
+@memory_in_words("training", "Close what else uses it, or take device=cpu; the same command goes on")
 def train(config: DictConfig) -> float:
     """Run the configured stages; returns the last stage's error, the objective of a sweep (on the
     held-out files, where there are any).

@@ -14,23 +14,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 import distillgan as dg
-from distillgan.audio.mel import MelSpec, MelSpectrogram
-from distillgan.audio.picture import save_figure
+from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
+from distillgan.audio.picture import RANGE_DB, add_scale, decibels, on_any_ground, save_figure, show_decibels
 
 HERE = Path(__file__).parent
 SECONDS = 6.0
-BLUE, GREY = "#4878a8", "#555555"
+BLUE, GREY = "#4878a8", "#7d8590"
 
 
-def decibels(wave: np.ndarray, spec: MelSpec) -> np.ndarray:
-    """Wave float32 [N] → mel in dB under its peak, [n_mels, T]."""
-    mel = 20 * torch.log10(MelSpectrogram(spec)(torch.from_numpy(wave)[None, None])[0]).numpy()
-    return mel - mel.max()
+def levels(wave: np.ndarray, spec: MelSpec) -> np.ndarray:
+    """Wave float32 [N] → mel in dB under its loudest, [n_mels, T]."""
+    linear = MelSpectrogram(spec)(torch.from_numpy(np.ascontiguousarray(wave))[None])[0]
+    return decibels([to_log1p(linear, spec)], spec)[0]
 
 
-def picture(axis: Axes, image: np.ndarray, colours: str, least: float | None, most: float | None) -> None:
+def picture(axis: Axes, image: np.ndarray, colours: str, least: float, most: float) -> None:
     axis.imshow(image, origin="lower", aspect="auto", cmap=colours, vmin=least, vmax=most)
     axis.set(xticks=[], yticks=[])
+
+
+def mel(axis: Axes, wave: np.ndarray, spec: MelSpec) -> None:
+    picture(axis, levels(wave, spec), "magma", -RANGE_DB, 0)
 
 
 def line(axis: Axes, wave: np.ndarray) -> None:
@@ -46,10 +50,10 @@ def road(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
     figure = Figure(figsize=(13, 3.1))
     stations = (
         ("your recordings", "data/", lambda axis: line(axis, heard)),
-        ("mel spectrogram\n128 bands", "audio/", lambda axis: picture(axis, decibels(heard, spec), "magma", -70, 0)),
+        ("mel spectrogram\n128 bands", "audio/", lambda axis: mel(axis, heard, spec)),
         (f"latent z\n{len(z)} numbers, {model.latent_rate:.1f} times a second", "vae/", lambda a: latent(a, z)),
         ("sliders choose and\nmove moments", "latent/", lambda axis: sliders(axis, model)),
-        ("new mel spectrogram", "vae/", lambda axis: picture(axis, decibels(new, spec), "magma", -70, 0)),
+        ("new mel spectrogram", "vae/", lambda axis: mel(axis, new, spec)),
         ("new sound\nmono, stereo, binaural", "vocoder/ render/", lambda axis: line(axis, new)),
     )
     width, gap = 0.128, 0.0385
@@ -61,7 +65,7 @@ def road(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
         axis.set_xlabel(room, fontsize=9, family="monospace", color=GREY)
         if number:
             figure.add_artist(arrow(left - gap + 0.004, left - 0.004))
-    return figure
+    return on_any_ground(figure)
 
 
 def arrow(start: float, end: float) -> FancyArrowPatch:
@@ -96,15 +100,12 @@ def spectrograms(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
     figure = Figure(figsize=(13, 3.2), layout="constrained")
     axes = figure.subplots(1, len(shown), sharey=True)
     for axis, (title, wave) in zip(axes, shown.items(), strict=True):
-        mel = decibels(np.ascontiguousarray(wave), spec)
-        seconds = len(wave) / spec.sample_rate
-        axis.imshow(
-            mel, origin="lower", aspect="auto", cmap="magma", vmin=-70, vmax=0, extent=(0, seconds, 0, spec.n_mels)
-        )
+        image = show_decibels(axis, levels(wave, spec), spec, spec.frame_rate)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("seconds")
-    axes[0].set_ylabel("mel band")
-    return figure
+    axes[0].set_ylabel("Hz")
+    add_scale(figure, image, axes)
+    return on_any_ground(figure)
 
 
 def main(name: str, recording: Path) -> None:

@@ -32,6 +32,7 @@ BASE = {
     "checks",
     "progress",
     "holder",
+    "memory",
     "browser",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}

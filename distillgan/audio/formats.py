@@ -17,10 +17,10 @@ from distillgan.checks import number
 from distillgan.errors import UserError
 
 SAMPLE_RATES = (44100, 48000, 96000)
-# A WAV's sizes are 32-bit.
-_WAV_BYTES = 2**32 - 65536
+_WAV_BYTES = 2**32 - 65536  # of samples and `id3 `: the sizes in a WAV are 32-bit
 _SUBTYPES = {16: "PCM_16", 24: "PCM_24", "32f": "FLOAT"}
 _DITHER_SEED = 16
+_AT_ONCE = 1 << 16  # samples of a channel: the Vorbis encoder puts all that it is given on the stack, which has its end
 
 
 class Format(ABC):
@@ -58,7 +58,8 @@ class Format(ABC):
     def _encode(self, file: sf.SoundFile, blocks: Iterable[np.ndarray], shape: tuple[int, int]) -> None:
         written = 0
         for block in dithered(blocks) if file.subtype == "PCM_16" else (block.T for block in blocks):
-            file.write(block)
+            for first in range(0, len(block), _AT_ONCE):
+                file.write(block[first : first + _AT_ONCE])
             written += len(block)
         if written != shape[1]:
             raise ValueError(f"{written} samples came, not {shape[1]}")
@@ -75,7 +76,8 @@ class Wav(Format):
 
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
         bytes_a_sample = int(str(self.depth).removesuffix("f")) // 8
-        kind = "RF64" if shape[0] * shape[1] * bytes_a_sample > _WAV_BYTES else "WAV"
+        size = shape[0] * shape[1] * bytes_a_sample + len(id3(tags))
+        kind = "RF64" if size > _WAV_BYTES else "WAV"
         with sf.SoundFile(path, "w", self.sample_rate, shape[0], _SUBTYPES[self.depth], format=kind) as file:
             write_info(file, tags)
             self._encode(file, blocks, shape)

@@ -1,5 +1,6 @@
 """What defines a mel spectrogram. Without torch: the headers of model files hold it, and many are listed at once."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
@@ -47,6 +48,11 @@ class MelSpec:
         """Mel frames a second."""
         return self.sample_rate / self.hop_length
 
+    def band_of(self, hertz: float) -> float:
+        """Where a frequency lies on the axis of bands: a whole number is the middle of that band, counted from 0."""
+        low, high = _slaney(self.f_min), _slaney(self.f_max)
+        return (_slaney(hertz) - low) / (high - low) * (self.n_mels + 1) - 1
+
     def to_dict(self) -> dict:
         return asdict(self)
 
@@ -72,3 +78,8 @@ class MelSpec:
         """Raises UserError, with both specs named, unless `other` equals this one."""
         if self != other:
             raise UserError(f"the mel of {mine} and of {theirs} differ:\n  {mine}: {self}\n  {theirs}: {other}")
+
+
+def _slaney(hertz: float) -> float:
+    """Hz → mel: even below 1 kHz, 27 steps for each factor of 6.4 above (Slaney 1998, "Auditory Toolbox", 3)."""
+    return 3 * hertz / 200 if hertz < 1000 else 15 + 27 * math.log(hertz / 1000) / math.log(6.4)

@@ -1,9 +1,9 @@
 """What a sound file says of itself: title, artist, album, date, and a comment; written into every format alike.
 
-libsndfile writes such words into FLAC and OGG as they are. Into WAV it writes a LIST INFO chunk, whose texts it reads
-only below 2 kB, and into MP3 Latin-1. So WAV and MP3 get an ID3v2.4 tag in UTF-8 besides (id3.org, "ID3 tag version
-2.4.0 - Main Structure", sections 3 and 4, and "Native Frames", 4.2 and 4.10), in WAV as the chunk `id3 ` that most
-programs look for.
+libsndfile writes such words into FLAC and OGG as they are. Into WAV it writes a LIST INFO chunk, where it reads neither
+a text of 2 kB or more nor what stands behind it, and into MP3 Latin-1. So in WAV the longest stands last, and WAV and
+MP3 get an ID3v2.4 tag in UTF-8 besides (id3.org, "ID3 tag version 2.4.0 - Main Structure", sections 3 and 4, and
+"Native Frames", 4.2 and 4.10), in WAV as the chunk `id3 ` that most programs look for.
 """
 
 import os
@@ -19,7 +19,7 @@ from distillgan.audio.io import open_audio
 
 _FRAMES = {"title": b"TIT2", "artist": b"TPE1", "album": b"TALB", "date": b"TDRC"}
 _UTF8 = b"\x03"
-_INFO_BYTES = 2000  # of a text in LIST INFO that libsndfile reads again
+_INFO_BYTES = 32000  # of all texts in LIST INFO: with twice as many libsndfile does not open its own file
 _LARGEST_TAG = 1 << 24
 
 
@@ -37,16 +37,19 @@ class Tags:
         return {name: text for name, text in vars(self).items() if text}
 
 
-def write_strings(file: sf.SoundFile, tags: Tags, most: int | None = None) -> None:
-    """Hand the texts to libsndfile, before the first sample; those of more than `most` bytes are left out."""
+def write_strings(file: sf.SoundFile, tags: Tags) -> None:
+    """Hand the texts to libsndfile, before the first sample."""
     for name, text in tags.words().items():
-        if most is None or len(text.encode()) <= most:
-            setattr(file, name, text)
+        setattr(file, name, text)
 
 
 def write_info(file: sf.SoundFile, tags: Tags) -> None:
-    """As `write_strings`, for WAV."""
-    write_strings(file, tags, _INFO_BYTES)
+    """As `write_strings`, for WAV: the shortest first, and as many as a LIST INFO has room for."""
+    room = _INFO_BYTES
+    for name, text in sorted(tags.words().items(), key=lambda item: len(item[1].encode())):
+        room -= len(text.encode())
+        if room >= 0:
+            setattr(file, name, text)
 
 
 def id3(tags: Tags) -> bytes:

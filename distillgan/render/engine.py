@@ -21,6 +21,7 @@ from distillgan.latent.sliders import Analysis
 from distillgan.latent.sounding import encode, mel_blocks
 from distillgan.latent.trajectory import Material, draw, offsets, shaped
 from distillgan.latent.trajectory import Path as Way
+from distillgan.memory import memory_in_words
 from distillgan.modelfile import Header, read_model
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.base import Vocoder
@@ -29,6 +30,7 @@ from distillgan.vocoder.own import load_own
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 24 * 3600.0
 _VOCODER_FRAMES = 256  # mel frames that a vocoder plays at once, 3 s
+_LESS_MEMORY = "Close what else uses it, or take device=cpu, or vocoder=universal, which needs little"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def _within(model: Model, mels: Iterable[Tensor]) -> Iterator[Tensor]:
     return (silent_above(mel, model.spec, model.band_limit_hz) if model.band_limit_hz else mel for mel in mels)
 
 
+@memory_in_words("reconstructing", _LESS_MEMORY)
 @torch.inference_mode()
 def encoded(model: Model, clip: AudioClip) -> np.ndarray:
     """A recording as the VAE hears it: its posterior's mean, float32 [D, L].
@@ -138,7 +141,8 @@ def check_length(clip: AudioClip) -> None:
 def play(vocoder: Vocoder, mels: Iterable[Tensor], samples: int, limit: float = 0.0) -> Iterator[np.ndarray]:
     """Mel blocks → wave blocks float32 [1, n], `samples` in all, in -1…1, in constant memory.
 
-    limit: Hz, above which nothing is to be heard, whatever the vocoder makes there; 0 for none.
+    limit: Hz, above which nothing is to be heard, whatever the vocoder makes there; 0 for none. Raises UserError if
+    memory runs out.
     """
     blocks = _played(vocoder, mels, samples)
     if not limit:
@@ -150,11 +154,12 @@ def play(vocoder: Vocoder, mels: Iterable[Tensor], samples: int, limit: float = 
 @torch.inference_mode()
 def _played(vocoder: Vocoder, mels: Iterable[Tensor], samples: int) -> Iterator[np.ndarray]:
     left = samples
-    for wave in vocoder.stream(part for mel in mels for part in mel.split(_VOCODER_FRAMES, dim=-1)):
-        block = wave[0].cpu().numpy()[:, :left]
-        left -= block.shape[1]
-        if block.shape[1]:
-            yield block
+    with memory_in_words("rendering", _LESS_MEMORY):
+        for wave in vocoder.stream(part for mel in mels for part in mel.split(_VOCODER_FRAMES, dim=-1)):
+            block = wave[0].cpu().numpy()[:, :left]
+            left -= block.shape[1]
+            if block.shape[1]:
+                yield block
 
 
 def samples_of(seconds: float, spec: MelSpec) -> tuple[int, int]:

@@ -113,7 +113,7 @@ def _written(
         form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem))
         with held():  # matplotlib's callbacks would swallow a Ctrl-C
             mel, frame_rate = take.mel.finish()
-            save_figure(draw_mels([{"": to_log1p(mel, spec)}], path.stem, frame_rate), path.with_suffix(".png"))
+            save_figure(draw_mels([{"": to_log1p(mel, spec)}], path.stem, spec, frame_rate), path.with_suffix(".png"))
     except BaseException:
         for file in made:
             file.unlink(missing_ok=True)

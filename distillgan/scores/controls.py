@@ -10,7 +10,8 @@ from rich.table import Table
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from distillgan.audio.mel import MelSpectrogram, to_log1p
+from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
+from distillgan.audio.picture import add_scale, decibels, on_any_ground, show_decibels
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve
@@ -27,12 +28,13 @@ _SHOWN = (0, 4, 8)  # positions whose spectrograms are drawn
 class Judged:
     """result: plain types for JSON; responses: of each active slider its positions [9] and the descriptors [9, S, 8];
 
-    pictures: of each, log1p mels of the first seed at three positions.
+    pictures: of each, log1p mels of the first seed at three positions; spec: theirs.
     """
 
     result: dict
     responses: dict[str, tuple[np.ndarray, np.ndarray]]
     pictures: dict[str, list[Tensor]]
+    spec: MelSpec
 
 
 def judge_controls(
@@ -69,7 +71,8 @@ def judge_controls(
     passed = sum(row["passed"] for row in rows)
     what = {"what": "controls", "model": model.header.name, "fingerprint": model.header.fingerprint}
     result = {**what, "positions": count, "seeds": seeds, "seconds": seconds}
-    return Judged({**result, "active": int(active.sum()), "passed": passed, "sliders": rows}, responses, pictures)
+    result |= {"active": int(active.sum()), "passed": passed, "sliders": rows}
+    return Judged(result, responses, pictures, model.spec)
 
 
 def _described(wave: np.ndarray, model: Model) -> np.ndarray:
@@ -130,7 +133,7 @@ def draw(judged: Judged) -> Figure:
     figure = Figure(figsize=(13, 2.3 * max(1, len(names)) + 0.6), layout="constrained")
     figure.suptitle(f"{judged.result['model']}: sliders on rendered sound")
     if not names:
-        return figure
+        return on_any_ground(figure)
     for axes, name in zip(figure.subplots(len(names), 4, squeeze=False), names, strict=True):
         positions, values = judged.responses[name]
         number = NAMES.index(name)
@@ -141,12 +144,14 @@ def draw(judged: Judged) -> Figure:
         axes[0].plot(positions, show(means), color="C0", marker="o", markersize=3)
         axes[0].set_title(name, fontsize=9)
         axes[0].set_ylabel(item.unit)
-        pictures = judged.pictures[name]
-        top = max(float(mel.max()) for mel in pictures)
-        places = np.linspace(positions[0], positions[-1], len(pictures))
-        for axis, mel, place in zip(axes[1:], pictures, places, strict=False):
-            axis.imshow(mel.numpy(), origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=top)
+        levels = decibels(judged.pictures[name], judged.spec)
+        places = np.linspace(positions[0], positions[-1], len(levels))
+        for axis, level, place in zip(axes[1:], levels, places, strict=False):
+            image = show_decibels(axis, level, judged.spec, judged.spec.frame_rate)
             axis.set_title(f"{name} {place:g}", fontsize=9)
-            axis.set_xticks([])
-            axis.set_yticks([])
-    return figure
+        axes[1].set_ylabel("Hz")
+        add_scale(figure, image, axes[1:])
+    axes[0].set_xlabel("position of the slider")
+    for axis in axes[1:]:
+        axis.set_xlabel("seconds")
+    return on_any_ground(figure)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from distillgan.building import build
 from distillgan.checks import duration
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.device import hardware
 from distillgan.errors import UserError
+from distillgan.memory import memory_in_words
 from distillgan.training.callbacks import Budget, Patience, Progress
 from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
 from distillgan.training.interrupt import InterruptGuard
@@ -67,7 +68,7 @@ def fit(
     `vocoder` makes mel previews audible where the model has one already.
 
     Raises:
-        UserError: a checkpoint is damaged, the trainer's values are refused, or the loss is no number.
+        UserError: a checkpoint is damaged, the trainer's values are refused, the loss is no number, or memory runs out.
     """
     stage.folder.mkdir(parents=True, exist_ok=True)
     budget = Budget(duration("trainer.max_time", config.trainer.max_time))
@@ -81,7 +82,7 @@ def fit(
             trainer = _trainer(stage, module, config, team, callbacks)
         except ValueError as error:  # Lightning's own check of what the group `trainer` says
             raise UserError(f"the trainer cannot be set up: {error}") from error
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), memory_in_words(stage.title, _to_lower(stage, config)):
             # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
             warnings.filterwarnings("ignore", module="lightning.*")
             if stage.judge_start and not last.exists():
@@ -94,6 +95,18 @@ def fit(
     error, whole = packed["best_error"], guard.signum is None
     used = {"device": str(team), **hardware(team.device)}
     return Fitted(module.steps_done, budget.seconds, error, data.judged_on, packed, whole, used)
+
+
+def _to_lower(stage: Stage, config: DictConfig) -> str:
+    """What takes the memory of a stage, and what to do."""
+    keys = ["data.batch_size", "data.segment_frames", "model.module.network.channels"]
+    if stage.name != "vae":
+        keys = ["vocoder.data.batch_size", "vocoder.module.segment_size", "vocoder.discriminators.width"]
+    shown = [f"{key}, now {OmegaConf.select(config, key)}" for key in keys if OmegaConf.select(config, key) is not None]
+    return (
+        f"Lower {'; '.join(shown[:-1])}; or, in a new run, {shown[-1]}; or take device=cpu. What was trained until the "
+        "last checkpoint is kept, and the same command goes on from there"
+    )
 
 
 def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:

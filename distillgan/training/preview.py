@@ -48,7 +48,7 @@ class Preview(L.Callback):
                 shown["reconstruction_heard"] = self.vocoder.render(mel[None].cpu())
             rows.append({name: value.float().cpu() for name, value in shown.items()})
         mels = [{name: v for name, v in row.items() if v.dim() == 2} for row in rows]
-        figure = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec.frame_rate)
+        figure = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec)
         save_figure(figure, self.folder / "preview.png")
         for number, row in enumerate(rows):
             for name, value in row.items():
@@ -57,6 +57,7 @@ class Preview(L.Callback):
                         sf.write(temporary, value[0, 0].clamp(-1, 1).numpy(), module.spec.sample_rate, format="WAV")
         if trainer.logger is not None:
             board = trainer.logger.experiment
+            figure.patch.set(alpha=1, facecolor="white")  # TensorBoard drops how transparent the letters' edges are
             board.add_figure("preview/mels", figure, module.steps_done)
             for number, row in enumerate(rows):
                 for name, value in row.items():

@@ -61,7 +61,7 @@ def main() -> None:
                 {f"edge {edge}, in the middle": to_log1p(mels(torch.from_numpy(wave.mean(1))[None])[0], spec)}
             )
     if pictures:
-        save_figure(draw_mels(pictures, path.stem, spec.frame_rate), path.with_name(f"{path.stem}_edges.png"))
+        save_figure(draw_mels(pictures, path.stem, spec), path.with_name(f"{path.stem}_edges.png"))
 
 
 if __name__ == "__main__":

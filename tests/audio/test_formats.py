@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import threading
 
 import mutagen
 import numpy as np
@@ -59,21 +60,76 @@ def test_round_trip(tmp_path, form):
         assert (file.title, file.artist, file.album, file.date) == ("Regen – 雨", "Zoë", "rain", "2026-11-24")
 
 
-@pytest.mark.parametrize("form", [Wav(), Flac(), Ogg(), Mp3()], ids=named)
-def test_other_programs_read_the_tags(tmp_path, form):
-    """mutagen (and ffprobe, where there is one): what players and DAWs go by."""
-    path = written(form, tmp_path, chord(44100))
-    tags = mutagen.File(path).tags
-    names = ("TIT2", "TPE1", "TALB", "TDRC", "COMM::XXX") if path.suffix in (".wav", ".mp3") else vars(TAGS)
-    found = [tags[name] for name in names]
-    assert [str(text[0] if isinstance(text, list) else text) for text in found] == list(vars(TAGS).values())
-    if shutil.which("ffprobe"):
-        command = ["ffprobe", "-v", "error", "-show_entries", "format_tags:stream_tags", "-of", "json", str(path)]
-        shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-        # An Ogg file's tags belong to its stream, other files' to the file.
-        tags = shown["format"].get("tags", {}) | shown["streams"][0].get("tags", {})
-        named = {key.lower(): text for key, text in tags.items()}
-        assert [named[key] for key in ("title", "artist", "album", "date")] == list(vars(TAGS).values())[:4]
+def probed(path) -> dict[str, str]:
+    """What ffprobe says of it; the tags of an Ogg file are its stream's."""
+    command = ["ffprobe", "-v", "error", "-show_entries", "format_tags:stream_tags", "-of", "json", str(path)]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    tags = found["format"].get("tags", {}) | found["streams"][0].get("tags", {})
+    return {key.lower(): text for key, text in tags.items()}
+
+
+def mutagens(path) -> dict[str, str]:
+    tags, names = mutagen.File(path).tags or {}, {name: name for name in vars(TAGS)}
+    if path.suffix in (".wav", ".mp3"):
+        names = dict(zip(vars(TAGS), ("TIT2", "TPE1", "TALB", "TDRC", "COMM::XXX"), strict=True))
+    texts = {name: tags[key] for name, key in names.items() if key in tags}
+    return {name: str(text[0] if isinstance(text, list) else text) for name, text in texts.items()}
+
+
+KINDS = [Wav(44100, 16), Wav(), Wav(44100, "32f"), Flac(), Ogg(), Mp3()]
+
+
+@pytest.mark.parametrize("form", KINDS, ids=named)
+def test_every_reader_finds_the_words_that_were_given(tmp_path, form):
+    """Each alone, none and all of them, beside 9 kB of provenance, none, or too much for a WAV's header."""
+    words = {name: text for name, text in vars(TAGS).items() if name != "comment"}
+    some = [{}, words, *({name: text} for name, text in words.items())]
+    for comment in ("", LONG[:9000], 40 * LONG):
+        for given in some if len(comment) == 9000 else [words]:
+            path = written(form, tmp_path, chord(44100, 0.05), Tags(**given, comment=comment))
+            with soundfile.SoundFile(path) as file:
+                assert {name: getattr(file, name) for name in words if getattr(file, name)} == given
+            assert read_comment(path) == comment
+            assert mutagens(path) == given | ({"comment": comment} if comment else {})
+        if shutil.which("ffprobe"):
+            path = written(form, tmp_path, chord(44100, 0.05), Tags(**words, comment=comment))
+            found = probed(path)
+            assert {name: found[name] for name in words} == words
+            if len(comment) < 20000:
+                assert found.get("comment", "") == comment
+        if shutil.which("soxi") and form.suffix in (".flac", ".ogg"):
+            lines = subprocess.run(["soxi", "-a", str(path)], capture_output=True, text=True, check=True).stdout
+            assert {f"{name}={text}".lower() for name, text in words.items()} <= set(lines.lower().splitlines())
+
+
+def test_the_long_text_stands_last_in_a_wav(tmp_path):
+    """Also where it is not the comment: libsndfile reads nothing behind one of 2 kB."""
+    for long in ("artist", "comment"):
+        words = {"title": "a title", "artist": "Zoë", "date": "2026-11-24", "comment": "short", long: "x" * 9000}
+        path = written(Wav(), tmp_path, chord(44100, 0.05), Tags(**words))
+        info = path.read_bytes().partition(b"LIST")[2].partition(b"data")[0]
+        names = [b"INAM", b"IART", b"ICRD", b"ICMT"]
+        assert max(names, key=info.index) == {"artist": b"IART", "comment": b"ICMT"}[long] and b"x" * 9000 in info
+        with soundfile.SoundFile(path) as file:
+            assert all(getattr(file, name) == text for name, text in words.items() if name != long)
+
+
+def test_an_ogg_of_any_length_is_encoded_in_blocks(tmp_path):
+    """All of it in one block, in a thread with as small a stack as macOS gives: the encoder would overflow it.
+
+    And the file is the same as from blocks as a rendering has them.
+    """
+    wave = np.random.default_rng(5).uniform(-0.1, 0.1, (1, 150_000)).astype(np.float32)
+    before = threading.stack_size(512 * 1024)
+    try:
+        thread = threading.Thread(target=Ogg().write, args=(tmp_path / "one.ogg", [wave], wave.shape, TAGS))
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    Ogg().write(tmp_path / "many.ogg", np.split(wave, [65536, 131072], axis=1), wave.shape, TAGS)
+    one, many = (soundfile.read(tmp_path / name)[0] for name in ("one.ogg", "many.ogg"))
+    assert len(one) == 150_000 and (one == many).all()
 
 
 def test_mp3_is_320_kilobits_constant_and_less_with_quality(tmp_path):
