@@ -139,7 +139,7 @@ def _check_fields(values: dict[str, Any]) -> None:
     top |= {"training": dict, "licence": str, "note": str, "tags": list, "versions": dict, "checksums": dict}
     _check(values, top, "")
     # The name ends up in paths: "../../x" in a file from a stranger must not
-    check_name(values["name"])
+    values["name"] = check_name(values["name"])
     _check(values["corpus"], {"fingerprint": str, "minutes": _NUMBER, "files": int}, "corpus.")
     _check(values["training"], {"vae": dict, "vocoder": _OPTIONAL}, "training.")
     _check(values["training"]["vae"], _STAGE, "training.vae.")

@@ -1,8 +1,6 @@
 """`python -m distillgan.train`: recordings in, a model file out. Reads like a table of contents."""
 
-import hashlib
 import os
-import re
 import sys
 import traceback
 from concurrent.futures import BrokenExecutor
@@ -27,7 +25,8 @@ from distillgan.errors import UserError
 from distillgan.holder import held_by_this
 from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
-from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
+from distillgan.paths import Home, check_name, name_from_path
+from distillgan.texts import literals
 from distillgan.training import sizing
 from distillgan.training.analyse import checked
 from distillgan.training.extend import as_split, extend, folders_of, grown
@@ -36,11 +35,10 @@ from distillgan.training.job import Job
 from distillgan.training.launch import HERE, OPTUNA, choose, jobs_of
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
-from distillgan.training.sweep import Sheet, sweep_folder, varied, write_tables
+from distillgan.training.sweep import Sheet, job_name, sweep_folder, write_tables
 from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
-_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}
 
 
 def train(config: DictConfig) -> float:
@@ -49,7 +47,7 @@ def train(config: DictConfig) -> float:
 
     Raises:
         UserError: something the user can mend.
-        SystemExit: 130 or 143 after Ctrl-C or SIGTERM; what was trained by then is kept and packed.
+        SystemExit: 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP; what was trained by then is kept and packed.
     """
     console = Console(soft_wrap=True)
     with InterruptGuard() as guard:
@@ -92,7 +90,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     held.enter_context(held_by_this(home, run_name, team.device.type, stages))
     if given is not None:
         with open_dict(config):
-            config.data.dir = given[0] if len(given) == 1 else given
+            config.data.dir = literals(given[0] if len(given) == 1 else given)
     growing = config.extend and "vae" in wanted
     places = folders_of(run, home, given) if growing else given
     manifest, extension = prepare_corpus(places, home, spec, console), None
@@ -154,8 +152,9 @@ def _folders(config: DictConfig) -> list[str] | None:
     if OmegaConf.is_missing(config.data, "dir"):
         raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
     found = folders(config.data.dir)
-    # The run is gone on with from other places, too.
-    return None if found is None else [os.path.abspath(os.path.expanduser(folder)) for folder in found]
+    return (
+        None if found is None else [os.path.abspath(os.path.expanduser(folder)) for folder in found]
+    )  # for other places, too
 
 
 def _name(config: DictConfig) -> str:
@@ -163,7 +162,7 @@ def _name(config: DictConfig) -> str:
     name = _said_name(config)
     if _swept():
         hydra = HydraConfig.get()
-        name = _job_name(name, *varied(Path(hydra.sweep.dir), hydra.overrides.task))
+        name = job_name(Path(hydra.sweep.dir), check_name(name), hydra.overrides.task)
     return check_name(name)
 
 
@@ -172,17 +171,6 @@ def _said_name(config: DictConfig) -> str:
         return str(config.name)
     given = _folders(config)
     return "demo" if given is None else name_from_path(Path(given[0]).expanduser())
-
-
-def _job_name(name: str, swept: list[str], fixed: list[str]) -> str:
-    """`rain`, [seed=2], [model.latent_dim=16] → rain_seed-2_latent_dim-16; shortened where too long, still its own."""
-    kept = [item for item in fixed if item.partition("=")[0] not in _NOT_IN_JOB_NAMES]
-    pairs = [item.partition("=")[::2] for item in [*swept, *kept]]
-    full = "_".join([name, *(f"{key.rpartition('.')[2]}-{value}" for key, value in pairs if key != "name")])
-    readable = re.sub(r"[^A-Za-z0-9_.-]+", "_", full)
-    if len(readable) <= MAX_NAME:
-        return readable
-    return f"{readable[: MAX_NAME - 9]}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
 
 
 class _Callable(ModuleType):

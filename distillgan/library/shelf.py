@@ -22,7 +22,7 @@ from distillgan.library.presets import Presets
 from distillgan.modelcopy import copy_model
 from distillgan.modelheader import Header
 from distillgan.modellayout import read_header
-from distillgan.paths import MANIFEST, MODEL_SUFFIX, Home, check_name
+from distillgan.paths import MANIFEST, MODEL_SUFFIX, Home, check_name, composed
 
 _WAIT_SECONDS = 2.0  # for another change, which is short; a training is not
 
@@ -82,7 +82,8 @@ def rename_model(home: Home, old: str, new: str) -> Path:
         UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a
             model or a run, or has a preset that this one has, too; either is being trained; the disk refuses.
     """
-    source, target = _exactly(home, old), home.model(check_name(new))
+    source, new = _exactly(home, old), check_name(new)
+    target = home.model(new)
     if old.casefold() == new.casefold():
         raise UserError(f"{old} and {new} are one name on many disks: rename it to something else first")
     run, moved = home.run(old), home.run(new)
@@ -175,7 +176,7 @@ def delete_model(home: Home, name: str) -> None:
 
 def _exactly(home: Home, name: str) -> Path:
     path = find_named(home, name)
-    if path.stem != name:
+    if composed(path.stem) != composed(name):
         raise UserError(f"{name} is the beginning of {path.stem}: write the whole name")
     return path
 

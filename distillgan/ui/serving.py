@@ -6,9 +6,11 @@ import asyncio
 import errno
 import logging
 import os
+import signal
 import socket
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from distillgan.browser import open_page
 from distillgan.checks import whole
 from distillgan.errors import UserError
 from distillgan.paths import Home
+from distillgan.signals import SIGHUP, Ended, ignored
 from distillgan.ui.guard import Guard, is_local
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ class Served:
         self.home, self._config = Home(config.paths.home), config
 
     def run(self) -> None:
-        """Serve until Ctrl-C or SIGTERM; then what is generated ends, and trainings write their checkpoints.
+        """Serve until Ctrl-C, SIGTERM or SIGHUP; then what is generated ends, and trainings write their checkpoints.
 
         Raises:
             UserError: the address cannot be had.
@@ -65,8 +68,11 @@ class Served:
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE, proxy_headers=False)
             self._tell(bound)
             try:
-                with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
-                    _Server(config, page).run(sockets=[bound])
+                _Server(config, page).run(sockets=[bound])
+            except Ended:
+                raise
+            except KeyboardInterrupt:  # uvicorn raises it again when all is closed
+                pass
             finally:
                 print("the page is closed")
 
@@ -123,6 +129,18 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, page: Page):
         super().__init__(config)
         self._page = page
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            if SIGHUP is None or ignored(SIGHUP):
+                yield
+                return
+            before = signal.signal(SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(SIGHUP, before)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         print("closing …", flush=True)
