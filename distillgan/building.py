@@ -19,7 +19,7 @@ def build(node: DictConfig, **arguments):
         return instantiate(literals(literals(OmegaConf.to_container(node, resolve=True))), **arguments, _convert_="all")
     except InstantiationException as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:
+        while cause.__cause__ is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
         raise UserError(str(cause)) from error
 

@@ -13,6 +13,7 @@ from distillgan.errors import UserError
 from distillgan.paths import check_name
 
 SCHEMA = 2
+PENDING, MEASURED = "pending", "measured"  # training.vae.sliders; files from before have neither
 
 _SEAL_LENGTH = len(',"sha256":""}') + 64
 _NUMBER = (int, float)
@@ -50,7 +51,7 @@ class Header:
     vae: arguments of the VAE network.
     vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
     corpus: {"fingerprint": text, "minutes": number, "files": whole number, …}.
-    training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
+    training: {"vae": {"steps", "seconds", "date", "sliders", losses …}, "vocoder": the same or None}.
     tags: short words that the owner finds it by; files from before there were tags have none.
     checksums: tensor name → SHA-256; `write_model` fills it in.
     extra: fields of the same schema that this version does not know. They are kept and written back: a schema number
@@ -77,6 +78,18 @@ class Header:
     def fingerprint(self) -> str:
         """16 hex digits that name the weights: equal for equal tensors, whatever the name, note or dates."""
         return _sha256(_dump(sorted(self.checksums.items())))[:16]
+
+    @property
+    def sliders_pending(self) -> bool:
+        """Was it packed before its sliders were measured, and is it to be measured yet?"""
+        return self.training["vae"].get("sliders") == PENDING
+
+    @property
+    def no_sliders(self) -> str:
+        """Why a model without an analysis has no sliders, and what to do."""
+        if self.sliders_pending:
+            return "sliders pending: its training was ended before they were measured; the same command measures them"
+        return "packed without an analysis, so it has no sliders; the command that trained it, once more, makes one"
 
     def to_dict(self) -> dict[str, Any]:
         """The header's fields as JSON can hold them. Numbers that JSON lacks (NaN, infinity) become None."""

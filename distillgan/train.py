@@ -18,6 +18,7 @@ from distillgan import api, entry
 from distillgan import device as devices
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
+from distillgan.checks import whole
 from distillgan.data.corpus import prepare_corpus
 from distillgan.data.folders import folders
 from distillgan.data.manifest import HELD_OUT, TRAIN
@@ -83,6 +84,7 @@ def _train(config: DictConfig, team: Team, guard: InterruptGuard, console: Conso
 def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) -> Job:
     """Everything that comes before the training; the run's name is locked for as long as `held` is."""
     wanted, given, run_name = _stages(config), _folders(config), _name(config)
+    whole("seed", config.seed, 0, 2**32 - 1)
     home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
     run = Run(home, run_name)
     held.enter_context(run.lock())

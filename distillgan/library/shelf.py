@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from distillgan.atomic import refused
 from distillgan.errors import UserError, printable
+from distillgan.library.card_file import check_place, rename_card
+from distillgan.library.card_scores import rename_reports
 from distillgan.library.catalog import find_by_fingerprint, find_named
 from distillgan.library.presets import Presets
 from distillgan.modelcopy import copy_model
@@ -72,10 +74,11 @@ def check_tag(tag: str) -> str:
 
 
 def rename_model(home: Home, old: str, new: str) -> Path:
-    """Rename a model, in its header too, its run, what the page notes of its trainings, and its presets; the new path.
+    """Rename a model, in its header too, its run, what the page notes of its trainings, its card, what
+    `evaluate` wrote of it, and its presets; the new path.
 
     A training of the new name goes on. The copy under the new name comes first, then the run moves, then the notes,
-    then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the same once more
+    card and reports, then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the same once more
     finishes it.
 
     Raises:
@@ -94,6 +97,7 @@ def rename_model(home: Home, old: str, new: str) -> Path:
             raise UserError(f"{new} is taken by another model ({target}): choose another name")
         if moved.exists() and (run.exists() or not begun):
             raise UserError(f"{new} is taken by a run ({moved}): choose another name, or move it away")
+        check_place(home, old, new)
         try:
             with Presets(home).renaming_model(old, new):
                 if not begun:
@@ -104,6 +108,8 @@ def rename_model(home: Home, old: str, new: str) -> Path:
                     # What is noted there under the new name has left neither a run nor a model.
                     shutil.rmtree(home.training(new), ignore_errors=True)
                     home.training(old).rename(home.training(new))
+                rename_card(home, old, new)
+                rename_reports(home, old, new, header.fingerprint)
             source.unlink()
         except OSError as error:
             raise refused(printable(run if run.exists() else source), error) from error
