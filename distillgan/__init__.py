@@ -1,5 +1,6 @@
 """distillgan: train a small generative model on your own recordings and play it."""
 
+import sys
 from pathlib import Path
 
 __version__ = "0.2.0"
@@ -8,5 +9,11 @@ __all__ = ["Clip", "Model", "load", "train"]
 # distillgan.vendor lies in the package once installed from a wheel, and beside it in a checkout.
 if not (Path(__file__).parent / "vendor").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
+
+if sys.argv[:1] == ["-m"] and "".join(sys.orig_argv).partition("-m")[2].startswith("distillgan"):
+    # `python -m distillgan.train`: this comes before that module, which takes seconds to be imported.
+    from distillgan.signals import leave_while_importing
+
+    leave_while_importing()
 
 from distillgan.api import Clip, Model, load, train

@@ -186,7 +186,7 @@ class Model:
 
         engine, analysis = self.engine, self.engine.analysis
         if analysis is None:
-            raise UserError(f"model {self.name} was packed without an analysis: the command that trained it makes one")
+            raise UserError(f"model {self.name}: {self.header.no_sliders}")
         analysis = replace(analysis, axes=analysis.axes.extended(direction, engine.corpus))
         return Model(replace(engine, material=replace(engine.material, analysis=analysis)), self._home, self._device)
 

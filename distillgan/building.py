@@ -5,6 +5,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.errors import UserError
+from distillgan.texts import literals
 
 
 def build(node: DictConfig, **arguments):
@@ -14,10 +15,11 @@ def build(node: DictConfig, **arguments):
         UserError: a value of it is refused; in the constructor's own words.
     """
     try:
-        return instantiate(node, **arguments, _convert_="all")
+        # Hydra resolves a node, and then each value of it once more: a text with ${ in it is to outlive both.
+        return instantiate(literals(literals(OmegaConf.to_container(node, resolve=True))), **arguments, _convert_="all")
     except InstantiationException as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:
+        while cause.__cause__ is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
         raise UserError(str(cause)) from error
 

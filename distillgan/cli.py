@@ -5,9 +5,10 @@ from importlib import import_module
 from types import ModuleType
 
 from distillgan import __version__
-from distillgan.commands.arguments import EXIT_INTERRUPTED, EXIT_USER_ERROR
+from distillgan.commands.arguments import EXIT_USER_ERROR
 from distillgan.errors import UserError
 from distillgan.paths import CONFIG, Home
+from distillgan.signals import leave_while_importing
 
 _ENTRIES = {
     "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
@@ -38,14 +39,12 @@ _TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder
 
 
 def main() -> None:
+    leave_while_importing()
     try:
         _call(sys.argv[1:])
     except UserError as error:
         _entry().report(error)
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:  # while torch is imported
-        print("interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
 
 
 def _call(arguments: list[str]) -> None:

@@ -22,16 +22,13 @@ def controls(config: DictConfig) -> list[Slider]:
     """Print the table and write the map to `paths.home`/evaluations/<model>_map.png; the sliders.
 
     Raises:
-        UserError: there is no such model, or it was packed without an analysis.
+        UserError: there is no such model, or its sliders were not measured.
     """
     home = Home(config.paths.home)
     path = find_model(home, config.model.name)
     model = Model.load(path, torch.device("cpu"))
     if model.analysis is None:
-        raise UserError(
-            f"{path}: packed without an analysis, so it has no sliders. The command that trained it, once more, "
-            "analyses it"
-        )
+        raise UserError(f"{path}: {model.header.no_sliders}")
     sliders = model.analysis.sliders()
     console = Console(highlight=False)
     console.print(_table(model.header.name, sliders))

@@ -14,6 +14,7 @@ from distillgan.paths import check_name
 
 SCHEMA = 2
 BAND_LIMIT = "band_limit_hz"  # of the corpus; files from before there was one, and of sound without a limit, have none
+PENDING, MEASURED = "pending", "measured"  # training.vae.sliders; files from before have neither
 
 _SEAL_LENGTH = len(',"sha256":""}') + 64
 _NUMBER = (int, float)
@@ -52,7 +53,7 @@ class Header:
     vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
     corpus: {"fingerprint": text, "minutes": number, "files": whole number, …, "source_lufs": number or None}; where no
         recording goes all the way up BAND_LIMIT, Hz.
-    training: {"vae": {"steps", "seconds", "date", losses …}, "vocoder": the same or None}.
+    training: {"vae": {"steps", "seconds", "date", "sliders", losses …}, "vocoder": the same or None}.
     tags: short words that the owner finds it by; files from before there were tags have none.
     checksums: tensor name → SHA-256; `write_model` fills it in.
     extra: fields of the same schema that this version does not know. They are kept and written back: a schema number
@@ -92,6 +93,18 @@ class Header:
         None in files from before this was kept, and where there was no telling.
         """
         return self.corpus.get("source_lufs")
+
+    @property
+    def sliders_pending(self) -> bool:
+        """Was it packed before its sliders were measured, and is it to be measured yet?"""
+        return self.training["vae"].get("sliders") == PENDING
+
+    @property
+    def no_sliders(self) -> str:
+        """Why a model without an analysis has no sliders, and what to do."""
+        if self.sliders_pending:
+            return "sliders pending: its training was ended before they were measured; the same command measures them"
+        return "packed without an analysis, so it has no sliders; the command that trained it, once more, makes one"
 
     def to_dict(self) -> dict[str, Any]:
         """The header's fields as JSON can hold them. Numbers that JSON lacks (NaN, infinity) become None."""
@@ -154,7 +167,7 @@ def _check_fields(values: dict[str, Any]) -> None:
     top |= {"training": dict, "licence": str, "note": str, "tags": list, "versions": dict, "checksums": dict}
     _check(values, top, "")
     # The name ends up in paths: "../../x" in a file from a stranger must not
-    check_name(values["name"])
+    values["name"] = check_name(values["name"])
     _check(values["corpus"], {"fingerprint": str, "minutes": _NUMBER, "files": int}, "corpus.")
     limit = values["corpus"].get(BAND_LIMIT, 0)
     if isinstance(limit, bool) or not isinstance(limit, _NUMBER) or not 0 <= limit <= values["mel"].get("f_max", 0):

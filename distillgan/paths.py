@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from distillgan.errors import UserError
@@ -9,7 +10,7 @@ from distillgan.errors import UserError
 _PACKAGE = Path(__file__).resolve().parent
 
 MODEL_SUFFIX = ".distillgan"
-MAX_NAME = 80
+MAX_NAME, MAX_BYTES = 80, 150  # characters; file systems take 255 bytes, and endings come to it
 CONFIG, MANIFEST = "config.yaml", "manifest.json"  # of a run, in its folder
 
 
@@ -32,26 +33,56 @@ def default_home() -> Path:
 
 def is_name(name: str) -> bool:
     """Can it name a run and a model file on every system?"""
-    return len(name) <= MAX_NAME and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
+    name = composed(name)
+    return (
+        0 < len(name) <= MAX_NAME
+        and len(name.encode("utf-8", "surrogatepass")) <= MAX_BYTES
+        and (name[0].isalnum() or name[0] == "_")
+        and all(_in_names(sign) for sign in name)
+    )
 
 
 def check_name(name: str) -> str:
-    """Return `name` if it can name a run and a model file on every system.
+    """Return `name`, in composed form (`composed`), if it can name a run and a model file on every system.
 
     Raises:
-        UserError: empty, longer than 80 characters, or with characters other than letters, digits, `_`, `-`, `.`.
+        UserError: empty, longer than 80 characters or 150 bytes, or with characters other than letters and digits of
+            any script, `_`, `-`, `.`.
     """
     if not is_name(name):
         raise UserError(
-            f"name={name!r} cannot name a model: use 1 to {MAX_NAME} letters, digits, '_', '-' or '.', "
-            "starting with a letter, a digit or '_'"
+            f"name={name!r} cannot name a model: use 1 to {MAX_NAME} letters, digits, '_', '-' or '.' (of any script, "
+            f"{MAX_BYTES} bytes in UTF-8 at most), starting with a letter, a digit or '_'"
         )
-    return name
+    return composed(name)
+
+
+def composed(name: str) -> str:
+    """The name with each letter and its marks as one character where Unicode has one (NFC): ö is one, not o and ¨.
+
+    Some disks and keyboards write the other form, which looks the same.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def name_from_path(path: Path) -> str:
     """A valid name made from that of a folder or file."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.resolve().name).strip("._-")[:MAX_NAME] or "model"
+    return shortened(in_name(path.resolve().name).strip("._-"), MAX_NAME, MAX_BYTES) or "model"
+
+
+def in_name(text: str) -> str:
+    """The text with what cannot be in a name as `_`, one for each stretch of it."""
+    return re.sub("\0+", "_", "".join(sign if _in_names(sign) else "\0" for sign in composed(text)))
+
+
+def shortened(text: str, letters: int, size: int) -> str:
+    """The beginning of a text, of at most so many characters and bytes in UTF-8."""
+    return text[:letters].encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def _in_names(sign: str) -> bool:
+    """A letter or digit of any script, or a mark on one, as Hindi writes vowels; or one of three signs."""
+    return sign in "_.-" or sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc")
 
 
 class Home:
@@ -74,19 +105,19 @@ class Home:
         self.demo = self.root / "cache" / "demo"
 
     def run(self, name: str) -> Path:
-        return self.runs / name
+        return self.runs / composed(name)
 
     def lock(self, name: str) -> Path:
         """The file that is locked while the run or the model of this name is being changed."""
-        return self.runs / f".{name}.lock"
+        return self.runs / f".{composed(name)}.lock"
 
     def process(self, name: str) -> Path:
         """The file that says which process trains this name, while it does."""
-        return self.runs / f".{name}.process"
+        return self.runs / f".{composed(name)}.process"
 
     def training(self, name: str) -> Path:
         """What the page notes of the trainings of this name that it starts."""
-        return self.root / "trainings" / name
+        return self.root / "trainings" / composed(name)
 
     def model(self, name: str) -> Path:
-        return self.models / f"{name}{MODEL_SUFFIX}"
+        return self.models / f"{composed(name)}{MODEL_SUFFIX}"

@@ -17,7 +17,7 @@ from distillgan.audio.tags import Tags
 from distillgan.building import build
 from distillgan.errors import UserError
 from distillgan.library.history import History
-from distillgan.paths import Home, name_from_path
+from distillgan.paths import Home, name_from_path, shortened
 from distillgan.progress import progress_bar
 from distillgan.recipe import settings_of
 from distillgan.render.account import account_of, comment_of, origin_of
@@ -28,7 +28,7 @@ from distillgan.render.normalization import Level, Target
 from distillgan.render.piece import Piece, Reconstruction
 
 Progress = Callable[[int, int], None]
-_MOST_LETTERS = 150  # of a file's name that are the models'; file systems take 255 in all
+_MOST_BYTES = 150  # of a file's name that are the models'; file systems take 255 in all
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Studio:
         now, names = datetime.now().astimezone(), [model["name"] for model in origin["models"]]
         clip = name_from_path(Path(piece.clip.name).with_suffix("")) if isinstance(piece, Reconstruction) else "none"
         return {
-            "model": "_".join(names)[:_MOST_LETTERS],
+            "model": shortened("_".join(names), _MOST_BYTES, _MOST_BYTES),
             "seed": origin["settings"]["seed"],
             "preset": str(self._config.preset or "none"),
             "vocoder": origin["vocoder"],

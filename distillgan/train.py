@@ -1,8 +1,6 @@
 """`python -m distillgan.train`: recordings in, a model file out. Reads like a table of contents."""
 
-import hashlib
 import os
-import re
 import sys
 import traceback
 from concurrent.futures import BrokenExecutor
@@ -20,6 +18,7 @@ from distillgan import api, entry
 from distillgan import device as devices
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
+from distillgan.checks import whole
 from distillgan.data.corpus import prepare_corpus
 from distillgan.data.downmix import chosen
 from distillgan.data.folders import folders
@@ -29,7 +28,8 @@ from distillgan.holder import held_by_this
 from distillgan.memory import memory_in_words
 from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
-from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
+from distillgan.paths import Home, check_name, name_from_path
+from distillgan.texts import literals
 from distillgan.training import sizing
 from distillgan.training.analyse import checked
 from distillgan.training.extend import as_split, channels_of, extend, folders_of, grown
@@ -38,11 +38,10 @@ from distillgan.training.job import Job
 from distillgan.training.launch import HERE, OPTUNA, choose, jobs_of
 from distillgan.training.run import Run
 from distillgan.training.stages import train_vae, train_vocoder
-from distillgan.training.sweep import Sheet, sweep_folder, varied, write_tables
+from distillgan.training.sweep import Sheet, job_name, sweep_folder, write_tables
 from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
-_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}
 
 
 @memory_in_words("training", "Close what else uses it, or take device=cpu; the same command goes on")
@@ -52,7 +51,7 @@ def train(config: DictConfig) -> float:
 
     Raises:
         UserError: something the user can mend.
-        SystemExit: 130 or 143 after Ctrl-C or SIGTERM; what was trained by then is kept and packed.
+        SystemExit: 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP; what was trained by then is kept and packed.
     """
     console = Console(soft_wrap=True)
     with InterruptGuard() as guard:
@@ -88,6 +87,7 @@ def _train(config: DictConfig, team: Team, guard: InterruptGuard, console: Conso
 def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) -> Job:
     """Everything that comes before the training; the run's name is locked for as long as `held` is."""
     wanted, given, run_name, channels = _stages(config), _folders(config), _name(config), chosen(config.data.channels)
+    whole("seed", config.seed, 0, 2**32 - 1)
     home, spec = Home(config.paths.home), MelSpec.from_config(config.mel)
     run = Run(home, run_name)
     held.enter_context(run.lock())
@@ -95,7 +95,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
     held.enter_context(held_by_this(home, run_name, team.device.type, stages))
     if given is not None:
         with open_dict(config):
-            config.data.dir = given[0] if len(given) == 1 else given
+            config.data.dir = literals(given[0] if len(given) == 1 else given)
     growing = config.extend and "vae" in wanted
     places = folders_of(run, home, given) if growing else given
     if growing and (known := channels_of(run, channels)) != channels:
@@ -162,8 +162,9 @@ def _folders(config: DictConfig) -> list[str] | None:
     if OmegaConf.is_missing(config.data, "dir"):
         raise UserError("data=folder wants the folder of your recordings: add data.dir=PATH")
     found = folders(config.data.dir)
-    # The run is gone on with from other places, too.
-    return None if found is None else [os.path.abspath(os.path.expanduser(folder)) for folder in found]
+    return (
+        None if found is None else [os.path.abspath(os.path.expanduser(folder)) for folder in found]
+    )  # for other places, too
 
 
 def _name(config: DictConfig) -> str:
@@ -171,7 +172,7 @@ def _name(config: DictConfig) -> str:
     name = _said_name(config)
     if _swept():
         hydra = HydraConfig.get()
-        name = _job_name(name, *varied(Path(hydra.sweep.dir), hydra.overrides.task))
+        name = job_name(Path(hydra.sweep.dir), check_name(name), hydra.overrides.task)
     return check_name(name)
 
 
@@ -180,17 +181,6 @@ def _said_name(config: DictConfig) -> str:
         return str(config.name)
     given = _folders(config)
     return "demo" if given is None else name_from_path(Path(given[0]).expanduser())
-
-
-def _job_name(name: str, swept: list[str], fixed: list[str]) -> str:
-    """`rain`, [seed=2], [model.latent_dim=16] → rain_seed-2_latent_dim-16; shortened where too long, still its own."""
-    kept = [item for item in fixed if item.partition("=")[0] not in _NOT_IN_JOB_NAMES]
-    pairs = [item.partition("=")[::2] for item in [*swept, *kept]]
-    full = "_".join([name, *(f"{key.rpartition('.')[2]}-{value}" for key, value in pairs if key != "name")])
-    readable = re.sub(r"[^A-Za-z0-9_.-]+", "_", full)
-    if len(readable) <= MAX_NAME:
-        return readable
-    return f"{readable[: MAX_NAME - 9]}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
 
 
 class _Callable(ModuleType):

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
+from distillgan import signals
 from distillgan.errors import UserError, message, printable
 from distillgan.paths import Home, default_home
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 Add = Callable[[argparse.ArgumentParser], None]
 
@@ -110,6 +110,7 @@ def _common(parser: argparse.ArgumentParser, call: Callable) -> None:
 
 def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
     code = 0
+    signals.raise_when_told()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows few letters is no reason to fail
     try:
@@ -126,8 +127,8 @@ def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
         report(f"{printable(error.filename or 'a file')}: {error.strerror or error}")
         code = EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = EXIT_INTERRUPTED
+        print(signals.words(), file=sys.stderr)
+        code = signals.exit_code()
     sys.exit(code)
 
 

@@ -49,7 +49,7 @@ def write_card(
     reports: Reports,
     examples: Examples | None,
 ) -> str:
-    """The whole card. parameters: as `records.parameters` counts them; sliders: None if it was packed without any;
+    """The whole card. parameters: as `records.parameters` counts them; sliders: None if none were measured;
     note: the header's, or "".
     """
     parts = [
@@ -61,7 +61,7 @@ def write_card(
         "## Recordings",
         _recordings(header),
         "## Sliders",
-        *_sliders(sliders),
+        *([f"None: {header.no_sliders}."] if sliders is None else _sliders(sliders)),
         "## Scores",
         "\n".join(measured(header)) or "None were measured in training.",
         *reports.sections,
@@ -112,9 +112,7 @@ def _recordings(header: Header) -> str:
     return f"{table(['', ''], rows)}\n\n{words}"
 
 
-def _sliders(sliders: Sequence[Slider] | None) -> list[str]:
-    if sliders is None:
-        return ["None: it was packed without an analysis."]
+def _sliders(sliders: Sequence[Slider]) -> list[str]:
     rows, off = [], []
     for slider in sliders:
         if slider.rank is None:

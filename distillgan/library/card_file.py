@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillgan.atomic import replace_file
 from distillgan.errors import UserError
 from distillgan.paths import Home
 
@@ -28,6 +30,44 @@ class Card:
 def folder_of(home: Home, name: str) -> Path:
     """Where the card of a model lies, and its examples."""
     return home.root / "cards" / name
+
+
+def rename_card(home: Home, old: str, new: str) -> None:
+    """Move a model's card with its examples to its new name, and name it so in the lines that the card came with.
+
+    What is there under the new name gives way. Cut short, the same once more finishes it. Raises OSError, and UserError
+    as `check_place`.
+    """
+    check_place(home, old, new)
+    source, target = folder_of(home, old), folder_of(home, new)
+    if source.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        source.rename(target)
+    card = read_card(target)
+    if card is None:
+        return
+    text = (target / CARD).read_bytes().decode("utf-8")
+    body = text if card.edited else _SEAL.sub("", text)
+    before, after = (
+        (f"# {name}\n", f"models import {name}.distillgan`", f"distillgan controls {name}\n", f"generate model={name} ")
+        for name in (old, new)
+    )
+    changed = body
+    for one, other in zip(before, after, strict=True):
+        changed = changed.replace(one, other)
+    if changed != body:
+        with replace_file(target / CARD) as temporary:
+            temporary.write_bytes((changed if card.edited else sealed(changed, card.fingerprint or "")).encode("utf-8"))
+
+
+def check_place(home: Home, old: str, new: str) -> None:
+    """Raises UserError if the card of the model `old` would take the place of one that somebody has edited."""
+    place = folder_of(home, new)
+    there = read_card(place) if folder_of(home, old).exists() else None
+    if there is not None and there.edited:
+        raise UserError(
+            f"{new} has a card that somebody has edited ({place / CARD}): move it away, or choose another name"
+        )
 
 
 def sealed(text: str, fingerprint: str) -> str:

@@ -13,6 +13,8 @@ from distillgan.errors import UserError, printable
 from distillgan.modelheader import Header, show
 from distillgan.paths import Home
 
+_KINDS = "", "_vocoder", "_controls"  # what follows the model's name in a report's
+
 
 @dataclass(frozen=True)
 class Reports:
@@ -25,7 +27,7 @@ class Reports:
 def read_reports(home: Home, name: str, fingerprint: str) -> Reports:
     """The reports under `paths.home`/evaluations that are of the weights with this fingerprint."""
     sections, left_out = [], []
-    for suffix, section in (("", _reconstruction), ("_vocoder", _vocoder), ("_controls", _controls)):
+    for suffix, section in zip(_KINDS, (_reconstruction, _vocoder, _controls), strict=True):
         path = home.root / "evaluations" / f"{name}{suffix}.json"
         if path.exists():
             try:
@@ -38,6 +40,20 @@ def read_reports(home: Home, name: str, fingerprint: str) -> Reports:
             except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
                 left_out.append(f"{path} is left out: it is no report that is understood ({show(error)})")
     return Reports(tuple(sections), tuple(left_out))
+
+
+def rename_reports(home: Home, old: str, new: str, fingerprint: str) -> None:
+    """Move the reports of the weights with this fingerprint to a model's new name. Raises OSError."""
+    for suffix in _KINDS:
+        path = home.root / "evaluations" / f"{old}{suffix}.json"
+        try:
+            mine = json.loads(path.read_bytes()).get("fingerprint") == fingerprint
+        except (OSError, ValueError, AttributeError):  # none, or none that is understood
+            continue
+        if mine:
+            for ending in (".md", ".png", ".json"):  # it is known by the last, which goes last
+                if path.with_name(f"{old}{suffix}{ending}").exists():
+                    path.with_name(f"{old}{suffix}{ending}").replace(path.with_name(f"{new}{suffix}{ending}"))
 
 
 def measured(header: Header) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from distillgan.errors import UserError
 from distillgan.modellayout import read_header
-from distillgan.paths import MODEL_SUFFIX, Home
+from distillgan.paths import MODEL_SUFFIX, Home, composed
 
 _NAMES_SHOWN = 10
 
@@ -43,9 +43,10 @@ def find_named(home: Home, name: str) -> Path:
     if named.exists() or named.is_symlink():  # a link to nowhere is found, too: whoever reads it says what is wrong
         return named
     there = models_in(home)
-    begun = [path for path in there if name and path.stem.startswith(name)]
-    if len(begun) == 1:
-        return begun[0]
+    begun = [path for path in there if name and composed(path.stem).startswith(composed(name))]
+    exact = [path for path in begun if composed(path.stem) == composed(name)]  # from a disk that writes them otherwise
+    if len(exact or begun) == 1:
+        return (exact or begun)[0]
     if begun:
         raise UserError(f"model={name}: several names begin so: {_names(begun)}. Write more of it")
     raise UserError(f"model={name}: no such model or file. Models in {home.models}: {_names(there) or 'none yet'}")

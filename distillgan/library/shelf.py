@@ -17,12 +17,14 @@ from filelock import FileLock, Timeout
 
 from distillgan.atomic import refused
 from distillgan.errors import UserError, printable
+from distillgan.library.card_file import check_place, rename_card
+from distillgan.library.card_scores import rename_reports
 from distillgan.library.catalog import find_by_fingerprint, find_named
 from distillgan.library.presets import Presets
 from distillgan.modelcopy import copy_model
 from distillgan.modelheader import Header
 from distillgan.modellayout import read_header
-from distillgan.paths import MANIFEST, MODEL_SUFFIX, Home, check_name
+from distillgan.paths import MANIFEST, MODEL_SUFFIX, Home, check_name, composed
 
 _WAIT_SECONDS = 2.0  # for another change, which is short; a training is not
 
@@ -72,17 +74,19 @@ def check_tag(tag: str) -> str:
 
 
 def rename_model(home: Home, old: str, new: str) -> Path:
-    """Rename a model, in its header too, its run, what the page notes of its trainings, and its presets; the new path.
+    """Rename a model, in its header too, its run, what the page notes of its trainings, its card, what
+    `evaluate` wrote of it, and its presets; the new path.
 
     A training of the new name goes on. The copy under the new name comes first, then the run moves, then the notes,
-    then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the same once more
+    card and reports, then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the same once more
     finishes it.
 
     Raises:
         UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a
             model or a run, or has a preset that this one has, too; either is being trained; the disk refuses.
     """
-    source, target = _exactly(home, old), home.model(check_name(new))
+    source, new = _exactly(home, old), check_name(new)
+    target = home.model(new)
     if old.casefold() == new.casefold():
         raise UserError(f"{old} and {new} are one name on many disks: rename it to something else first")
     run, moved = home.run(old), home.run(new)
@@ -93,6 +97,7 @@ def rename_model(home: Home, old: str, new: str) -> Path:
             raise UserError(f"{new} is taken by another model ({target}): choose another name")
         if moved.exists() and (run.exists() or not begun):
             raise UserError(f"{new} is taken by a run ({moved}): choose another name, or move it away")
+        check_place(home, old, new)
         try:
             with Presets(home).renaming_model(old, new):
                 if not begun:
@@ -103,6 +108,8 @@ def rename_model(home: Home, old: str, new: str) -> Path:
                     # What is noted there under the new name has left neither a run nor a model.
                     shutil.rmtree(home.training(new), ignore_errors=True)
                     home.training(old).rename(home.training(new))
+                rename_card(home, old, new)
+                rename_reports(home, old, new, header.fingerprint)
             source.unlink()
         except OSError as error:
             raise refused(printable(run if run.exists() else source), error) from error
@@ -175,7 +182,7 @@ def delete_model(home: Home, name: str) -> None:
 
 def _exactly(home: Home, name: str) -> Path:
     path = find_named(home, name)
-    if path.stem != name:
+    if composed(path.stem) != composed(name):
         raise UserError(f"{name} is the beginning of {path.stem}: write the whole name")
     return path
 

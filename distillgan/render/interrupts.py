@@ -1,25 +1,30 @@
-"""Ctrl-C at moments that leave nothing half done."""
+"""Ctrl-C, SIGTERM and SIGHUP at moments that leave nothing half done."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from distillgan.signals import ENDING, ignored
+
 
 @contextmanager
 def held() -> Iterator[None]:
-    """A Ctrl-C in the block, which should be short, takes effect at its end.
+    """What would end the process in the block, which should be short, takes effect at its end.
 
     Only the main thread is ever interrupted; in others this does nothing.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+    # What is None was set by no Python code, which could not put it back.
+    mine = [signum for signum in ENDING if signal.getsignal(signum) is not None and not ignored(signum)]
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came = []
-    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    came: list[int] = []
+    before = {signum: signal.signal(signum, lambda signum, _: came.append(signum)) for signum in mine}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
     if came:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(came[0])

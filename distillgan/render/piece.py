@@ -51,7 +51,12 @@ def open_voices(
     if name is not None:
         raise UserError("blend lists the models: leave out model")
     parts = blend.parse(words)
-    models = [Model.load(find(part.model), device) for part in parts]
+    paths = [find(part.model) for part in parts]
+    for number, path in enumerate(paths):  # a name may be written as its beginning, or as a file
+        if (first := [other.resolve() for other in paths].index(path.resolve())) < number:
+            both = f"{parts[first].model} and {parts[number].model}"
+            raise UserError(f"blend={words}: {both} are one model, {path.stem}: give it one weight")
+    models = [Model.load(path, device) for path in paths]
     for model in models[1:]:
         models[0].spec.require(model.spec, f"model {models[0].header.name}", f"model {model.header.name}")
     found, warnings = [{} for _ in parts], []

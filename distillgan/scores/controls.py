@@ -50,7 +50,7 @@ def judge_controls(
     Raises UserError if the model has no analysis.
     """
     if model.analysis is None:
-        raise UserError(f"model {model.header.name} was packed without an analysis, so it has no sliders to judge")
+        raise UserError(f"model {model.header.name}: {model.header.no_sliders}")
     sliders = [slider for slider in model.analysis.sliders() if slider.name in NAMES]
     active = np.array([slider.reason is None for slider in sliders])
     mels, responses, pictures = MelSpectrogram(model.spec), {}, {}

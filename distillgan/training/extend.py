@@ -21,6 +21,7 @@ from distillgan.latent.sounding import decode, encode
 from distillgan.modelfile import read_model
 from distillgan.modellayout import read_header
 from distillgan.paths import CONFIG, Home
+from distillgan.texts import literals
 from distillgan.training.run import MANIFEST, Run
 from distillgan.vae.losses import mel_error_db
 from distillgan.vae.network import VAENetwork
@@ -161,7 +162,7 @@ def grown(config: DictConfig, extension: Extension, home: Home) -> list[str]:
     network = read_header(home.model(extension.model)).vae
     given = OmegaConf.to_container(config.model.module.network, resolve=True)
     with open_dict(config):
-        config.data.dir = list(extension.folders)
+        config.data.dir = literals(extension.folders)
         config.model.latent_dim = network["latent_dim"]
         config.model.module.network = network
         config.model.module.kl.warmup_steps = 0  # the KL is there: without its weight the latent would drift meanwhile

@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM: a training stops at the end of its step, keeps what it has, and leaves with 130 or 143."""
+"""Ctrl-C, SIGTERM and SIGHUP: a training stops at the end of its step, keeps what it has, and leaves with 130, 143 or
+129."""
 
 import signal
 from types import FrameType
 
 import lightning as L
 
+from distillgan.signals import ENDING, SIGHUP, ignored
 from distillgan.training.accumulation import stepped
 from distillgan.training.team import largest
 
@@ -18,7 +20,7 @@ class Interrupted(BaseException):
 
 
 class InterruptGuard(L.Callback):
-    """As a context manager it owns SIGINT and SIGTERM; as a callback it ends the training at the next step.
+    """As a context manager it owns the three; as a callback it ends the training at the next step.
 
     The first signal during training only asks for the end. A second one, or one outside training, raises `Interrupted`.
     `signum` is the signal that came, or None. Of several processes that train together one that is signalled is enough:
@@ -66,8 +68,9 @@ class InterruptGuard(L.Callback):
         self.signum = int(largest(trainer, self.signum or 0)) or None
 
     def _install(self, previous: dict) -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            previous[signum] = signal.signal(signum, self._handle)
+        for signum in ENDING:
+            if signum != SIGHUP or not ignored(signum):  # nohup: the training is to outlive its terminal
+                previous[signum] = signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training or self.signum is not None:

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import HELD_OUT, Manifest
+from distillgan.errors import UserError
 from distillgan.modelfile import read_model, replace_vocoder, write_model
 from distillgan.modelheader import BAND_LIMIT, Header, utc_now
 from distillgan.modellayout import read_header
@@ -56,6 +57,18 @@ def pack_vae(
     )
     weights = {f"vae.{name}": tensor.cpu() for name, tensor in network.state_dict().items()}
     write_model(run.model_path, header, weights | learnt | vocoder_tensors)
+
+
+def is_packed(run: Run, network: VAENetwork) -> bool:
+    """Has the model file these very weights of the VAE already?"""
+    if not run.model_path.exists():
+        return False
+    try:
+        _, tensors = read_model(run.model_path, "vae.")
+    except UserError:  # damaged: it is written anew
+        return False
+    state = {f"vae.{name}": tensor.cpu() for name, tensor in network.state_dict().items()}
+    return state.keys() == tensors.keys() and all(tensor.equal(tensors[name]) for name, tensor in state.items())
 
 
 def pack_vocoder(run: Run, fitted: Fitted, description: dict, tensors: dict[str, Tensor], replace: bool) -> str | None:

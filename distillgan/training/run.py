@@ -8,10 +8,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
+from distillgan.building import plain
 from distillgan.data.downmix import MIX
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
 from distillgan.paths import CONFIG, MANIFEST, Home
+from distillgan.texts import literals
 
 SIGNATURE = "signature.json"
 CHANNELS = "data.channels"
@@ -88,7 +90,7 @@ class Run:
             | {CHANNELS: str(config.data.channels)},
         )
         with replace_file(self.folder / CONFIG) as temporary:
-            temporary.write_text(OmegaConf.to_yaml(config, resolve=True))
+            temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(literals(plain(config)))), encoding="utf-8")
         manifest.save(self.folder / MANIFEST)
 
     def _check_signature(self, stage: str, signature: dict) -> None:

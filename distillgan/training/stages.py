@@ -12,6 +12,7 @@ from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
 from distillgan.latent.corpus import encode_corpus
 from distillgan.modelfile import read_model
+from distillgan.modelheader import MEASURED, PENDING
 from distillgan.training.analyse import analyse
 from distillgan.training.board import lay_out, show_results
 from distillgan.training.board_corpus import corpus_points
@@ -20,7 +21,7 @@ from distillgan.training.extend import remembered
 from distillgan.training.fit import Stage, fit
 from distillgan.training.interrupt import Interrupted, InterruptGuard
 from distillgan.training.job import Job
-from distillgan.training.pack import pack_vae, pack_vocoder
+from distillgan.training.pack import is_packed, pack_vae, pack_vocoder
 from distillgan.training.run import Run
 from distillgan.training.settings import note_settings
 from distillgan.training.start import go_on, start
@@ -65,19 +66,27 @@ def train_vae(job: Job, team: Team, guard: InterruptGuard, console: Console) -> 
     def pack() -> None:
         mel = MelSpectrogram(spec).to(team.device)
         latents = encode_corpus(network, mel, [*clips[TRAIN], *clips[HELD_OUT]])
-        learnt, stopped, analysis = latents.to_tensors(), None, None
-        if guard.signum is None:
+        learnt, analysis, quick = latents.to_tensors(), None, guard.signum is not None
+
+        def write(sliders: str | None) -> None:
+            pack_vae(
+                *(run, fitted, network, arguments, learnt, spec, job.manifest, {**measured, "sliders": sliders}),
+                *(config.licence, config.note),
+            )
+
+        # Before the analysis, which takes minutes: whatever ends the process then, the model is there, and plays.
+        if quick or not is_packed(run, network):
+            write(PENDING)
+        if quick:
+            console.print("stopped before the sliders were measured: the same command measures them")
+        else:
             try:
                 analysis = analyse(network, spec, latents, _own_vocoder(run), config.analysis, console, limit)
-                learnt |= {} if analysis is None else analysis.to_tensors()
-            except Interrupted as signal:
-                stopped = signal  # the model is packed, and plays
-        if guard.signum is not None or stopped is not None:
-            console.print("stopped before the sliders were measured: the same command measures them")
-        pack_vae(run, fitted, network, arguments, learnt, spec, job.manifest, measured, config.licence, config.note)
-        if stopped is not None:
-            raise stopped
-        quick = guard.signum is not None
+            except Interrupted:
+                console.print("stopped before the sliders were measured: the same command measures them, and no more")
+                raise
+            learnt |= {} if analysis is None else analysis.to_tensors()
+            write(None if analysis is None else MEASURED)
         show_results(run, None if quick else corpus_points(clips, latents, analysis, mel, network.stride))
 
     team.on_first(pack)

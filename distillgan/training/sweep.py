@@ -12,6 +12,7 @@ import math
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,16 +20,18 @@ from typing import Any
 
 from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from matplotlib.figure import Figure
 
 from distillgan.atomic import replace_file
 from distillgan.audio.picture import save_figure
 from distillgan.modelheader import Header
-from distillgan.paths import Home
+from distillgan.paths import MAX_BYTES, MAX_NAME, Home, in_name, is_name, shortened
 
 _COMMAND = "command.json"
 _COLUMNS = ("error", "kl_nats", "active_dimensions", "vocoder_error", "steps", "seconds", "peak_mb", "model", "reason")
 _ELSEWHERE = ("hydra/launcher", "hydra.launcher", "hydra.sweeper.n_trials", "hydra.sweeper.n_jobs")
+_NOT_IN_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}  # of jobs, where all have the same
 _PEAK = Path("/proc/self/clear_refs")  # Linux: 5 begins the peak of this process's memory anew
 
 
@@ -55,11 +58,48 @@ def sweep_folder(home: Home, name: str, arguments: Sequence[str]) -> Path:
 
 def varied(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """A job's overrides: those that tell it from the sweep's other jobs, and those that its command fixes for all."""
-    command = OverridesParser.create().parse_overrides(json.loads((folder / _COMMAND).read_text()))
+    command = _command(folder)
     fixed = {
         f"{item.key_or_group}={item.get_value_element_as_str()}" for item in command if not item.is_sweep_override()
     }
     return [item for item in overrides if item not in fixed], [item for item in overrides if item in fixed]
+
+
+def job_name(folder: Path, name: str, overrides: Sequence[str]) -> str:
+    """`rain`, seed=2, model.latent_dim=16 → rain_seed-2_latent_dim-16; shortened where too long, still its own.
+
+    Values that cannot be told apart in a name, such as folders that differ in signs alone, get a checksum.
+    """
+    swept, fixed = varied(folder, overrides)
+    same, words = _alike(folder), []
+    for item in [*swept, *(item for item in fixed if item.partition("=")[0] not in _NOT_IN_NAMES)]:
+        key, _, value = item.partition("=")
+        if key != "name":
+            words.append(f"{key.rpartition('.')[2]}-{value}" + f"-{_checksum(item)}" * (item in same))
+    full = "_".join([name, *words])
+    readable = in_name(full)
+    if is_name(readable):
+        return readable
+    return f"{shortened(readable, MAX_NAME - 9, MAX_BYTES - 9)}-{_checksum(full)}"
+
+
+def _alike(folder: Path) -> set[str]:
+    """Those of a sweep's overrides that look in a name like another of the same key, whatever their case."""
+    found = set()
+    for item in _command(folder):
+        if item.is_choice_sweep():
+            forms = {value: in_name(value).casefold() for value in item.sweep_string_iterator()}
+            often = Counter(forms.values())
+            found |= {f"{item.key_or_group}={value}" for value, form in forms.items() if often[form] > 1}
+    return found
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _command(folder: Path) -> list[Override]:
+    return OverridesParser.create().parse_overrides(json.loads((folder / _COMMAND).read_text()))
 
 
 class Sheet:

@@ -10,7 +10,7 @@ from distillgan.errors import UserError
 
 
 def ui(config: DictConfig) -> None:
-    """Serve the page until Ctrl-C or SIGTERM.
+    """Serve the page until Ctrl-C, SIGTERM or SIGHUP.
 
     Raises:
         UserError: gradio is not installed, or a value of conf/ui.yaml is refused.

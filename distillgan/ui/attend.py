@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 from distillgan.atomic import replace_file
+from distillgan.signals import ENDING
 
 OUTCOME, STOPPING = "outcome.json", "stopping"
 
 
 def attend(folder: Path, command: list[str]) -> int:
-    """Run the command, pass SIGINT and SIGTERM on to it as SIGINT, and write {"code", "ended"} into the folder.
+    """Run the command, pass what is to end it on to it as SIGINT, and write {"code", "ended"} into the folder.
 
     `code` is the exit code, or minus the signal that killed it. Whoever signals puts a file `stopping` into the folder
     first: so what comes before there are handlers is not lost.
@@ -29,7 +30,7 @@ def attend(folder: Path, command: list[str]) -> int:
             process.send_signal(signal.SIGINT)
 
     # Handlers, not SIG_IGN, which the training would inherit.
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in ENDING:
         signal.signal(signum, pass_on)
     process = subprocess.Popen(command)
     if (folder / STOPPING).exists():

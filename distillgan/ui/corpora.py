@@ -19,11 +19,11 @@ from distillgan.data.downmix import MIX
 from distillgan.data.manifest import Entry, Manifest
 from distillgan.data.scan import AUDIO_SUFFIXES, scan
 from distillgan.errors import UserError
-from distillgan.paths import Home, check_name
+from distillgan.paths import Home, check_name, shortened
 
 COLUMNS = 96  # of an outline
 _LOOKED_AT = 4096  # samples of a column, at most: an hour's outline takes no longer than a minute's
-_LETTERS = 120  # of a file's name, at most
+_LETTERS = 120  # and bytes of a file's name, at most
 _HEARD_SECONDS = 120.0
 
 
@@ -51,6 +51,7 @@ class Corpora:
 
     def folder(self, name: str) -> Path:
         """Where its recordings are. Raises UserError if there is no such corpus, or its note is damaged."""
+        name = check_name(name)
         if self.is_own(name):
             return self.root / name
         note = self.root / f"{name}.json"
@@ -69,7 +70,7 @@ class Corpora:
         Raises:
             UserError: the name is none, or that of a folder elsewhere; nothing in `files` is audio; the disk refuses.
         """
-        check_name(name)
+        name = check_name(name)
         if (self.root / f"{name}.json").exists():
             raise UserError(f"{name} is a folder of yours ({self.folder(name)}), which the page leaves as it is")
         audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES or not file.suffix]
@@ -92,7 +93,7 @@ class Corpora:
         Raises:
             UserError: the name is none or taken, or there is no such folder.
         """
-        check_name(name)
+        name = check_name(name)
         if not folder.strip():
             raise UserError("type the path of a folder on this machine, such as ~/recordings/rain")
         path = Path(folder.strip()).expanduser()
@@ -176,4 +177,4 @@ def _copied(file: Path, folder: Path) -> str | None:
 
 def _safe(text: str) -> str:
     """For a part of a file's name on any system: letters of every alphabet stay."""
-    return re.sub(r"[^\w .()+-]+", "_", text).strip()[:_LETTERS]
+    return shortened(re.sub(r"[^\w .()+-]+", "_", text).strip(), _LETTERS, _LETTERS)

@@ -63,10 +63,8 @@ def sliders_and_map(path: Path) -> tuple[str, Figure | None]:
     except UserError as fault:
         return f'<p class="quiet">{escape(str(fault))}</p>', None
     if model.analysis is None:
-        words = (
-            "It was packed without an analysis, so it has no sliders. The training that made it, once more, makes one."
-        )
-        return f'<p class="quiet">{words}</p>', None
+        words = model.header.no_sliders
+        return f'<p class="quiet">{words[0].upper()}{words[1:]}.</p>', None
     table = fidelity(model.analysis.sliders(), len(model.analysis.axes.spread))
     return table, draw_map(path.stem, model.material, model.analysis)
 

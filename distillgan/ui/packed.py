@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 
 from distillgan.errors import UserError
-from distillgan.modelheader import Header
+from distillgan.modelheader import PENDING, Header
 from distillgan.modellayout import read_header
 from distillgan.paths import Home
 from distillgan.ui.standing import Standing, part_of
@@ -18,7 +18,7 @@ def finished(home: Home, name: str, stage: str) -> bool:
     """Does the model say that this part of it was trained to its end?"""
     header = _header(home, name)
     statistics = None if header is None else header.training.get(_STATISTICS[part_of(stage)])
-    return bool(statistics and statistics.get("finished"))
+    return bool(statistics and statistics.get("finished") and statistics.get("sliders") != PENDING)
 
 
 def told(home: Home, name: str, standing: Standing) -> str:
@@ -27,7 +27,8 @@ def told(home: Home, name: str, standing: Standing) -> str:
     if header is None:
         return "Its model is not in the library any more."
     if part_of(standing.stage) == "model":
-        return f"{_grown(header)}{_PLAYS}"
+        pending = f" {header.no_sliders.capitalize()}." if header.sliders_pending else ""
+        return f"{_grown(header)}{_PLAYS}{pending}"
     there = header.training.get("vocoder")
     if header.vocoder is None or not there:
         return "Its model has no vocoder of its own any more."

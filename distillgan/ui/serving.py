@@ -6,9 +6,12 @@ import asyncio
 import errno
 import logging
 import os
+import signal
 import socket
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,7 @@ from distillgan.browser import open_page
 from distillgan.checks import whole
 from distillgan.errors import UserError
 from distillgan.paths import Home
+from distillgan.signals import SIGHUP, Ended, exit_code, ignored
 from distillgan.ui.guard import Guard, is_local
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 _PORTS = 100  # that are tried from ui.port on
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".png", ".json")  # what generate writes
+_PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 _PATIENCE = 2  # seconds that open connections get at the end
 
 
@@ -51,7 +56,7 @@ class Served:
         self.home, self._config = Home(config.paths.home), config
 
     def run(self) -> None:
-        """Serve until Ctrl-C or SIGTERM; then what is generated ends, and trainings write their checkpoints.
+        """Serve until Ctrl-C, SIGTERM or SIGHUP; then what is generated ends, and trainings write their checkpoints.
 
         Raises:
             UserError: the address cannot be had.
@@ -61,12 +66,16 @@ class Served:
         cache = self.home.root / "cache"
         cache.mkdir(exist_ok=True)
         with bound, tempfile.TemporaryDirectory(prefix="page-", dir=cache, ignore_cleanup_errors=True) as uploads:
-            app, page = self._app(Path(uploads))
+            with _without_proxies():
+                app, page = self._app(Path(uploads))
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE, proxy_headers=False)
             self._tell(bound)
             try:
-                with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
-                    _Server(config, page).run(sockets=[bound])
+                _Server(config, page).run(sockets=[bound])
+            except Ended:
+                sys.exit(exit_code())
+            except KeyboardInterrupt:  # uvicorn raises it again when all is closed
+                pass
             finally:
                 print("the page is closed")
 
@@ -124,6 +133,18 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._page = page
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            if SIGHUP is None or ignored(SIGHUP):
+                yield
+                return
+            before = signal.signal(SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(SIGHUP, before)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         print("closing …", flush=True)
         # Pages that are open are cut off, which uvicorn would call an error of the application.
@@ -131,6 +152,20 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(self._page.renderings.close)
         await asyncio.to_thread(self._page.trainings.close)
         await super().shutdown(sockets)
+
+
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """What gradio makes to reach networks, as it is imported and set up, knows of no proxy: nothing here leaves this
+
+    machine by it, and its HTTP client refuses addresses of some, such as ALL_PROXY=socks5://… Downloads of weights and
+    what is trained still have them.
+    """
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _PROXIES}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _login(auth: object) -> tuple[str, str] | None:

@@ -37,7 +37,7 @@ class Steering:
         for name in models:
             model = Model.load(find_model(home, name), torch.device("cpu"))
             if model.analysis is None:
-                without.append(model.header.name)
+                without.append(f"{model.header.name}: {model.header.no_sliders}.")
                 continue
             for slider in model.analysis.sliders():
                 if slider.reason is None:
@@ -45,9 +45,8 @@ class Steering:
                 else:
                     inactive.setdefault(slider.name, slider.reason)
         active = {name: _widest(found[name]) for name in ROWS if name in found}
-        note = f"{' and '.join(without)} was packed without an analysis: train it once more to get sliders."
         inactive = {name: reason for name, reason in inactive.items() if name not in active}
-        return cls(active, inactive, note if without else "")
+        return cls(active, inactive, " ".join(without))
 
     def held(self, name: str, value: float | None) -> float:
         """Where a slider stands after the model has changed: where it was, if this one goes there, else at 0."""

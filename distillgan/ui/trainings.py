@@ -4,7 +4,6 @@ Those that a page has started are noted under trainings/ (`started`); others are
 into its run, and by the process that is noted while it runs (`elsewhere`).
 """
 
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from distillgan import entry
 from distillgan.errors import UserError
 from distillgan.holder import Holder, holder
 from distillgan.paths import Home, check_name, is_name
+from distillgan.signals import ENDING
 from distillgan.ui import elsewhere, started
 from distillgan.ui.packed import finished
 from distillgan.ui.standing import PARTS, Standing, part_of, standings, trained
@@ -25,7 +25,7 @@ from distillgan.ui.started import Started
 
 Phase = Literal["running", "stopping", "done", "stopped", "failed"]
 
-_STOPPED = {entry.EXIT_INTERRUPTED, entry.EXIT_TERMINATED, -signal.SIGINT, -signal.SIGTERM}
+_STOPPED = {code for signum in ENDING for code in (128 + signum, -signum)}
 _CLOSING_SECONDS = 20.0
 _LAST_WORDS = 1.0  # seconds after a training's end in which its run may still be written to
 _BROKE_OFF = (
@@ -95,7 +95,7 @@ class Trainings:
         Raises:
             UserError: the name is none or is being trained, or the configuration refuses the overrides.
         """
-        check_name(name)
+        name = check_name(name)
         full = [f"name={entry.quote(name)}", f"paths.home={entry.quote(str(self.home.root))}", *overrides]
         config = entry.composed("train", entry.to_overrides(full))
         device = devices.resolve(config.trainer.device or config.device.name).type

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 
 from distillgan.audio.mel import MelSpec
+from distillgan.errors import UserError
 
 
 class Vocoder(nn.Module, ABC):
@@ -50,12 +51,20 @@ class Vocoder(nn.Module, ABC):
         Each block is rendered with `context_frames` more frames on each side, so the blocks joined equal
         `self(the mels joined)`. It comes as soon as the frames after it are there: nothing else is kept, so memory
         depends on the blocks' lengths, not on their number.
+
+        Raises:
+            UserError: a mel has NaN or infinite values, which is no sound to any vocoder.
         """
         window, lengths, state = _Window(self.context_frames), deque(), None
         device = next(chain(self.parameters(), self.buffers())).device
         for mel in mels:
             if not mel.shape[-1]:
                 continue
+            if not torch.isfinite(mel).all():
+                raise UserError(
+                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train it "
+                    "with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
+                )
             mel = mel.to(device)
             carried, state = self.carried(mel, state)
             window.append(mel, carried)
