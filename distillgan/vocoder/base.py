@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch.backends import cudnn
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
+from distillgan.parallel import in_order
 
 
 class Vocoder(nn.Module, ABC):
@@ -20,7 +23,12 @@ class Vocoder(nn.Module, ABC):
     A subclass implements `forward` for a whole mel and states `context_frames`: how many frames on each side of a
     block make the block's samples equal those of the whole. It is for inference only: no gradients, eval mode.
     It has a parameter or a buffer, and plays on the device where the first of them lies.
+
+    One whose operations are small sets `side_by_side`: on a CPU several blocks are then rendered at once, a thread each.
+    What rounds otherwise with another number of threads it does by `parallel.counted`, so that the samples stay the same.
     """
+
+    side_by_side: ClassVar[bool] = False
 
     def __init__(self, spec: MelSpec, context_frames: int):
         super().__init__()
@@ -55,25 +63,12 @@ class Vocoder(nn.Module, ABC):
         Raises:
             UserError: a mel has NaN or infinite values, which is no sound to any vocoder.
         """
-        window, lengths, state = _Window(self.context_frames), deque(), None
-        device = next(chain(self.parameters(), self.buffers())).device
-        for mel in mels:
-            if not mel.shape[-1]:
-                continue
-            if not torch.isfinite(mel).all():
-                raise UserError(
-                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train it "
-                    "with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
-                )
-            mel = mel.to(device)
-            carried, state = self.carried(mel, state)
-            window.append(mel, carried)
-            lengths.append(mel.shape[-1])
-            while lengths and window.has_context(lengths[0]):
-                yield self._next(window, lengths.popleft())
-        # At the true ends no context is made up: the network pads there exactly as it does for the whole.
-        while lengths:
-            yield self._next(window, lengths.popleft())
+        pieces = self._pieces(mels)
+        if not self.side_by_side or self._device.type != "cpu":
+            yield from map(self._rendered, pieces)
+            return
+        with closing(in_order(self._rendered, pieces)) as waves:
+            yield from waves
 
     def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
         """The wave of mel [B, n_mels, T] as `stream` gives it, for blocks of `block_frames` (the last shorter).
@@ -88,14 +83,51 @@ class Vocoder(nn.Module, ABC):
         """Mel [B, n_mels, T] → wave [B, 1, T * hop_length], rendered by `iterate`."""
         return torch.cat(list(self.iterate(mel, block_frames)), dim=-1)
 
-    def _next(self, window: "_Window", length: int) -> Tensor:
+    @property
+    def _device(self) -> torch.device:
+        return next(chain(self.parameters(), self.buffers())).device
+
+    def _pieces(self, mels: Iterable[Tensor]) -> Iterator["_Piece"]:
+        """What is to be rendered, in order, each as soon as the frames after it are there."""
+        window, lengths, state, device = _Window(self.context_frames), deque(), None, self._device
+        for mel in mels:
+            if not mel.shape[-1]:
+                continue
+            if not torch.isfinite(mel).all():
+                raise UserError(
+                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train it "
+                    "with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
+                )
+            mel = mel.to(device)
+            carried, state = self.carried(mel, state)
+            window.append(mel, carried)
+            lengths.append(mel.shape[-1])
+            while lengths and window.has_context(lengths[0]):
+                yield window.cut(lengths.popleft())
+        # At the true ends no context is made up: the network pads there exactly as it does for the whole.
+        while lengths:
+            yield window.cut(lengths.popleft())
+
+    def _rendered(self, piece: "_Piece") -> Tensor:
         hop = self.spec.hop_length
-        mel, carried, left = window.around(length)
         # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
-        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            wave = self.block(mel, carried, window.start - left)
-        window.advance(length)
-        return wave[..., left * hop : (left + length) * hop].clone()
+        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False) if piece.mel.is_cuda else nullcontext():
+            wave = self.block(piece.mel, piece.carried, piece.first)
+        return wave[..., piece.left * hop : (piece.left + piece.length) * hop].clone()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """`length` frames to be rendered, after `left` frames of context: mel [B, n_mels, T], what they owe to those before
+
+    them, and the number of the first of the T frames in the whole stream.
+    """
+
+    mel: Tensor
+    carried: Tensor | None
+    first: int
+    left: int
+    length: int
 
 
 class _Window:
@@ -119,16 +151,15 @@ class _Window:
         """Whether all of the context after the next `length` frames is there."""
         return self._left + length + self.context <= self._mel.shape[-1]
 
-    def around(self, length: int) -> tuple[Tensor, Tensor | None, int]:
-        """The next `length` frames with what there is of context: mel, carried, and how many frames lie before them."""
-        right = self._left + length + self.context
-        return self._mel[..., :right], None if self._carried is None else self._carried[..., :right], self._left
-
-    def advance(self, length: int) -> None:
-        """Goes on by `length` frames, and lets go of those that are no longer context."""
+    def cut(self, length: int) -> _Piece:
+        """The next `length` frames with what there is of context; those that are no longer context are let go of."""
+        right, left = self._left + length + self.context, self._left
+        carried = None if self._carried is None else self._carried[..., :right]
+        piece = _Piece(self._mel[..., :right], carried, self.start - left, left, length)
         self.start, self._left = self.start + length, self._left + length
         surplus = max(0, self._left - self.context)
         self._mel = self._mel[..., surplus:]
         if self._carried is not None:
             self._carried = self._carried[..., surplus:]
         self._left -= surplus
+        return piece

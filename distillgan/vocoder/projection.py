@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
+from distillgan.parallel import counted
 from distillgan.vocoder.inverse_stft import InverseSTFT
 
 _BEYOND = 1.4  # times what is missing: repeated, it is nearer in fewer steps (as in Perraudin et al. 2013)
@@ -29,8 +30,8 @@ class MelProjection(nn.Module):
     def forward(self, wave: Tensor, mel: Tensor, trust: Tensor) -> Tensor:
         """Towards log-clamp `mel` [B, n_mels, T], by the share `trust` (0…1, the same shape) of what is missing."""
         spectra = self.mel.spectra(_reflected(wave[:, 0], self.mel.pad))
-        missing = mel - to_log_clamp(self.mel.of_spectra(spectra))
-        turn = self.share @ (_BEYOND * trust * missing).clamp(-_STEP, _STEP)
+        missing = mel - to_log_clamp(counted(self.mel.of_spectra, spectra))
+        turn = counted(torch.matmul, self.share, (_BEYOND * trust * missing).clamp(-_STEP, _STEP))
         return self.inverse(spectra * torch.exp(turn))
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from distillgan.audio.mel import MelSpec
 from distillgan.checks import number, whole
 from distillgan.errors import UserError
+from distillgan.parallel import counted
 from distillgan.vocoder.inverse_stft import InverseSTFT
 from distillgan.vocoder.noise import noise_phases
 from distillgan.vocoder.partials import Partials, hann_lobe
@@ -126,7 +127,7 @@ class VocosGenerator(nn.Module):
         return self._waves(mel, None, list(firsts))
 
     def _waves(self, mel: Tensor, phase: Tensor | None, firsts: list[Tensor]) -> list[Tensor]:
-        tone, slow, quick, shape, trust = self._changes(mel)
+        tone, slow, quick, shape, trust = counted(self._changes, mel)
         partials = self._tones(mel, tone, phase)
         level = self.partials.noise_levels(mel)
         slow = torch.exp((slow + level + _noise_gain(self.long)).clamp(max=_LOUDEST))
@@ -154,7 +155,7 @@ class VocosGenerator(nn.Module):
 
     def _tones(self, mel: Tensor, change: Tensor, phase: Tensor | None) -> Tensor:
         """The partials' wave [B, 1, T * hop_length]: of each, the Hann window's lobe around its frequency."""
-        peak, place, level = self.partials(mel)
+        peak, place, level = counted(self.partials, mel)
         if phase is None:
             phase = self.partials.phases(peak, place)
         band = self.partials.band
@@ -211,6 +212,7 @@ class VocosVocoder(TrainedVocoder):
 
     name = "vocos"
     generator_type = VocosGenerator
+    side_by_side = True
 
     @torch.no_grad()
     def carried(self, mel: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -1,0 +1,99 @@
+"""Small pieces of work side by side, a thread each, whose samples are those of one piece after another.
+
+How many threads torch gives to one operation changes how some of them round: products of matrices, and functions of
+which the last elements of each thread's share are computed in another way. In a piece of work such operations are
+`counted`: a team of as many threads as torch had before computes them, for one piece at a time. All else (transforms,
+copies, sums, noise: most of the time) is computed by the piece's own thread.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MOST = 16  # pieces at once: each has some 100 MB
+_AHEAD = 2  # pieces that wait for their turn, or to be taken, for each that is computed
+_here = threading.local()  # .team: of the worker that this thread is
+_limit: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+@contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """Within the block at most `threads` pieces are computed at once; None: as many as torch has threads."""
+    token = _limit.set(threads)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def counted(function: Callable[..., Result], *arguments: object) -> Result:
+    """function(*arguments), rounded as by all of torch's threads, wherever it is called from."""
+    team = getattr(_here, "team", None)
+    return function(*arguments) if team is None else team.submit(_as_here(function), *arguments).result()
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """function(item) of each, in their order; as many are computed at once as torch has threads, or as is `limited`.
+
+    The items are taken in the caller's thread, a few ahead of the results. What `function` raises is raised here, and
+    then, or when the iteration is given up, nothing goes on and no thread is left. Inside of `function` it is a plain
+    loop.
+    """
+    threads = torch.get_num_threads()
+    count = min(_limit.get() or threads, _MOST)
+    if hasattr(_here, "team") or threads == 1 >= count:
+        yield from map(function, items)
+        return
+    team, ready = ThreadPoolExecutor(1), threading.Barrier(count + 1)
+    pool = ThreadPoolExecutor(count, initializer=_begin, initargs=(team, ready))
+    waiting: deque[Future[Result]] = deque()
+    try:
+        _man(team, pool, ready, count, threads)
+        work = _as_here(function)
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            while waiting and (waiting[0].done() or len(waiting) > _AHEAD * count):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        team.shutdown()
+
+
+def _man(team: ThreadPoolExecutor, pool: ThreadPoolExecutor, ready: threading.Barrier, count: int, threads: int) -> None:
+    """All threads are there when it returns, and know how many threads each of their operations has.
+
+    torch keeps that number for each thread, and the last one set for threads that come later: so it is set here again.
+    """
+    team.submit(torch.set_num_threads, threads).result()
+    for _ in range(count):
+        pool.submit(int)
+    ready.wait()
+    torch.set_num_threads(threads)
+
+
+def _begin(team: ThreadPoolExecutor, ready: threading.Barrier) -> None:
+    torch.set_num_threads(1)
+    _here.team = team
+    ready.wait()
+
+
+def _as_here(function: Callable[..., Result]) -> Callable[..., Result]:
+    """The function, without gradients, and in inference mode where this thread is."""
+    inference = torch.is_inference_mode_enabled()
+
+    def work(*arguments: object) -> Result:
+        with torch.no_grad(), torch.inference_mode(inference):
+            return function(*arguments)
+
+    return work
