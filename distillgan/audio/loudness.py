@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import sosfilt
 
+from distillgan.audio.iir import sosfilt
 from distillgan.audio.io import AudioFileError, open_audio, read_blocks
 
 _BLOCK = 1 << 16
@@ -46,7 +46,7 @@ class Meter:
         self.samples, self.peak = 0, 0.0
 
     def add(self, block: np.ndarray) -> None:
-        weighted, self._state = sosfilt(self._sections, block.astype(np.float64), zi=self._state)
+        weighted, self._state = sosfilt(self._sections, block, self._state)
         power = np.concatenate([self._rest, self._weight * np.square(weighted).sum(0)])
         whole = len(power) // self._hop
         self._hops.append(power[: whole * self._hop].reshape(whole, self._hop).sum(1))
