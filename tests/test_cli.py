@@ -1,23 +1,13 @@
-"""The `distillgan` command in processes of its own: verbs, flags, exit codes, and messages instead of tracebacks."""
+"""The `distillgan` command: verbs, flags, exit codes, and messages instead of tracebacks."""
 
-import os
 import subprocess
 import sys
 
 import pytest
+from cli_runner import distillgan
 from omegaconf import OmegaConf
 
 from distillgan import cli
-
-
-def distillgan(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "distillgan.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
 
 
 def test_help_and_version():
@@ -40,18 +30,18 @@ def test_help_and_version():
     ],
 )
 def test_mistakes_are_told_in_words_with_exit_code_2(tmp_path, arguments, words):
-    done = distillgan(*arguments, DISTILLGAN_HOME=str(tmp_path))
+    done = distillgan(*arguments, DISTILLGAN_HOME=tmp_path)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
 def test_train_vocoder_finds_the_recordings_of_its_model(trained, recordings, tmp_path):
     done = distillgan(
-        *("train", "--experiment", "tiny", "--data.dir", recordings, "--name", "own"), DISTILLGAN_HOME=str(tmp_path)
+        *("train", "--experiment", "tiny", "--data.dir", recordings, "--name", "own"), DISTILLGAN_HOME=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    done = distillgan("train-vocoder", "own", "--experiment", "tiny", DISTILLGAN_HOME=str(tmp_path))
+    done = distillgan("train-vocoder", "own", "--experiment", "tiny", DISTILLGAN_HOME=tmp_path)
     assert done.returncode == 0, done.stderr
-    done = distillgan("generate", "--model", "own", "--duration", "0.3", DISTILLGAN_HOME=str(tmp_path))
+    done = distillgan("generate", "--model", "own", "--duration", "0.3", DISTILLGAN_HOME=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "audio" / "own_seed1.wav").exists()
 

@@ -1,9 +1,7 @@
 """`distillgan controls`: every slider with what it was measured to do, why some are inactive, and the map."""
 
-import subprocess
-import sys
-
 import pytest
+from cli_runner import distillgan
 from crafted import write_crafted
 from support import composed
 
@@ -70,7 +68,6 @@ def test_a_model_without_an_analysis(home):
 
 
 def test_the_verb_takes_the_models_name(home):
-    command = [sys.executable, "-m", "distillgan.cli", "controls", "still", f"paths.home={home}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = distillgan("controls", "still", f"paths.home={home}")
     assert done.returncode == 0, done.stderr
     assert "still: sliders" in done.stdout and (home / "evaluations" / "still_map.png").exists()

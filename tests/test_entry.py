@@ -1,9 +1,10 @@
 """Flags and overrides: every form reaches the configuration as what was meant, or is refused in words."""
 
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cli_runner import Done, call, process
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -246,8 +247,7 @@ def test_a_key_that_nothing_takes_is_named(monkeypatch, capsys):
     [("junk", "error: 'junk' is neither a flag"), ("model=snow", "error: model=snow: no such model or file.")],
 )
 def test_the_module_says_it_too(tmp_path, argument, words):
-    command = [sys.executable, "-m", "distillgan.generate", f"paths.home={tmp_path}", argument]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = call("distillgan.generate", f"paths.home={tmp_path}", argument)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith(words)
 
@@ -265,17 +265,16 @@ def test_a_list_of_folders_is_taken_letter_by_letter():
 
 def test_composed_within_an_entry_and_by_many_at_once(tmp_path):
     """As the page does: it is an entry itself, and its visitors know nothing of each other."""
-    code = (
-        "import sys\n"
-        "from concurrent.futures import ThreadPoolExecutor\n"
-        "from distillgan import entry\n"
-        "def task(config):\n"
-        "    def one(seed): return entry.composed('generate', [f'seed={seed}']).seed\n"
-        "    with ThreadPoolExecutor(8) as pool: print(list(pool.map(one, range(24))) == list(range(24)))\n"
-        "entry.run(task, 'generate', [])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+    def task(config):
+        def one(seed):
+            return entry.composed("generate", [f"seed={seed}"]).seed
+
+        with ThreadPoolExecutor(8) as pool:
+            print(list(pool.map(one, range(24))) == list(range(24)))
+
+    done = process(lambda: run(task, "generate", []), "generate", cwd=tmp_path)
+    assert done == Done(0, "True\n", "")
 
 
 @pytest.mark.parametrize("override", ["export=aiff", "spatial.width=1", "nosuch=1", "spatial=stereo,mono,"])

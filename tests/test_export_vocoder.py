@@ -1,11 +1,10 @@
 """The command `export-vocoder`: files that other programs load and play as the model's own vocoder does."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
+from cli_runner import distillgan
 from support import composed
 
 from distillgan.audio.mel import MelSpec
@@ -72,10 +71,9 @@ def test_the_file_plays_what_the_vocoder_plays(tmp_path, kind, resblock):
     assert [file.name for file in tmp_path.iterdir()] == ["own.file"]
 
 
-def test_the_command_in_a_process_of_its_own(tmp_path, trained, kind):
+def test_the_command(tmp_path, trained, kind):
     output = tmp_path / "a folder" / "own, é.bin"
-    command = ["export-vocoder", "tiny", "--format", kind, "--output", str(output), f"paths.home={trained[0]}"]
-    done = subprocess.run([sys.executable, "-m", "distillgan.cli", *command], capture_output=True, text=True)
+    done = distillgan("export-vocoder", "tiny", "--format", kind, "--output", output, f"paths.home={trained[0]}")
     assert done.returncode == 0, done.stderr
     assert "compared" in done.stdout and str(output) in done.stdout
     header, tensors = read_model(trained[0] / "models" / "tiny.distillgan", "vocoder.")
@@ -149,8 +147,5 @@ def test_a_model_without_a_vocoder(tmp_path, trained):
     ],
 )
 def test_mistakes_are_told_in_words(tmp_path, arguments, words):
-    command = [sys.executable, "-m", "distillgan.cli", "export-vocoder", *arguments]
-    if arguments:
-        command.append(f"paths.home={tmp_path}")
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = distillgan("export-vocoder", *arguments, *([f"paths.home={tmp_path}"] if arguments else []))
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr

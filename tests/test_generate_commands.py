@@ -1,4 +1,4 @@
-"""`generate` as a process of its own: sliders and blends on its command line, and Ctrl-C in the middle."""
+"""`generate` from its command line: sliders and blends and Ctrl-C in the middle."""
 
 import json
 import os
@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from cli_runner import distillgan
 from crafted import RATE, write_crafted
 
 from distillgan.generate import main
-
-GENERATE = [sys.executable, "-m", "distillgan.generate"]
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +25,9 @@ def home(tmp_path_factory):
     return home
 
 
-def called(home, *words) -> subprocess.CompletedProcess:
-    command = [*GENERATE, "device=cpu", f"paths.home={home}", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=home)
-
-
 def test_a_blend_under_sliders_from_the_command_line(home):
-    done = called(
-        home, "blend=[rain:60,wind:40]", "--duration", "1.5", "--controls.density", "-3", "controls.brightness=0:-5 1:7"
-    )
+    words = ["--duration", "1.5", "--controls.density", "-3", "controls.brightness=0:-5 1:7"]
+    done = distillgan("generate", "device=cpu", f"paths.home={home}", "blend=[rain:60,wind:40]", *words, cwd=home)
     assert done.returncode == 0, done.stderr
     account = json.loads((home / "audio" / "rain_wind_seed1.json").read_text())
     assert [(model["name"], model["weight"], model["controls"]) for model in account["models"]] == [
@@ -58,8 +51,9 @@ def taken(process: subprocess.Popen) -> int:
 
 def test_ctrl_c_leaves_the_beginning_as_a_valid_file(tmp_path, home):
     (tmp_path / "models").symlink_to(home / "models")
-    command = [*GENERATE, "device=cpu", f"paths.home={tmp_path}", "model=rain", "vocoder=hifigan", "duration=600"]
-    process = subprocess.Popen([*command, "count=2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "distillgan.generate", "device=cpu", f"paths.home={tmp_path}", "model=rain"]
+    command += ["vocoder=hifigan", "duration=600", "count=2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 60
     while taken(process) < 4 * 5 * RATE:
         assert process.poll() is None and time.monotonic() < limit, process.stderr.read()

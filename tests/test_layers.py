@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from crafted import write_crafted
 
 ROOT = Path(__file__).parents[1] / "distillgan"
 VENDOR = ROOT.parent / "vendor"
@@ -171,9 +172,15 @@ def test_a_file_holds_one_concept(name):
     assert len(MODULES[name].read_text("utf-8").splitlines()) <= 300
 
 
-def test_generating_needs_no_training():
-    code = "import sys, distillgan.generate; print(*sorted({m.split('.')[0] for m in sys.modules}), *sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(result.stdout.split())
+def test_generating_loads_nothing_heavy_that_it_does_not_need(tmp_path):
+    """Each of these takes a good part of a second, and a sound of ten seconds little more."""
+    write_crafted(tmp_path / "models", "rain", sliders=("brightness",))
+    words = [f"paths.home={tmp_path}", "model=rain", "vocoder=universal", "controls.brightness=3", "spatial=stereo"]
+    code = "import sys; from distillgan.generate import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, *words, "duration=0.5", "device=cpu"]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stderr.split())
+    assert (tmp_path / "audio" / "rain_seed1.png").exists()
     assert {"torch", "distillgan.render.engine"} <= loaded
-    assert not loaded & {"lightning", "pytorch_lightning", "gradio", "tensorboard", "distillgan.training"}
+    heavy = {"lightning", "pytorch_lightning", "gradio", "tensorboard", "distillgan.training"}
+    heavy |= {"librosa", "numba", "scipy.signal", "scipy.stats", "matplotlib.pyplot", "sklearn", "pandas"}
+    assert not loaded & heavy

@@ -1,10 +1,7 @@
 """Settings that Hydra refuses: the right one is named, in one line and with exit code 2."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+from cli_runner import call
 
 from distillgan import entry
 from distillgan.errors import UserError
@@ -115,9 +112,7 @@ def test_what_cannot_be_read_is_told(override):
     ],
 )
 def test_the_commands_say_so(tmp_path, module, arguments, told):
-    environment = {**os.environ, "DISTILLGAN_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = call(module, *arguments, cwd=tmp_path, DISTILLGAN_HOME=tmp_path / "home")
     assert done.returncode == entry.EXIT_USER_ERROR, done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and told in done.stderr
     assert not (tmp_path / "home").exists(), "nothing was begun"

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
+import torch
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
+from torch import Tensor
+from torch.nn import functional as F
+
+from distillgan.audio.iir import butterworth, sosfiltfilt
+from distillgan.audio.torchaudio_compat import torchaudio
 
 _N_FFT, _HOP, _MELS = 1024, 256, 64
 _LEAD = 8  # frames of silence put before
@@ -27,9 +31,9 @@ _LEAST_FALL = 5.0  # dB/s: what falls more slowly is held
 class Motion:
     """A sound's onsets and levels, at `frame_rate` frames a second.
 
-    flux [T]: rise of the mean mel band in dB a frame (Böck and Widmer 2013, "Maximum filter vibrato suppression for
-    onset detection", as librosa has it); level_db [T]: of full scale; onsets [O]: frames; decays [O]: dB/s after each
-    onset, NaN where what follows is held, or too short to tell.
+    flux [T]: rise of the mean mel band in dB a frame (spectral flux of Böck and Widmer 2013, "Maximum filter vibrato
+    suppression for onset detection", without the maximum filter); level_db [T]: of full scale; onsets [O]: frames;
+    decays [O]: dB/s after each onset, NaN where what follows is held, or too short to tell.
     """
 
     flux: np.ndarray
@@ -42,15 +46,13 @@ class Motion:
     def of(cls, wave: np.ndarray, rate: int) -> "Motion":
         """Wave float32 [N] at `rate` Hz; before it there was silence, so what begins at once has an onset."""
         wave = np.concatenate([np.zeros(_LEAD * _HOP, np.float32), wave])
-        power = librosa.feature.melspectrogram(y=wave, sr=rate, n_fft=_N_FFT, hop_length=_HOP, n_mels=_MELS)
-        bands_db = librosa.power_to_db(power, ref=1.0, amin=1e-9, top_db=_TOP_DB)
-        flux = librosa.onset.onset_strength(S=bands_db, sr=rate, n_fft=_N_FFT, hop_length=_HOP)
+        samples = torch.from_numpy(np.asarray(wave, np.float32))
+        flux, level = _flux(samples, rate), _level(samples)
         frame_rate = rate / _HOP
-        # Peaks as Böck et al. 2012 pick them; librosa's own picker compiles itself at its first call.
+        # Peaks as Böck et al. 2012 pick them.
         near = round(_ONSET_SECONDS * frame_rate)
         highest, mean = maximum_filter1d(flux, 2 * near + 1), uniform_filter1d(flux, 8 * near + 1)
         onsets = np.flatnonzero((flux == highest) & (flux > mean + _ONSET_DB))
-        level = librosa.feature.rms(y=wave, frame_length=_N_FFT, hop_length=_HOP)[0]
         level_db = 20 * np.log10(np.maximum(level, 1e-6))
         ends = np.append(onsets, len(level_db))[1:]
         decays = [_decay(level_db[first:last], frame_rate) for first, last in zip(onsets, ends, strict=True)]
@@ -62,8 +64,8 @@ class Motion:
         square (the range of onset modulations that carries rhythm: Pampalk 2006, "Computational models of music
         similarity", section 2.2.4).
         """
-        sos = butter(2, _RHYTHM, "bandpass", fs=self.frame_rate, output="sos")
-        beating = sosfiltfilt(sos, self.flux, padlen=min(len(self.flux) - 1, round(2 * self.frame_rate)))
+        sections, padding = butterworth(2, _RHYTHM, self.frame_rate), round(2 * self.frame_rate)
+        beating = sosfiltfilt(sections, self.flux[None], min(len(self.flux) - 1, padding))[0]
         return np.sqrt(self._means(np.square(beating), seconds))
 
     def pulse(self, seconds: np.ndarray) -> np.ndarray:
@@ -119,6 +121,24 @@ class Motion:
         total = np.concatenate([[0.0], np.cumsum(values)])
         frames = self._frames(seconds)
         return (total[frames[:, 1]] - total[frames[:, 0]]) / (frames[:, 1] - frames[:, 0])
+
+
+def _flux(wave: Tensor, rate: int) -> np.ndarray:
+    """Wave [N] → rise of the mean mel band in dB a frame, [1 + N // _HOP], 0 where it falls."""
+    window = torch.hann_window(_N_FFT)
+    spectra = torch.stft(wave, _N_FFT, _HOP, window=window, pad_mode="constant", return_complex=True)
+    bins = (_N_FFT // 2 + 1, 0.0, rate / 2, _MELS, rate)
+    bank = torchaudio.functional.melscale_fbanks(*bins, norm="slaney", mel_scale="slaney")
+    bands_db = 10 * torch.log10((bank.T @ spectra.abs().square()).clamp(min=1e-9))
+    bands_db = bands_db.clamp(min=float(bands_db.max()) - _TOP_DB)
+    rise = bands_db.diff().clamp(min=0).mean(0).numpy()
+    # A frame is centred: what begins is in its window half a window earlier.
+    return np.pad(rise, (1 + _N_FFT // (2 * _HOP), 0))[: len(rise) + 1]
+
+
+def _level(wave: Tensor) -> np.ndarray:
+    """Wave [N] → root mean square about each frame, [1 + N // _HOP]."""
+    return F.avg_pool1d(wave.square()[None], _N_FFT, _HOP, padding=_N_FFT // 2)[0].sqrt().numpy()
 
 
 def _decay(level_db: np.ndarray, frame_rate: float) -> float:

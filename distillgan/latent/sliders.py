@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from distillgan.errors import UserError
@@ -173,8 +172,20 @@ class Analysis:
 
 
 def _rank(values: np.ndarray) -> float:
-    """Spearman's correlation of values with their order."""
-    return round(float(spearmanr(np.arange(len(values)), values).statistic), 6) if np.ptp(values) > 0 else 0.0
+    return round(rank_correlation(np.arange(len(values)), values), 6)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation of two rows [N], -1…1; 0 where one of them does not change."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Each value's place among them, 1 the least; equal ones share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
 def _range(item, low: float, high: float) -> str:

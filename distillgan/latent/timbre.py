@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
-from scipy.signal import butter, hilbert, sosfiltfilt
+from scipy import fft
 from torch import Tensor
 from torch.nn import functional as F
+
+from distillgan.audio.iir import butterworth, sosfiltfilt
 
 _FINE, _FINE_HOP = 2048, 512
 _WARM = (100.0, 500.0)  # Hz
@@ -71,11 +72,9 @@ def roughness(wave: np.ndarray, rate: int) -> Share:
     band = np.minimum((bark / bark[-1] * _ROUGH_BANDS).astype(int), _ROUGH_BANDS - 1)
     grouping = torch.from_numpy((np.arange(_ROUGH_BANDS)[:, None] == band).astype(np.float32))
     # Without its negative frequencies: in short windows those of a low tone beat with it, once a cycle.
-    analytic = hilbert(wave, next_fast_len(len(wave)))[: len(wave)]
-    parts = [torch.sqrt(grouping @ part.square()) for part in _spectra(analytic, _QUICK, _QUICK_HOP)]
+    parts = [torch.sqrt(grouping @ part.square()) for part in _spectra(_analytic(wave), _QUICK, _QUICK_HOP)]
     bands = torch.cat(parts, -1).numpy()
-    sos = butter(4, _ROUGH, "bandpass", fs=rate / _QUICK_HOP, output="sos")
-    fluctuation = sosfiltfilt(sos, bands, axis=1, padlen=min(bands.shape[1] - 1, 60))
+    fluctuation = sosfiltfilt(butterworth(4, _ROUGH, rate / _QUICK_HOP), bands, min(bands.shape[1] - 1, 60))
     return Share(np.square(fluctuation).sum(0), np.square(bands).sum(0), _QUICK_HOP)
 
 
@@ -115,6 +114,15 @@ def _peaks(magnitude: Tensor, rate: int) -> tuple[Tensor, Tensor]:
     curve = left - 2 * middle + right
     offset = torch.where(curve < 0, 0.5 * (left - right) / curve.clamp(max=-_SMALLEST), 0.0)
     return (place + low + offset.clamp(-0.5, 0.5)) * width, amplitude
+
+
+def _analytic(wave: np.ndarray) -> np.ndarray:
+    """Wave [N] → complex [N], the wave with its Hilbert transform as imaginary part: no negative frequencies."""
+    size = fft.next_fast_len(len(wave))
+    spectrum = fft.fft(wave, size)
+    spectrum[1 : (size + 1) // 2] *= 2
+    spectrum[size // 2 + 1 :] = 0
+    return fft.ifft(spectrum)[: len(wave)]
 
 
 def _hertz(rate: int, n_fft: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The filter that turns a sound into one that is like it, and yet nowhere in step with it: a stereo side."""
 
 import numpy as np
-from scipy import signal
 
 SECONDS = 0.05  # the filter's length
 EDGE = (120.0, 200.0)  # Hz: nothing below the first, all above the second
@@ -25,7 +24,7 @@ def decorrelator(rate: int) -> tuple[np.ndarray, int]:
     gain = np.clip(np.log(np.maximum(frequencies, 1) / EDGE[0]) / np.log(EDGE[1] / EDGE[0]), 0, 1)
     gain = np.sin(np.pi / 2 * gain) ** 2
     spectrum = gain * np.exp(1j * _phase(frequencies))
-    window = signal.windows.tukey(2 * half + 1, 0.5)
+    window = _tukey(2 * half)
     for _ in range(_ROUNDS):  # cut to its length, it is no longer flat: made flat again, in turns
         response = np.roll(np.fft.irfft(spectrum, size), half)[: 2 * half + 1] * window
         cut = np.fft.rfft(response, size) * np.exp(2j * np.pi * frequencies * half / rate)
@@ -47,6 +46,14 @@ def _phase(frequencies: np.ndarray) -> np.ndarray:
             phase += turn * np.pi * _smooth(scale - start)
             start += 1
     return phase
+
+
+def _tukey(length: int) -> np.ndarray:
+    """1 in the middle half, half a cosine down to 0 at each end: [length + 1] (Harris 1978, eq. 38, α = 0.5)."""
+    first = np.arange(length // 4 + 1)
+    rise, fall = -1 + 4.0 * first / length, -3 + 4.0 * (length - first[::-1]) / length
+    middle = np.ones(length + 1 - 2 * len(first))
+    return np.concatenate([0.5 * (1 + np.cos(np.pi * rise)), middle, 0.5 * (1 + np.cos(np.pi * fall))])
 
 
 def _smooth(position: np.ndarray) -> np.ndarray:

@@ -52,9 +52,9 @@ def open_voices(
         raise UserError("blend lists the models: leave out model")
     parts = blend.parse(words)
     paths = [find(part.model) for part in parts]
-    for number, path in enumerate(paths):  # a name may be written as its beginning, or as a file
-        if (first := [other.resolve() for other in paths].index(path.resolve())) < number:
-            both = f"{parts[first].model} and {parts[number].model}"
+    for place, path in enumerate(paths):  # a name may be written as its beginning, or as a file
+        if (first := [other.resolve() for other in paths].index(path.resolve())) < place:
+            both = f"{parts[first].model} and {parts[place].model}"
             raise UserError(f"blend={words}: {both} are one model, {path.stem}: give it one weight")
     models = [Model.load(path, device) for path in paths]
     for model in models[1:]:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from rich.table import Table
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
@@ -16,7 +15,7 @@ from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve
 from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, mean_known, readable, windows_of
-from distillgan.latent.sliders import FULL, Slider
+from distillgan.latent.sliders import FULL, Slider, rank_correlation
 from distillgan.render.engine import Model, render
 from distillgan.vocoder.base import Vocoder
 
@@ -87,7 +86,7 @@ def _row(model: Model, slider: Slider, active: np.ndarray, response: tuple[np.nd
     number = NAMES.index(slider.name)
     means = mean_known(values, 1)
     means = np.where(np.isfinite(means), means, model.analysis.values.mean(0))
-    rank = float(spearmanr(positions, means[:, number]).statistic) if np.ptp(means[:, number]) > 0 else 0.0
+    rank = rank_correlation(positions, means[:, number])
     crosstalk = model.analysis.crosstalk(number, positions, means, active)
     moved = float((means[-1, number] - means[0, number]) / model.analysis.spread[number])
     shown = [float(DESCRIPTORS[number].shown(value)) for value in means[:, number]]

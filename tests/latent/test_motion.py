@@ -17,6 +17,20 @@ def decay_of(wave: np.ndarray) -> float:
     return 2 ** -described(wave)["reverb"]
 
 
+def test_flux_and_level_are_librosas():
+    import librosa
+
+    wave = np.concatenate([STEADY[: 3 * RATE], noise(1.0)]).astype(np.float32)
+    silence = np.zeros(8 * 256, np.float32)
+    found, padded = Motion.of(wave, RATE), np.concatenate([silence, wave])
+    power = librosa.feature.melspectrogram(y=padded, sr=RATE, n_fft=1024, hop_length=256, n_mels=64)
+    bands_db = librosa.power_to_db(power, ref=1.0, amin=1e-9, top_db=60)
+    flux = librosa.onset.onset_strength(S=bands_db, sr=RATE, n_fft=1024, hop_length=256)
+    np.testing.assert_allclose(found.flux, flux[8:], atol=1e-3)
+    level = librosa.feature.rms(y=padded, frame_length=1024, hop_length=256)[0]
+    np.testing.assert_allclose(10 ** (found.level_db / 20), np.maximum(level[8:], 1e-6), rtol=1e-3)
+
+
 def test_strokes_have_rhythm_and_drones_have_none():
     clicks, drone, hiss = (described(wave)["rhythm"] for wave in (STEADY, DRONE, noise(SECONDS)))
     assert clicks > 5 * max(drone, hiss)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from latent.materials import analysis_of, corpus_of, response_of, with_response
+from scipy.stats import spearmanr
 
 from distillgan.errors import UserError
 from distillgan.latent.axes import Axes
 from distillgan.latent.descriptors import NAMES
 from distillgan.latent.moments import Moments
-from distillgan.latent.sliders import PERCENTILES, Analysis, Slider
+from distillgan.latent.sliders import PERCENTILES, Analysis, Slider, rank_correlation
 
 CORPUS = corpus_of(300, 300, 300, dimensions=10)
 MOMENTS = len(Moments.of(CORPUS))
@@ -171,3 +172,10 @@ def test_parts_that_do_not_fit_are_refused(name, damage):
 def test_the_analysis_of_another_corpus_is_refused(latent_dim, moments):
     with pytest.raises(UserError, match="retrain"):
         Analysis.from_tensors(ANALYSIS.to_tensors(), latent_dim, moments, "rain.distillgan")
+
+
+def test_the_rank_correlation_is_scipys_where_values_are_equal_too():
+    rng = np.random.default_rng(2)
+    for one, other in (rng.integers(0, 6, (2, 9)), rng.standard_normal((2, 5)), ([1, 1, 2], [3.0, 2.0, 2.0])):
+        assert rank_correlation(one, other) == pytest.approx(spearmanr(one, other).statistic)
+    assert rank_correlation(np.arange(4), np.ones(4)) == 0
