@@ -73,7 +73,7 @@ def external(name: str, spec: MelSpec, device: torch.device) -> Player:
         UserError: there is no such module or callable, it gives something else, or its own code fails.
     """
     if not _OUTSIDE.fullmatch(name):
-        raise UserError(f"vocoders: {name!r} is no module:callable, as experiments.yardsticks:griffin_lim is one")
+        raise UserError(f"vocoders: {name!r} is no module:callable, such as mine:make")
     module_name, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())

@@ -77,7 +77,7 @@ def test_a_vocoder_and_a_function_play(here, name):
         ("mine_outside:nothing", "gave a NoneType, neither a Vocoder nor a function"),
         ("mine_outside:broken", r"failed when called .*ZeroDivisionError: no way \(.*mine_outside.py, line 21\)"),
         ("mine_outside:other_mel", "n_mels=128"),
-        ("../mine_outside:function", "is no module:callable, as experiments.yardsticks:griffin_lim"),
+        ("../mine_outside:function", "is no module:callable, such as mine:make"),
         ("mine_outside:", "is no module:callable"),
         (":function", "is no module:callable"),
         ("a:b:c", "is no module:callable"),
