@@ -3,15 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile as sf
 from omegaconf import DictConfig
 
 from distillgan import entry
-from distillgan.audio.io import open_audio, printable
+from distillgan.audio.io import open_audio, printable, read_blocks
 from distillgan.audio.tags import read_comment
 from distillgan.data.generated import MARK
 from distillgan.errors import UserError
@@ -53,7 +53,7 @@ class Original:
                 "`distillgan history search` may still know it"
             )
         with open_audio(path) as file:
-            seconds = file.frames / file.samplerate
+            seconds = (file.frames or 0) / file.samplerate
         _check_foreign(account, seconds, printable(path))
         return cls(account, path, printable(path))
 
@@ -176,10 +176,8 @@ def _difference(first: Path, second: Path) -> float | None:
         if (a.frames, a.samplerate, a.channels) != (b.frames, b.samplerate, b.channels):
             return None
         largest = 0.0
-        while len(left := _read(a)):
-            largest = max(largest, float(np.abs(left - _read(b)).max()))
+        for left, right in zip_longest(read_blocks(a, _BLOCK), read_blocks(b, _BLOCK)):
+            if left is None or right is None or left.shape != right.shape:
+                return None
+            largest = max(largest, float(np.abs(left - right).max()))
         return largest
-
-
-def _read(file: sf.SoundFile) -> np.ndarray:
-    return file.read(_BLOCK, dtype="float64", always_2d=True)

@@ -1,8 +1,8 @@
 """Where the sound in a WAV, AIFF, CAF or AU begins and ends, whatever sizes stand in its header.
 
-A recorder that loses power, and a program that writes to a pipe, leave sizes of 0, of 36, or the largest there is. Then all
-is sound up to the end of the file, but for the chunks that stand there. (EA IFF 85 for chunks; RIFF and RF64: EBU Tech
-3306; Apple Core Audio Format Specification 1.0.)
+A recorder that loses power, and a program that writes to a pipe, leave sizes of 0, of 36, or the largest there is. Then
+all is sound up to the end of the file, but for the chunks that stand there. (EA IFF 85 for chunks; RIFF and RF64: EBU
+Tech 3306; Apple Core Audio Format Specification 1.0.)
 """
 
 import re
@@ -18,8 +18,9 @@ _TAIL = 1 << 24  # bytes at the end of a file in which chunks are looked for
 _BEHIND = 20000  # bytes that are worth a word
 _TAGS = (b"TAG", b"ID3", b"APETAGEX")
 _NAMED = re.compile(
-    rb"LIST|list|id3 |ID3 |bext|iXML|cue |smpl|inst|fact|PEAK|JUNK|junk|PAD |FLLR|_PMX|axml|chna|acid|strc|umid|levl|cart|"
-    rb"afsp|DISP|CSET|LGWV|ResU|SAUR|MARK|INST|NAME|AUTH|\(c\) |ANNO|COMT|APPL|MIDI|CHAN|info|uuid|strg|mark|regn|free"
+    rb"LIST|list|id3 |ID3 |bext|iXML|cue |smpl|inst|fact|PEAK|JUNK|junk|PAD |FLLR|_PMX|axml|chna|acid|strc|umid|levl|"
+    rb"cart|afsp|DISP|CSET|LGWV|ResU|SAUR|MARK|INST|NAME|AUTH|\(c\) |ANNO|COMT|APPL|MIDI|CHAN|info|uuid|strg|mark|"
+    rb"regn|free"
 )
 
 
@@ -27,8 +28,8 @@ _NAMED = re.compile(
 class _Layout:
     """The sound begins at byte `begin` and has `stated` bytes by the header, which says `whole` of the whole file.
 
-    `rebuild`: the pieces of a right file whose sound ends at a given byte. `size`: how struct reads a chunk's. `strange`:
-    libsndfile does not find its way, even with right sizes. `open_ended`: to say no size is right here.
+    `rebuild`: the pieces of a right file whose sound ends at a given byte. `size`: how struct reads a chunk's.
+    `strange`: libsndfile does not find its way, even with right sizes. `open_ended`: to say no size is right here.
     """
 
     begin: int
@@ -98,7 +99,7 @@ class _Chunks:
 
 
 def _chunks(window: Window, order: str, sound: bytes) -> _Chunks | None:
-    """What stands before the chunk `sound`, even if a chunk of an odd size was not padded; None without such a chunk."""
+    """What stands before the chunk `sound`, even if one of an odd size was not padded; None without such a chunk."""
     chunks, place = _Chunks(), 12
     while len(head := window.at(place, 8)) == 8:
         name, size = head[:4], struct.unpack(order + "I", head[4:])[0]
@@ -125,7 +126,8 @@ def _wave(window: Window, head: bytes) -> _Layout | None:
         stated = size if stated == 0xFFFFFFFF else stated
 
     def rebuild(end: int) -> list[Piece]:
-        begin, kept = chunks.head + 8, chunks.kept(b"ds64")
+        # The texts of a LIST that is odd itself are no better, and libsndfile loses its way in them.
+        begin, kept = chunks.head + 8, chunks.kept(b"ds64", *[b"LIST"] * chunks.unpadded)
         length = end - begin
         total = 4 + sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in kept) + 8 + length
         if total < _UNWRITTEN:

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile as sf
 
 from distillgan.atomic import replace_file
+from distillgan.audio import ogg
 from distillgan.audio.io import printable
 from distillgan.audio.tags import Tags, append_id3, id3, write_info, write_strings
 from distillgan.checks import number
@@ -100,7 +101,7 @@ class Flac(Format):
 
 
 class Ogg(Format):
-    """OGG Vorbis; quality: 0 to 10, as its own encoder counts."""
+    """OGG Vorbis; quality: 0 to 10, as its own encoder counts. More than two channels come in WAV's order."""
 
     suffix = ".ogg"
 
@@ -114,7 +115,8 @@ class Ogg(Format):
             path, "w", self.sample_rate, shape[0], "VORBIS", format="OGG", compression_level=level
         ) as file:
             write_strings(file, tags)
-            self._encode(file, blocks, shape)
+            order = ogg.from_wav(shape[0])
+            self._encode(file, (block[order] for block in blocks), shape)
 
 
 class Mp3(Format):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,24 +24,18 @@ def open_audio(path: str | os.PathLike) -> Iterator[AudioSource]:
         AudioFileError: the file is missing, may not be read, is not audio, or wants the extra `media`.
     """
     path = Path(path)
-    try:
-        file = open(path, "rb")
-    except OSError as error:
-        raise AudioFileError.from_os(path, error) from error
-    with file:
+    with ExitStack() as stack:
         try:
-            empty = not file.read(1)
+            file = stack.enter_context(open(path, "rb"))
+            if not file.read(1):
+                raise AudioFileError(path, "empty: the file has 0 bytes")
+            if path.suffix.lower() == ".raw":
+                raise AudioFileError(path, "unreadable: raw samples carry no sample rate: convert to wav or flac")
+            source = AudioSource(path, file)
         except OSError as error:
             raise AudioFileError.from_os(path, error) from error
-        if empty:
-            raise AudioFileError(path, "empty: the file has 0 bytes")
-        if path.suffix.lower() == ".raw":
-            raise AudioFileError(path, "unreadable: raw samples carry no sample rate: convert to wav or flac")
-        source = AudioSource(path, file)
-        try:
-            yield source
-        finally:
-            source.close()
+        stack.callback(source.close)
+        yield source
 
 
 def read_blocks(source: AudioSource, block: int) -> Iterator[np.ndarray]:

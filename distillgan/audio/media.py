@@ -3,7 +3,6 @@
 PyAV is the optional extra `media`; this module alone imports it, and only when such a file is opened.
 """
 
-import importlib.util
 import math
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -43,9 +42,10 @@ class Unreadable(Exception):
 def available() -> bool:
     """Is the extra there?"""
     try:
-        return importlib.util.find_spec("av") is not None
-    except ValueError:  # taken out of sys.modules
+        import av  # noqa: F401
+    except ImportError:
         return False
+    return True
 
 
 def kind(head: bytes, suffix: str) -> str:
@@ -78,6 +78,9 @@ class MediaStream:
             raise Unreadable(_words(error)) from error
         try:
             self._stream = self._chosen(list(self._container.streams.audio))
+            if (self._container.format.name, self._stream.codec_context.name) == ("caf", "alac"):
+                # What the last packet lacks is told twice, by the packet and by the box: FFmpeg would cut it off twice.
+                self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
             self._blocks = self._decoded(av.AudioResampler)
             self._first = next(self._blocks, None)
         except BaseException:

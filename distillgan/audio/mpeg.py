@@ -1,7 +1,7 @@
 """MP3 frame by frame: how much there is of it, whatever its header says (ISO/IEC 11172-3 and 13818-3, 2.4.1-2.4.2).
 
 libsndfile's decoder believes the index in the first frame ("Xing" or "Info"), and guesses the length of what has none
-from that frame's bit rate. So all frames are counted here; what has a wrong index, or none, is decoded with a right one.
+from that frame's bit rate. So all frames are counted here; what has a wrong index, or none, gets a right one.
 """
 
 import struct
@@ -99,15 +99,17 @@ def plan(window: Window) -> Plan | None:
     elif first.told is not None and first.told >= first.count:
         return None
     elif first.told is None and first.varies:
-        notes.append(f"variable bit rate without an index: its {first.count} frames ({first.seconds:.2f} s) were counted")
+        notes.append(
+            f"variable bit rate without an index: its {first.count} frames ({first.seconds:.2f} s) were counted"
+        )
     more = sum(run.count - run.told for run in runs if run.told is not None and run.told < run.count)
     if more:
         notes.append(f"{more} frames more than its header announces: all are used")
-    if cut and (runs[-1].told is None or runs[-1].told < runs[-1].count):
-        notes.append(f"cut short: it ends within a frame, at {sum(run.seconds for run in runs):.2f} s")
+    known = runs[-1].told is not None and runs[-1].told >= runs[-1].count
+    words = "it ends within a frame" if cut and not known else ""
     if len(runs) == 1 and first.told is None and _guessed_well(first):
-        return Plan([], notes, first.count * first.frame.samples)
-    return Plan([_part(run) for run in runs], notes)
+        return Plan([], notes, first.count * first.frame.samples, cut=words)
+    return Plan([_part(run) for run in runs], notes, cut=words)
 
 
 def _guessed_well(run: _Run) -> bool:
@@ -132,8 +134,8 @@ def _index(run: _Run) -> bytes:
     """An index with the number of frames to come, and a frame of silence before them.
 
     Where there is an index the decoder cuts away its own delay of 529 samples, and what the encoder's is said to be: as
-    much as brings both to one frame, the silent one. One that would hand its bytes to a first frame that borrows is left
-    out.
+    much as brings both to one frame, the silent one. It is left out where a first frame that borrows would get its
+    bytes.
     """
     silent = b"" if run.torn else _empty(run, 0)
     delay = 0 if run.torn else run.frame.samples - _DELAY
@@ -213,7 +215,7 @@ def _past_tags(window: Window, place: int) -> int:
 
 
 def _next_frame(window: Window, place: int, kind: tuple | None, limit: int) -> int | None:
-    """Where the next frame of `kind` (or any, if there are several alike) begins; None if there is none before `limit`."""
+    """Where the next frame of `kind` (or any, if there are several alike) begins; None if none does before `limit`."""
     while 0 <= place < limit:
         frame = _Frame.parse(window.at(place, 4))
         if frame and (frame.kind == kind or _alike(window, place)):

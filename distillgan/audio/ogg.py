@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from distillgan.audio.parts import Part, Plan, Window
 
 _HEAD = 27  # bytes of a page before its table of segments
-_CONTINUED, _FIRST, _LAST = 1, 2, 4
+_FIRST, _LAST = 2, 4  # flags of pages
 
 # Vorbis I specification, 4.3.9, which Opus (RFC 7845, 5.1.1.2) follows, to the order of WAVEFORMATEXTENSIBLE's mask.
 TO_WAV = {
@@ -22,12 +22,11 @@ TO_WAV = {
 
 @dataclass
 class _Link:
-    """One recording: from byte `start` to `end`, its first packet, the clock of its last page."""
+    """One recording, from byte `start` to `end`: the beginnings of its streams' first packets; `ended`: by its mark."""
 
     start: int
     end: int
     packets: list[bytes]
-    granule: int = 0
     ended: bool = False
 
 
@@ -44,11 +43,9 @@ def plan(window: Window) -> Plan | None:
     notes = []
     if len(links) > 1:
         notes.append(f"{len(links)} recordings follow each other in it: all of it is used")
-    if links and (torn or not links[-1].ended):
-        notes.append("cut short: its last page is incomplete or missing")
-    if notes or any(part.order for part in parts):
-        return Plan(parts if len(parts) > 1 or any(part.order for part in parts) else [], notes)
-    return None
+    cut = "its last page is incomplete or missing" if links and (torn or not links[-1].ended) else ""
+    needed = len(parts) > 1 or any(part.order for part in parts)
+    return Plan(parts if needed else [], notes, cut=cut) if needed or cut else None
 
 
 def _order(packets: list[bytes]) -> tuple[int, ...]:

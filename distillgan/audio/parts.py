@@ -77,14 +77,15 @@ class Plan:
     """What is to be decoded, one part after the other (none: the file as it is).
 
     `notes`: what the owner of the file may want to know. `promised`: samples a channel that the header announces, where
-    the decoder does not know, or is wrong. `stated`: bytes of sound that the header announces, and those that are there,
-    where the decoder does not tell that they are fewer.
+    the decoder does not know, or is wrong. `stated`: bytes of sound that the header announces, and those that are
+    there, where the decoder does not tell that they are fewer. `cut`: how the end is known to be missing, or "".
     """
 
     parts: list[Part] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     promised: int | None = None
     stated: tuple[int, int] | None = None
+    cut: str = ""
 
 
 def _length(piece: Piece) -> int:

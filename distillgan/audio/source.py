@@ -12,9 +12,12 @@ from distillgan.audio import containers, media, mpeg, ogg
 from distillgan.audio.parts import Part, Plan, Splice, Window
 from distillgan.errors import UserError, printable
 
-_UNKNOWN_FORMAT = 1
+_UNKNOWN_FORMAT, _MALFORMED = 1, 3
+_BOXES = (b"OggS", b"RIFF", b"RIFX", b"RF64", b"caff", b"FORM")
 # libsndfile says of any content that turns out not to be MPEG audio that the file does not exist.
 _MISLEADING = {7: "there is no audio in it", 29: "damaged audio data"}
+# Of these libsndfile's count is no promise: a guess by the bit rate, or a clock that runs since a broadcast began.
+_GUESSED = ("MPEG_LAYER_I", "MPEG_LAYER_II", "VORBIS", "OPUS")
 _ENDLESS = 1 << 62  # libsndfile's count of samples where a header has none
 
 
@@ -33,15 +36,14 @@ class AudioFileError(UserError):
 
 
 class _Sndfile(sf.SoundFile):
-    """libsndfile's stream. Where `steady`, no read is followed by a seek to where it ended, as soundfile does it: what
+    """libsndfile's stream, read on and on: soundfile seeks to where it is after every read, where that is possible.
 
-    has no known end cannot be sought in, and lossy sound may change by it.
+    After a seek an MP3 decoder lacks what earlier frames left over for the next ones, and its first frames are other
+    sound (8000 samples and more of each block, by libsndfile 1.2.2); in a FLAC of unknown length the last seek fails.
     """
 
-    steady = False
-
     def seekable(self) -> bool:
-        return not self.steady and super().seekable()
+        return False
 
 
 class _SndfileStream:
@@ -52,14 +54,12 @@ class _SndfileStream:
 
     layout, slack, failure = "", 0, ""
 
-    def __init__(self, file, order: tuple[int, ...], steady: bool):
+    def __init__(self, file, order: tuple[int, ...]):
         """Raises LibsndfileError."""
         self._file, self._order = _Sndfile(file), list(order)
         self.samplerate, self.channels = self._file.samplerate, self._file.channels
         self.format, self.subtype, self.comment = self._file.format, self._file.subtype, self._file.comment
-        endless = self._file.frames >= _ENDLESS
-        self._file.steady = steady or endless
-        self.frames = None if endless else self._file.frames
+        self.frames = self._file.frames if self._file.frames < _ENDLESS else None
         self.notes: list[str] = []
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class AudioSource:
     Attributes:
         samplerate: Hz; of joined recordings the highest.
         channels: in WAV's order (FL FR FC LFE BL BR …), as they were coded; of joined recordings the most.
-        frames: samples a channel that the header announces, None where it announces none.
+        frames: samples a channel, as far as that is known before they are read: None where no header tells.
         layout: FFmpeg's name of the channels' layout, "" where libsndfile reads.
         format, subtype, comment: what the decoder calls it, and its tag.
         notes: what its owner may want to know; complete once all is read.
@@ -98,12 +98,13 @@ class AudioSource:
         window = Window(file)
         self._head = window.at(0, 32)
         plan = self._plan(window)
-        self._steady, self.notes = bool(plan.parts), list(plan.notes)
+        self.notes = list(plan.notes)
         self._look_at(plan.parts or [Part([(0, window.size)])])
         if plan.promised is not None:
             self.frames = plan.promised
-        elif plan.stated and self.frames is not None:
-            self.frames = self.frames * plan.stated[0] // max(1, plan.stated[1])
+        self._promised, self._cut = self.frames, plan.cut
+        if plan.stated and self.frames is not None:
+            self._promised = self.frames * plan.stated[0] // max(1, plan.stated[1])
         self._at, self._decoded, self._damaged, self._ended = 0, 0, False, False
         self._resampler, self._rate = None, self.samplerate
         self._rest = np.zeros((0, self.channels), np.float32)
@@ -135,7 +136,7 @@ class AudioSource:
         return plan or (mpeg.plan(window) if sync else None) or Plan()
 
     def _look_at(self, parts: list[Part]) -> None:
-        """Open each part for what is to be known of it; a single one stays open. One that cannot be decoded is noted."""
+        """Open each part for what is to be known of it; a single one stays open. What cannot be decoded is noted."""
         self._parts, self._stream, facts, refusal = [], None, [], None
         for number, part in enumerate(parts, 1):
             try:
@@ -172,7 +173,7 @@ class AudioSource:
         data = Splice(self._file, part.pieces)
         beside = os.fsencode(self.path) if self.path.suffix.lower() == ".sd2" else None
         try:
-            stream = _SndfileStream(beside or data, part.order, self._steady)
+            stream = _SndfileStream(beside or data, part.order)
         except sf.LibsndfileError as error:
             self._check(data)
             data = Splice(self._file, part.pieces)
@@ -192,15 +193,16 @@ class AudioSource:
             try:
                 return media.MediaStream(data)
             except media.Unreadable as refusal:
-                why = f"{refusal} (FFmpeg): convert it to wav or flac" if kind else f"{words}: export it again as wav or flac"
-                raise AudioFileError(self.path, f"unreadable: {why}", transient=bool(kind)) from error
-        if kind:
-            why = f"{kind} wants the extra media: {media.EXTRA}, or convert it to wav or flac"
-        elif error.code == _UNKNOWN_FORMAT or error.code in _MISLEADING:
-            raise AudioFileError(self.path, f"unreadable: {words}: export it again as wav or flac") from error
+                why = f"{refusal} (FFmpeg)" if kind else words
+                extra = False
         else:
-            why = f"{words}: the extra media may read it: {media.EXTRA}, or export it again as wav or flac"
-        raise AudioFileError(self.path, f"unreadable: {why}", transient=True) from error
+            # Speex and FLAC in Ogg, ALAC in CAF and the like: libsndfile knows the box and not what is in it.
+            boxed = self._head[:4] in _BOXES and error.code not in (_UNKNOWN_FORMAT, _MALFORMED)
+            why = f"libsndfile has no decoder for {kind}" if kind else words
+            extra = bool(kind) or boxed
+        remedy = f"{media.EXTRA}, or export it as wav or flac" if extra else "export it again as wav or flac"
+        # With the extra, or another version of it, the next try may do better.
+        raise AudioFileError(self.path, f"unreadable: {why}: {remedy}", transient=bool(kind) or extra) from error
 
     def _more(self, count: int) -> np.ndarray | None:
         """Samples at the common rate, some or none; None at the end."""
@@ -246,19 +248,22 @@ class AudioSource:
         if not stream.failure:
             return
         if not self._decoded:
-            raise AudioFileError(self.path, f"unreadable: {stream.failure} (libsndfile): export it again as wav or flac")
+            raise AudioFileError(
+                self.path, f"unreadable: {stream.failure} (libsndfile): export it again as wav or flac"
+            )
         at, rest = self._decoded / self.samplerate, len(self._parts) - self._at - 1
         if rest or not self._data.reached_end:
             self._damaged = True
             self.notes.append(f"damaged at {at:.2f} s: what follows{' in that part' * bool(rest)} is left out")
-        elif self.frames is None:
+        elif self._promised is None:
             self.notes.append(f"cut short at {at:.2f} s")
 
     def _note_end(self) -> None:
-        early = self.frames is not None and self._decoded < self.frames - self._slack
-        # Of Ogg it is no promise: its last page's clock may count from where a broadcast began.
-        if early and not self._damaged and self.format != "OGG":
-            seconds, promised = self._decoded / self.samplerate, self.frames / self.samplerate
+        early = self._promised is not None and self._decoded < self._promised - self._slack
+        if self._cut:
+            self.notes.append(f"cut short at {self._decoded / self.samplerate:.2f} s: {self._cut}")
+        elif early and not self._damaged and self.subtype not in _GUESSED:
+            seconds, promised = self._decoded / self.samplerate, self._promised / self.samplerate
             self.notes.append(f"ends early: {seconds:.2f} s of the {promised:.2f} s its header promises")
 
 

@@ -34,5 +34,5 @@ def merged(manifests: list[Manifest]) -> Manifest:
             if kept is None or kept.reason:
                 entries[path, entry.channel] = replace(entry, path=path)
     listed = sorted(entries.values(), key=lambda entry: (entry.path.casefold(), entry.path, entry.channel))
-    others = sum(manifest.other_files for manifest in manifests)
-    return Manifest(root, manifests[0].sample_rate, split(mark_duplicates(listed)), others)
+    others, appledouble = (sum(getattr(m, name) for m in manifests) for name in ("other_files", "appledouble"))
+    return Manifest(root, manifests[0].sample_rate, split(mark_duplicates(listed)), others, appledouble)

@@ -63,13 +63,15 @@ class Entry:
 class Manifest:
     """A scanned corpus: `entries` in the order of their paths, `sample_rate` in Hz of the cached sound.
 
-    `other_files` counts what is no audio and was not looked at.
+    `other_files` counts what is no audio and was not looked at, `appledouble` the files `._NAME` that macOS leaves
+    beside recordings (0 in manifests from before they were counted).
     """
 
     folder: str
     sample_rate: int
     entries: list[Entry] = field(default_factory=list)
     other_files: int = 0
+    appledouble: int = 0
 
     @property
     def used(self) -> list[Entry]:
@@ -126,6 +128,7 @@ class Manifest:
             "minutes": self.minutes,
             "fingerprint": self.fingerprint,
             "other_files": self.other_files,
+            "appledouble": self.appledouble,
             "entries": [{"status": entry.status, **asdict(entry)} for entry in self.entries],
         }
         text = json.dumps(values, indent=1, ensure_ascii=False)
@@ -154,6 +157,7 @@ def _parse(values: object) -> Manifest:
         folder=_take(values, "folder", str, "manifest"),
         sample_rate=_take(values, "sample_rate", int, "manifest"),
         other_files=_take(values, "other_files", int, "manifest"),
+        appledouble=_take(values, "appledouble", int, "manifest") if "appledouble" in values else 0,
         entries=[_parse_entry(entry, i) for i, entry in enumerate(_take(values, "entries", list, "manifest"))],
     )
     if manifest.sample_rate <= 0:

@@ -55,7 +55,7 @@ def scan(
         fault = "it is a file, not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"data.dir={printable(root)}: {fault}: give the folder that holds your recordings")
     root = root.resolve()
-    paths, refused, others = find_audio(root)
+    paths, refused, others, appledouble = find_audio(root)
     entries = [Entry(path, reason=reason) for path, reason in refused.items()]
     with AudioCache(cache_folder, spec_rate) as cache:
         for done, path in enumerate(paths):
@@ -68,19 +68,20 @@ def scan(
     if progress:
         progress(len(paths), len(paths), "")
     entries.sort(key=lambda entry: (*_order(entry.path), entry.channel))
-    manifest = Manifest(str(root), spec_rate, split(mark_duplicates(entries)), others)
+    manifest = Manifest(str(root), spec_rate, split(mark_duplicates(entries)), others, appledouble)
     if not manifest.used:
         raise _nothing_usable(manifest)
     return manifest
 
 
-def find_audio(root: Path) -> tuple[list[str], dict[str, str], int]:
-    """Relative paths of what looks like audio, of what cannot be looked at with the reason, and the number of others.
+def find_audio(root: Path) -> tuple[list[str], dict[str, str], int, int]:
+    """Relative paths of what looks like audio, of what cannot be looked at with the reason, and the numbers of others
 
+    and of AppleDouble files: `._take.mp3` holds what macOS could not put into take.mp3 itself, on a stick or in a zip.
     The paths are in an order that does not depend on the file system. Links are followed, each folder is visited
     once: by its own path if that lies below `root`, otherwise by the first link to it.
     """
-    found, refused, others = [], {}, 0
+    found, refused, others, appledouble = [], {}, 0, 0
     visited = set()
     folders, linked = deque([""]), deque()
     while folders or linked:
@@ -91,7 +92,9 @@ def find_audio(root: Path) -> tuple[list[str], dict[str, str], int]:
                 continue
             visited.add((stat.st_dev, stat.st_ino))
             with os.scandir(os.path.join(root, prefix)) as listing:
-                items = sorted((item for item in listing if item.name[0] != "."), key=lambda item: _order(item.name))
+                listed = list(listing)
+            items = sorted((item for item in listed if item.name[0] != "."), key=lambda item: _order(item.name))
+            appledouble += sum(item.name.startswith("._") and _has_audio_suffix(item.name) for item in listed)
         except OSError as error:
             refused[prefix or "."] = AudioFileError.from_os(prefix, error).reason
             continue
@@ -108,7 +111,7 @@ def find_audio(root: Path) -> tuple[list[str], dict[str, str], int]:
                     others += 1
             except OSError as error:
                 refused[path] = AudioFileError.from_os(path, error).reason
-    return sorted(found, key=_order), refused, others
+    return sorted(found, key=_order), refused, others, appledouble
 
 
 def mark_duplicates(entries: list[Entry]) -> list[Entry]:

@@ -29,6 +29,10 @@ def summary_table(manifest: Manifest) -> Table:
     if generated:
         table.add_row("", f"{generated} of them generated, never held out")
     table.add_row("", f"{len(skipped)} skipped, {manifest.other_files} other files left alone")
+    if manifest.appledouble:
+        table.add_row(
+            "", f"{manifest.appledouble} named ._… left alone: macOS leaves them beside recordings, without sound"
+        )
     table.add_row("length", _length(manifest.minutes))
     rates = Counter(entry.source_rate for entry in used)
     table.add_row("rates", ", ".join(f"{rate / 1000:g} kHz × {n}" for rate, n in sorted(rates.items())))

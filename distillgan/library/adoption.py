@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile as sf
-
 from distillgan.atomic import copy_beside
+from distillgan.audio.io import open_audio
 from distillgan.data.generated import is_generated
 from distillgan.errors import UserError, printable
 from distillgan.library import sounds
@@ -49,9 +48,10 @@ def adopt(entries: Sequence[Generation], folder: Path) -> list[Adopted]:
 
 def _adopted(entry: Generation, folder: Path) -> Adopted:
     notes, source = [], entry.path
-    info = sf.info(source)
-    if info.subtype in _LOSSY:
-        notes.append(f"it is lossy ({info.format}): what the encoder left out will be missing in what is learnt")
+    with open_audio(source) as file:
+        kind, subtype = file.format, file.subtype
+    if subtype in _LOSSY:
+        notes.append(f"it is lossy ({kind}): what the encoder left out will be missing in what is learnt")
     if entry.account.get("interrupted"):
         notes.append("it was broken off while it was rendered")
     path, new = copy_beside(source, folder, source.name)

@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import soundfile as sf
-
-from distillgan.audio.io import AudioFileError
+from distillgan.audio.io import AudioFileError, open_audio
 from distillgan.audio.tags import read_comment
 from distillgan.library.history import Generation, History
 
@@ -23,7 +21,9 @@ def fault(generation: Generation) -> str:
         return "it is a link or no file" if path.is_symlink() or path.exists() else "it is gone"
     digest = generation.account.get("sound")
     try:
-        comment, seconds = read_comment(path), sf.info(path).duration
+        comment = read_comment(path)
+        with open_audio(path) as file:
+            seconds = file.frames / file.samplerate if file.frames is not None else 0.0
     except AudioFileError as error:
         return error.reason
     if digest and comment and digest not in comment:

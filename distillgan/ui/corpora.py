@@ -74,6 +74,7 @@ class Corpora:
         if (self.root / f"{name}.json").exists():
             raise UserError(f"{name} is a folder of yours ({self.folder(name)}), which the page leaves as it is")
         audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES or not file.suffix]
+        audio = [file for file in audio if not file.name.startswith("._")]  # macOS's, beside the recording
         left_out = [f"{printable(file.name)}: no audio file" for file in files if file not in audio]
         if not audio:
             what = "; ".join(left_out) or "no files"

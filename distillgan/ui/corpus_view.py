@@ -32,6 +32,8 @@ def summary(manifest: Manifest) -> str:
         (str(len(skipped)), "skipped" + f", {manifest.other_files} others left alone" * bool(manifest.other_files)),
         (" ".join(f"{rate / 1000:g}" for rate in sorted(rates)), "kHz"),
     ]
+    if manifest.appledouble:
+        facts.append((str(manifest.appledouble), "named ._…, which macOS leaves beside recordings, left alone"))
     if generated:
         facts.append((str(generated), "generated, never held out"))
     limits = [entry.band_limit_hz for entry in used if entry.band_limit_hz]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 import torch
 
+from distillgan.audio.io import open_audio
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
 from distillgan.audio.picture import draw_mels, save_figure
 
@@ -27,8 +27,8 @@ PIECE = 2**22  # samples at once, a multiple of HOP
 def flux(path: Path) -> np.ndarray:
     """Spectral flux of the whole file, [T], piece by piece."""
     parts, before = [], np.zeros(N_FFT, np.float32)
-    with soundfile.SoundFile(path) as file:
-        while len(wave := file.read(PIECE, dtype="float32", always_2d=True).mean(1)):
+    with open_audio(path) as file:
+        while len(wave := file.read(PIECE).mean(1)):
             joined = np.concatenate([before, wave])
             bands = librosa.feature.melspectrogram(
                 y=joined, sr=file.samplerate, n_fft=N_FFT, hop_length=HOP, n_mels=BANDS, center=False
@@ -53,9 +53,11 @@ def main() -> None:
     spec, length = MelSpec(), 4 * 44100
     mels = MelSpectrogram(spec)
     pictures = []
+    with open_audio(path) as file:  # from its beginning: lossy sound is other sound after a seek
+        beginning = file.read(4 * EDGES["decoder"] + length)
     for edge in (1, 2, 3, 4):
         first = edge * EDGES["decoder"] - length // 2
-        wave, _ = soundfile.read(path, start=first, stop=first + length, dtype="float32", always_2d=True)
+        wave = beginning[first : first + length]
         if len(wave) == length:
             pictures.append(
                 {f"edge {edge}, in the middle": to_log1p(mels(torch.from_numpy(wave.mean(1))[None])[0], spec)}

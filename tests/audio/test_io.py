@@ -80,7 +80,7 @@ def test_errors_name_the_file_and_the_remedy(tmp_path):
     (tmp_path / "d.raw").write_bytes(bytes(500))
     for name, words in {
         "a.wav": "unreadable: Format not recognised.*wav or flac",
-        "b.m4a": "libsndfile has no AAC or ALAC decoder: convert to wav or flac",
+        "b.m4a": "unreadable: .*: export it again as wav or flac",
         "c.wav": "empty: the file has 0 bytes",
         "d.raw": "no sample rate",
         "none.wav": "no such file",
@@ -91,15 +91,12 @@ def test_errors_name_the_file_and_the_remedy(tmp_path):
         assert str(caught.value).startswith(str(tmp_path / name).removesuffix("/."))
 
 
-def test_a_truncated_flac_raises_midway(tmp_path):
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 44100 * 5)
-    sf.write(tmp_path / "x.flac", noise, 44100)
+def test_what_cannot_be_decoded_from_its_first_sample_on_raises(tmp_path):
+    sf.write(tmp_path / "x.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 44100 * 5), 44100)
     data = (tmp_path / "x.flac").read_bytes()
-    (tmp_path / "x.flac").write_bytes(data[: len(data) // 2])
-    blocks = iter_audio(tmp_path / "x.flac", 8192)
-    assert next(blocks).shape == (1, 8192)
-    with pytest.raises(AudioFileError, match=r"x\.flac: unreadable"):
-        list(blocks)
+    (tmp_path / "x.flac").write_bytes(data[:5000])
+    with pytest.raises(AudioFileError, match=r"x\.flac: unreadable: .*export it again"):
+        list(iter_audio(tmp_path / "x.flac", 8192))
 
 
 def test_printable_names():

@@ -1,14 +1,17 @@
 import errno
 import os
 import shutil
+import sys
 from io import StringIO
 
 import numpy as np
 import pytest
 import soundfile as sf
+from recordings import coded
 from rich.console import Console
 
 import distillgan.data.cache as cache_module
+from distillgan.data.manifest import Manifest
 from distillgan.data.scan import scan
 from distillgan.data.summary import summary_table
 from distillgan.errors import UserError
@@ -72,8 +75,8 @@ def test_each_file_is_used_or_skipped_with_its_reason(corpus, run):
     expected = {
         "good.wav": "",
         "noaudio.wav": "unreadable: Format not recognised",
-        "phone.m4a": "unreadable: libsndfile has no AAC or ALAC decoder: convert to wav or flac",
-        "stream.aac": "unreadable: libsndfile has no AAC decoder: convert to wav or flac",
+        "phone.m4a": "unreadable: ",
+        "stream.aac": "unreadable: ",
         "zero.wav": "empty: the file has 0 bytes",
         "noframes.wav": "empty: it holds no samples",
         "silent.wav": "silent: its peak is -90.0 dBFS, the limit -80 dBFS",
@@ -83,7 +86,7 @@ def test_each_file_is_used_or_skipped_with_its_reason(corpus, run):
         "huge.wav": "NaN or infinite samples, the first at 0.100 s",
         "short.wav": "too short: 40.0 ms, 50 ms are the least",
         "slow.wav": "unreadable: a sample rate of 10 Hz",
-        "cut.flac": "unreadable: ",
+        "cut.flac": "",
         "zcopy.wav": "duplicate: sounds the same as good.wav",
         "dangling.wav": "unreadable: a link to a file that is not there",
         "itself.wav": "unreadable: ",
@@ -96,8 +99,32 @@ def test_each_file_is_used_or_skipped_with_its_reason(corpus, run):
     assert all(not entry.split for entry in manifest.skipped)
 
     text = printed(manifest)
-    assert "1 used" in text and "16 skipped, 4 other files" in text and "Warning: 1 usable file." in text
+    assert "2 used" in text and "15 skipped, 4 other files" in text and "Warning: 2 usable files." in text
     assert all(path in text for path in expected if path != "good.wav")
+    assert "note: ends early: " in text and " of the 5.00 s its header promises" in text
+
+
+def test_what_macos_leaves_beside_recordings_is_no_recording_and_said_once(corpus, run, tmp_path):
+    for name in ("a.mp3", "b.wav"):
+        sf.write(corpus / name, noise(1, seed=len(name)), RATE)
+        (corpus / f"._{name}").write_bytes(b"\0\x05\x16\x07\0\2\0\0Mac OS X        " + bytes(100))
+    (corpus / "._notes.txt").write_bytes(b"\0\x05\x16\x07")
+    manifest, reasons = run()
+    assert reasons == {"a.mp3": "", "b.wav": ""} and (manifest.appledouble, manifest.other_files) == (2, 0)
+    assert printed(manifest).count("._…") == 1 and "2 named ._… left alone" in printed(manifest)
+    manifest.save(tmp_path / "manifest.json")
+    assert Manifest.load(tmp_path / "manifest.json") == manifest
+
+
+def test_a_file_for_the_extra_is_read_once_the_extra_is_there(corpus, run, monkeypatch):
+    sf.write(corpus / "a.wav", noise(), RATE)
+    (corpus / "phone.m4a").write_bytes(coded(noise(), "aac", "ipod"))
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "av", None)
+        manifest, reasons = run()
+        assert "pip install 'distillgan[media]'" in reasons["phone.m4a"]
+        assert "pip install 'distillgan[media]'" in printed(manifest)
+    assert run()[1] == {"a.wav": "", "phone.m4a": ""}
 
 
 def test_no_permission_is_a_reason_and_not_remembered(corpus, run, monkeypatch):
