@@ -139,8 +139,9 @@ def _offsets(means: np.ndarray, whole: np.ndarray, loudest: float) -> np.ndarray
     An offset lies on all of a second alike, which the low end of a sound does not: the median of the blocks' means
     around, where it is larger than these differ. That is slower than anything heard, and so is what it takes away.
     """
-    padded = np.pad(means, ((_AROUND, _AROUND), (0, 0)), mode="symmetric")
-    median = np.median(sliding_window_view(padded, 2 * _AROUND + 1, axis=0), axis=-1)
+    # Three blocks together hold many cycles of the lowest tones; one may end in the middle of one.
+    smooth = _windows(means, 1) @ np.array([0.25, 0.5, 0.25])
+    median = np.median(_windows(smooth, _AROUND), axis=-1)
     level = np.sqrt(np.square(median).mean(0))
     scatter = 1.4826 * np.median(np.abs(means - median), axis=0)
     steady = np.abs(median - whole).max(0) <= _STEADY * np.abs(whole)
@@ -153,6 +154,11 @@ def _offsets(means: np.ndarray, whole: np.ndarray, loudest: float) -> np.ndarray
     if (steady | ~there).all():
         return np.where(there, whole, 0.0)[None]
     return np.where(there, np.where(steady, whole, median), 0.0)
+
+
+def _windows(values: np.ndarray, around: int) -> np.ndarray:
+    """[K, C] → each with so many before and after it, [K, C, 2 around + 1]."""
+    return sliding_window_view(np.pad(values, ((around, around), (0, 0)), mode="symmetric"), 2 * around + 1, axis=0)
 
 
 def _summed(values: np.ndarray) -> np.ndarray:
