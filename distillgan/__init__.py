@@ -9,4 +9,8 @@ __all__ = ["Clip", "Model", "load", "train"]
 if not (Path(__file__).parent / "vendor").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
 
-from distillgan.api import Clip, Model, load, train
+from distillgan import threads
+
+threads.settle()  # every way into the package comes by here, before torch is loaded
+
+from distillgan.api import Clip, Model, load, train  # noqa: E402

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from distillgan import api, entry
+from distillgan import api, entry, threads
 from distillgan import device as devices
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
@@ -27,6 +27,7 @@ from distillgan.errors import UserError
 from distillgan.holder import held_by_this
 from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
+from distillgan.parallel import computing
 from distillgan.paths import MAX_NAME, Home, check_name, name_from_path
 from distillgan.training import sizing
 from distillgan.training.analyse import checked
@@ -40,7 +41,7 @@ from distillgan.training.sweep import Sheet, sweep_folder, varied, write_tables
 from distillgan.training.team import Place, Team
 
 STAGES = ("vae", "vocoder")
-_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}
+_NOT_IN_JOB_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search", "threads"}
 
 
 def train(config: DictConfig) -> float:
@@ -52,7 +53,7 @@ def train(config: DictConfig) -> float:
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM; what was trained by then is kept and packed.
     """
     console = Console(soft_wrap=True)
-    with InterruptGuard() as guard:
+    with InterruptGuard() as guard, computing(threads.checked(config.threads)):
         try:
             team = Team(config, follow)
             console.quiet = not team.first
@@ -128,7 +129,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
 
 def follow(index: int, config: DictConfig, port: int) -> None:
     """The training on another process than the first, started by it."""
-    with InterruptGuard() as guard:
+    with InterruptGuard() as guard, computing(config.threads):
         _train(config, Team(config, follow, Place(index + 1, port)), guard, Console(quiet=True))
 
 

@@ -33,6 +33,8 @@ BASE = {
     "progress",
     "holder",
     "browser",
+    "threads",
+    "parallel",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}
 ENTRIES |= {"api", "recipe", "studio", "again", "misspelt"}  # what entries share

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 
 from distillgan.audio.mel import MelSpec
-from distillgan.parallel import in_order
+from distillgan.parallel import counted, in_order
 
 
 class Vocoder(nn.Module, ABC):
@@ -23,8 +24,9 @@ class Vocoder(nn.Module, ABC):
     block make the block's samples equal those of the whole. It is for inference only: no gradients, eval mode.
     It has a parameter or a buffer, and plays on the device where the first of them lies.
 
-    One whose operations are small sets `side_by_side`: on a CPU several blocks are then rendered at once, a thread each.
-    What rounds otherwise with another number of threads it does by `parallel.counted`, so that the samples stay the same.
+    One whose operations are small sets `side_by_side`: on a CPU several blocks are then rendered at once, a thread
+    each. What rounds otherwise with another number of threads it does by `parallel.counted`: so the samples stay the
+    same.
     """
 
     side_by_side: ClassVar[bool] = False
@@ -59,11 +61,9 @@ class Vocoder(nn.Module, ABC):
         `self(the mels joined)`. It comes as soon as the frames after it are there: nothing else is kept, so memory
         depends on the blocks' lengths, not on their number.
         """
-        pieces = self._pieces(mels)
-        if not self.side_by_side or self._device.type != "cpu":
-            yield from map(self._rendered, pieces)
-            return
-        with closing(in_order(self._rendered, pieces)) as waves:
+        together = self.side_by_side and self._device.type == "cpu"
+        render = self._rendered if together else partial(counted, self._rendered)
+        with closing(in_order(render, self._pieces(mels), together)) as waves:
             yield from waves
 
     def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
@@ -90,7 +90,7 @@ class Vocoder(nn.Module, ABC):
             if not mel.shape[-1]:
                 continue
             mel = mel.to(device)
-            carried, state = self.carried(mel, state)
+            carried, state = counted(self.carried, mel, state)
             window.append(mel, carried)
             lengths.append(mel.shape[-1])
             while lengths and window.has_context(lengths[0]):
