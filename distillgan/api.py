@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from distillgan.clip import Clip
 from distillgan.errors import UserError
 from distillgan.paths import Home, default_home
+from distillgan.threads import checked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,21 +40,21 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike
 
 
-def load(name: PathLike | None = None, *, home: PathLike | None = None, device: str = "auto") -> Model:
+def load(
+    name: PathLike | None = None, *, home: PathLike | None = None, device: str = "auto", threads: int | None = None
+) -> Model:
     """A trained model: by name, by the beginning of it, as a file, or the latest.
 
-    home: where the models are, as `paths.home`; device: auto, cpu, cuda or mps.
-
-    Raises:
-        UserError: there is no such model, it is damaged, or the device is not there.
+    home: where the models are, as `paths.home`; device: auto, cpu, cuda or mps; threads: blocks of sound that are
+    computed at once, None for one a core. Raises UserError: there is no such model or device, or the model is damaged.
     """
     from distillgan import device as devices
     from distillgan.library.catalog import find_model
     from distillgan.render.engine import Model as Engine
 
-    place = Home(home or default_home())
-    chosen = devices.resolve(device)
-    return Model(Engine.load(find_model(place, None if name is None else os.fspath(name)), chosen), place, device)
+    place, chosen, threads = Home(home or default_home()), devices.resolve(device), checked(threads)
+    engine = Engine.load(find_model(place, None if name is None else os.fspath(name)), chosen)
+    return Model(engine, place, device, threads)
 
 
 def train(
@@ -91,8 +92,8 @@ class Model:
     Where a method takes a vocoder it is a name, as on the command line, or one of your own (`vocoder.base.Vocoder`).
     """
 
-    def __init__(self, engine: Engine, home: Home, device: str):
-        self.engine, self._home, self._device = engine, home, device
+    def __init__(self, engine: Engine, home: Home, device: str, threads: int | None = None):
+        self.engine, self._home, self._device, self._threads = engine, home, device, threads
         self._vocoders: dict[str, Selected] = {}
 
     def __repr__(self) -> str:
@@ -160,7 +161,7 @@ class Model:
         """A latent sequence, float32 [D, L], as sound. Raises UserError if it has another D, or is not finite."""
         import numpy as np
 
-        from distillgan.render.engine import decoded_mels, play
+        from distillgan.render.engine import decoded_mels, joined, play
 
         z = np.asarray(z, np.float32)
         latent_dim = self.engine.network.latent_dim
@@ -170,7 +171,7 @@ class Model:
         self.engine.spec.require(played.spec, f"model {self.name}", "the vocoder")
         samples = z.shape[1] * self.engine.network.stride * self.engine.spec.hop_length
         blocks = play(played, decoded_mels(self.engine, z), samples, self.engine.band_limit_hz)
-        return Clip(np.concatenate(list(blocks), 1), self.sample_rate, None, self.header.source_lufs)
+        return Clip(joined(blocks, self._threads), self.sample_rate, None, self.header.source_lufs)
 
     def vocoder(self, vocoder: str | Vocoder = "auto") -> Vocoder:
         """What plays the model: log-clamp mel [B, n_mels, T] → wave [B, 1, N]. Raises UserError if it cannot be had."""
@@ -188,15 +189,16 @@ class Model:
         if analysis is None:
             raise UserError(f"model {self.name}: {self.header.no_sliders}")
         analysis = replace(analysis, axes=analysis.axes.extended(direction, engine.corpus))
-        return Model(replace(engine, material=replace(engine.material, analysis=analysis)), self._home, self._device)
+        engine = replace(engine, material=replace(engine.material, analysis=analysis))
+        return Model(engine, self._home, self._device, self._threads)
 
     def _clip(self, told: Mapping[str, Any], recording: PathLike | None) -> Clip:
-        import numpy as np
         from omegaconf import OmegaConf
 
         from distillgan.latent.controls import Controls
         from distillgan.recipe import settings_of
         from distillgan.render.account import origin_of
+        from distillgan.render.engine import joined
         from distillgan.render.piece import Piece, Reconstruction, Voice
 
         path = None if recording is None else str(Path(recording).expanduser().resolve())
@@ -212,7 +214,7 @@ class Model:
             piece = Reconstruction(voice, selected.vocoder, self._read(recording))
         device = next(self.engine.network.parameters()).device.type
         settings = {**settings_of(config), "vocoder": selected.name, "device": device}
-        wave = np.concatenate(list(piece.blocks()), 1)
+        wave = joined(piece.blocks(), self._threads)
         return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device), piece.source_lufs)
 
     def _config(self, told: Mapping[str, Any]):

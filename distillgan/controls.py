@@ -14,8 +14,10 @@ from distillgan.latent.descriptors import readable
 from distillgan.latent.picture import draw_map
 from distillgan.latent.sliders import Slider
 from distillgan.library.catalog import find_model
+from distillgan.parallel import computing
 from distillgan.paths import Home
 from distillgan.render.engine import Model
+from distillgan.threads import checked
 
 
 def controls(config: DictConfig) -> list[Slider]:
@@ -24,6 +26,11 @@ def controls(config: DictConfig) -> list[Slider]:
     Raises:
         UserError: there is no such model, or its sliders were not measured.
     """
+    with computing(checked(config.threads)):
+        return _controls(config)
+
+
+def _controls(config: DictConfig) -> list[Slider]:
     home = Home(config.paths.home)
     path = find_model(home, config.model.name)
     model = Model.load(path, torch.device("cpu"))

@@ -21,6 +21,7 @@ from distillgan.data.folders import folders
 from distillgan.errors import UserError
 from distillgan.library.catalog import find_model
 from distillgan.memory import memory_in_words
+from distillgan.parallel import limited
 from distillgan.paths import CONFIG, Home
 from distillgan.progress import progress_bar
 from distillgan.render.engine import Model
@@ -28,6 +29,7 @@ from distillgan.scores import controls, report
 from distillgan.scores import reconstruction as reconstructions
 from distillgan.scores.players import players
 from distillgan.scores.vocoder import judge
+from distillgan.threads import checked
 from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
 
@@ -53,7 +55,8 @@ def evaluate(config: DictConfig) -> dict:
     path = find_model(home, config.model.name)
     model = Model.load(path, device)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
-    return TASKS[config.what](config, console, home, device, model, home.root / "evaluations" / path.stem)
+    with limited(checked(config.threads)):
+        return TASKS[config.what](config, console, home, device, model, home.root / "evaluations" / path.stem)
 
 
 def _reconstruction(

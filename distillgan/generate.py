@@ -18,11 +18,13 @@ from distillgan.latent.descriptors import NAMES
 from distillgan.library.catalog import find_model
 from distillgan.library.presets import Presets
 from distillgan.memory import memory_in_words
+from distillgan.parallel import limited
 from distillgan.paths import Home
 from distillgan.recipe import arguments_of, recorded
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
 from distillgan.render.piece import Piece, Reconstruction, Voice, open_voices, way_of
 from distillgan.studio import Finished, Made, Progress, Studio
+from distillgan.threads import checked
 from distillgan.vocoder.download import Progress as Fetching
 from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
@@ -68,15 +70,17 @@ def generate(
     def make(piece: Piece | Reconstruction, seed: int) -> Made:
         return studio.make(piece, _named(config, voices), selected.name, device.type, seed)
 
-    if clip is not None:
-        return [make(Reconstruction(voices[0], selected.vocoder, clip), config.seed)]
-    seeds = range(config.seed, config.seed + config.count)
-    return [make(Piece(voices, selected.vocoder, seconds, seed, settings), seed) for seed in seeds]
+    with limited(config.threads):
+        if clip is not None:
+            return [make(Reconstruction(voices[0], selected.vocoder, clip), config.seed)]
+        seeds = range(config.seed, config.seed + config.count)
+        return [make(Piece(voices, selected.vocoder, seconds, seed, settings), seed) for seed in seeds]
 
 
 def _checked_seconds(config: DictConfig) -> float:
     """The duration, after a look at all the numbers. Raises UserError."""
     whole("count", config.count, 1, MAX_COUNT)
+    checked(config.threads)
     whole("seed", config.seed, 0, 2**32 - 1)
     if config.recording is None and config.path == "reconstruct":
         raise UserError("path=reconstruct wants to know what: recording=FILE")

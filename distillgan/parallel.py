@@ -6,6 +6,7 @@ which the last elements of each thread's share are computed in another way. In a
 copies, sums, noise: most of the time) is computed by the piece's own thread.
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +17,12 @@ from typing import TypeVar
 
 import torch
 
+from distillgan.threads import NUMBER
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST = 16  # pieces at once: each has some 100 MB
+_MOST = 8  # pieces at once: each has its memory
 _AHEAD = 2  # pieces that wait for their turn, or to be taken, for each that is computed
 _here = threading.local()  # .team: of the worker that this thread is
 _limit: ContextVar[int | None] = ContextVar("threads", default=None)
@@ -27,12 +30,29 @@ _limit: ContextVar[int | None] = ContextVar("threads", default=None)
 
 @contextmanager
 def limited(threads: int | None) -> Iterator[None]:
-    """Within the block at most `threads` pieces are computed at once; None: as many as torch has threads."""
-    token = _limit.set(threads)
+    """Within the block `threads` pieces are computed at once, with the same samples; None changes nothing."""
+    token = _limit.set(threads or _limit.get())
     try:
         yield
     finally:
         _limit.reset(token)
+
+
+@contextmanager
+def computing(threads: int | None) -> Iterator[None]:
+    """Within the block torch has `threads` threads, here and in processes that are started; None changes nothing."""
+    if threads is None:
+        yield
+        return
+    before, said = torch.get_num_threads(), os.environ.get(NUMBER)
+    os.environ[NUMBER] = str(threads)  # else Lightning would share the cores out among its processes
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        os.environ.pop(NUMBER)
+        os.environ.update({} if said is None else {NUMBER: said})
 
 
 def counted(function: Callable[..., Result], *arguments: object) -> Result:
@@ -41,16 +61,16 @@ def counted(function: Callable[..., Result], *arguments: object) -> Result:
     return function(*arguments) if team is None else team.submit(_as_here(function), *arguments).result()
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_side: bool = True) -> Iterator[Result]:
     """function(item) of each, in their order; as many are computed at once as torch has threads, or as is `limited`.
 
     The items are taken in the caller's thread, a few ahead of the results. What `function` raises is raised here, and
-    then, or when the iteration is given up, nothing goes on and no thread is left. Inside of `function` it is a plain
-    loop.
+    then, or when the iterator is closed, nothing goes on and no thread is left. Within `function`, or if they are not
+    to be side by side, this is a plain loop.
     """
     threads = torch.get_num_threads()
     count = min(_limit.get() or threads, _MOST)
-    if hasattr(_here, "team") or threads == 1 >= count:
+    if not side_by_side or hasattr(_here, "team") or threads == 1 >= count:
         yield from map(function, items)
         return
     team, ready = ThreadPoolExecutor(1), threading.Barrier(count + 1)
@@ -70,7 +90,9 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
         team.shutdown()
 
 
-def _man(team: ThreadPoolExecutor, pool: ThreadPoolExecutor, ready: threading.Barrier, count: int, threads: int) -> None:
+def _man(
+    team: ThreadPoolExecutor, pool: ThreadPoolExecutor, ready: threading.Barrier, count: int, threads: int
+) -> None:
     """All threads are there when it returns, and know how many threads each of their operations has.
 
     torch keeps that number for each thread, and the last one set for threads that come later: so it is set here again.

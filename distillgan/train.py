@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from distillgan import api, entry
+from distillgan import api, entry, threads
 from distillgan import device as devices
 from distillgan.audio.mel import MelSpec
 from distillgan.building import build
@@ -28,6 +28,7 @@ from distillgan.holder import held_by_this
 from distillgan.memory import memory_in_words
 from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
+from distillgan.parallel import computing
 from distillgan.paths import Home, check_name, name_from_path
 from distillgan.texts import literals
 from distillgan.training import sizing
@@ -54,7 +55,7 @@ def train(config: DictConfig) -> float:
         SystemExit: 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP; what was trained by then is kept and packed.
     """
     console = Console(soft_wrap=True)
-    with InterruptGuard() as guard:
+    with InterruptGuard() as guard, computing(threads.checked(config.threads)):
         try:
             team = Team(config, follow)
             console.quiet = not team.first
@@ -136,7 +137,7 @@ def _prepare(config: DictConfig, team: Team, held: ExitStack, console: Console) 
 
 def follow(index: int, config: DictConfig, port: int) -> None:
     """The training on another process than the first, started by it."""
-    with InterruptGuard() as guard:
+    with InterruptGuard() as guard, computing(config.threads):
         _train(config, Team(config, follow, Place(index + 1, port)), guard, Console(quiet=True))
 
 

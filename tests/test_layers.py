@@ -37,6 +37,8 @@ BASE = {
     "browser",
     "signals",
     "texts",
+    "threads",
+    "parallel",
 }
 ENTRIES = {"train", "generate", "evaluate", "weights", "export_vocoder", "controls", "cli", "entry", "commands"}
 ENTRIES |= {"api", "clip", "recipe", "studio", "again", "misspelt", "overrides"}  # what entries share

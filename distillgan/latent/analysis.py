@@ -1,7 +1,9 @@
 """What the moments of a corpus are like and how to move them: measured on sound that the model itself renders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from distillgan.latent.moments import FRAMES, Moments
 from distillgan.latent.sliders import PERCENTILES, POSITIONS, Analysis
 from distillgan.latent.sounding import decode, mel_blocks
 from distillgan.latent.trajectory import DIRECT, Material, Path, draw
+from distillgan.parallel import counted, in_order
 from distillgan.vae.network import VAENetwork
 
 Play = Callable[[Tensor], np.ndarray]  # log-clamp mel [1, n_mels, T] → wave float32 [T * hop_length]
@@ -75,20 +78,19 @@ class Analyser:
 
     def _described(self, step: Callable[[], None]) -> np.ndarray:
         """The descriptors of each moment, [W, 8], NaN where undefined."""
-        parts, first = [], 0
-        for number in range(self.corpus.pieces):
-            z = self.corpus.piece(number).T
-            count = int((self.moments.end == int(self.corpus.starts[number + 1])).sum())
-            own = slice(first, first + count)
-            begin = self.moments.first[own] - int(self.corpus.starts[number])
-            windows = np.stack([begin, begin + self.moments.count[own]], 1) * self.latent_samples
-            parts.append(describe(self.play(self._mel(z)), self.spec.sample_rate, windows))
-            first += count
-            step()
-        return np.concatenate(parts)
+        firsts = np.searchsorted(self.moments.end, self.corpus.starts[1:])
+        lasts = np.searchsorted(self.moments.end, self.corpus.starts[1:], "right")
+        return np.concatenate(self._each(self._piece, zip(range(self.corpus.pieces), firsts, lasts, strict=True), step))
+
+    def _piece(self, which: tuple[int, int, int]) -> np.ndarray:
+        """The descriptors of a recording's own moments, from the first to before the last."""
+        number, first, last = which
+        begin = self.moments.first[first:last] - int(self.corpus.starts[number])
+        windows = np.stack([begin, begin + self.moments.count[first:last]], 1) * self.latent_samples
+        return describe(self.play(self._mel(self.corpus.piece(number).T)), self.spec.sample_rate, windows)
 
     def _mel(self, z: Tensor) -> Tensor:
-        return log1p_to_log_clamp(decode(self.network, z, z.shape[-1] * self.network.stride), self.spec)
+        return counted(log1p_to_log_clamp, decode(self.network, z, z.shape[-1] * self.network.stride), self.spec)
 
     def _directions(self, values: np.ndarray, axes: Axes, step: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
         """For each timbre what to add to the latent for a standard deviation more of it, [8, D]; and how much comes of
@@ -110,13 +112,9 @@ class Analyser:
         coordinates = axes.coordinates(self.moments.means(z))
         gram = scaled.T @ scaled + _RIDGE * len(scaled) * np.eye(len(NAMES))
         found = (np.linalg.solve(gram, scaled.T @ coordinates) * axes.spread @ axes.directions)[_TIMBRES]
-        heard = []
-        for direction in found:
-            both = []
-            for sign in (1, -1):
-                both.append(self._probe(sign * direction))
-                step()
-            heard.append(np.nan_to_num(mean_known(both[0] - both[1])) / 2 / spread)
+        probed = self._each(self._probe, [sign * direction for direction in found for sign in (1, -1)], step)
+        both = zip(probed[::2], probed[1::2], strict=True)
+        heard = [np.nan_to_num(mean_known(more - less)) / 2 / spread for more, less in both]
         heard = np.clip(np.array(heard), -2, 2)[:, _TIMBRES]  # [4 directions, 4 timbres], in standard deviations
         mixing = np.linalg.solve(heard @ heard.T + _DAMPING * np.eye(len(heard)), heard).T
         mixed = mixing @ found
@@ -141,29 +139,35 @@ class Analyser:
     def _response(self, analysis: Analysis, step: Callable[[], None]) -> np.ndarray:
         """The descriptors of rendered sound with each slider at each of POSITIONS, [8, 5, 8]."""
         material = Material(self.corpus, analysis, self.spec.frame_rate, self.network.stride)
-        neutral = self._rendered(material, Controls(), analysis, step)
-        response = np.empty_like(analysis.response)
-        for slider, name in enumerate(NAMES):
-            for place, position in enumerate(POSITIONS):
-                if position == 0:
-                    response[slider, place] = neutral
-                else:
-                    controls = Controls({name: Curve((0.0,), (position,))})
-                    response[slider, place] = self._rendered(material, controls, analysis, step)
+        moved = [(slider, place) for slider in range(len(NAMES)) for place, at in enumerate(POSITIONS) if at]
+        asked = [Controls(), *(Controls({NAMES[s]: Curve((0.0,), (POSITIONS[p],))}) for s, p in moved)]
+        means = np.array(self._heard(material, asked, step))
+        means = np.where(np.isfinite(means), means, analysis.values.mean(0))
+        response = np.tile(means[0], (*analysis.response.shape[:2], 1))
+        response[tuple(np.transpose(moved))] = means[1:]
         return response
 
-    def _rendered(
-        self, material: Material, controls: Controls, analysis: Analysis, step: Callable[[], None]
-    ) -> np.ndarray:
-        """Mean descriptors over the seeds, [8]; that of the corpus where one is undefined throughout."""
-        frames, values = round(self.seconds * self.spec.frame_rate), []
-        for seed in range(self.seeds):
-            trajectory = draw(material, controls, frames, seed, Path())
-            wave = self.play(torch.cat(list(mel_blocks(self.network, self.spec, trajectory)), -1))
-            values.append(describe(wave, self.spec.sample_rate, windows_of(len(wave), self.spec.sample_rate)))
-            step()
-        found = mean_known(np.concatenate(values))
-        return np.where(np.isfinite(found), found, analysis.values.mean(0))
+    def _heard(self, material: Material, asked: list[Controls], step: Callable[[], None]) -> list[np.ndarray]:
+        """Mean descriptors over the seeds under each of the controls, [8]; NaN where one is undefined throughout."""
+        rendered = [(controls, seed) for controls in asked for seed in range(self.seeds)]
+        values = self._each(partial(self._rendered, material), rendered, step)
+        return [mean_known(np.concatenate(values[at : at + self.seeds])) for at in range(0, len(values), self.seeds)]
+
+    def _each(self, function: Callable, items: Iterable, step: Callable[[], None]) -> list:
+        """function(item) of each item, on a CPU side by side; a step is done with each."""
+        found, on_cpu = [], next(self.network.parameters()).device.type == "cpu"
+        with closing(in_order(function, items, on_cpu)) as results:
+            for result in results:
+                found.append(result)
+                step()
+        return found
+
+    def _rendered(self, material: Material, asked: tuple[Controls, int]) -> np.ndarray:
+        """The descriptors of a rendering's windows, [W, 8], under controls and with a seed."""
+        controls, seed = asked
+        trajectory = draw(material, controls, round(self.seconds * self.spec.frame_rate), seed, Path())
+        wave = self.play(torch.cat(list(mel_blocks(self.network, self.spec, trajectory)), -1))
+        return describe(wave, self.spec.sample_rate, windows_of(len(wave), self.spec.sample_rate))
 
 
 def _percentiles(column: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from torch import Tensor
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
 from distillgan.latent.layers import Layer
 from distillgan.latent.trajectory import Trajectory
+from distillgan.parallel import counted
 from distillgan.vae.network import VAENetwork
 
 BLOCK = 256  # latent frames at once, 24 s
@@ -25,7 +26,7 @@ def encode(network: VAENetwork, x: Tensor) -> Tensor:
     parts = []
     for start in range(0, network.latent_frames(frames), BLOCK):
         left = max(0, start - context)
-        mean, _ = network.encode(x[None, :, left * stride : (start + BLOCK + context) * stride])
+        mean, _ = counted(network.encode, x[None, :, left * stride : (start + BLOCK + context) * stride])
         parts.append(mean[0, :, start - left :][:, :BLOCK].cpu())
     return torch.cat(parts, -1)
 
@@ -35,7 +36,7 @@ def decode_block(network: VAENetwork, z: Tensor, start: int) -> Tensor:
     device, context, stride = next(network.parameters()).device, network.context_frames, network.stride
     left = max(0, start - context)
     part = z[None, :, left : start + BLOCK + context].to(device)
-    mel = network.decode(part, part.shape[-1] * stride)
+    mel = counted(network.decode, part, part.shape[-1] * stride)
     return mel[..., (start - left) * stride :][..., : BLOCK * stride].cpu()
 
 
@@ -49,14 +50,20 @@ def mel_blocks(network: VAENetwork, spec: MelSpec, trajectory: Trajectory) -> It
     tail = None if trajectory.tail is None else Tail(spec)
     size = BLOCK * network.stride
     for first in range(0, trajectory.frames, size):
-        last = min(first + size, trajectory.frames)
-        power = sum(_power(network, spec, layer, first, last) for layer in trajectory.layers)
-        mel = to_log_clamp(power.sqrt())
-        if trajectory.envelope_db is not None:
-            mel = mel + _NEPERS * torch.from_numpy(trajectory.envelope_db[first:last])
-        if tail is not None:
-            mel = tail(mel, torch.from_numpy(trajectory.tail[first:last]))
-        yield to_log_clamp(mel.exp())
+        yield counted(_mel_block, network, spec, trajectory, tail, first, min(first + size, trajectory.frames))
+
+
+def _mel_block(
+    network: VAENetwork, spec: MelSpec, trajectory: Trajectory, tail: "Tail | None", first: int, last: int
+) -> Tensor:
+    """Frames `first` to `last`, all that come before having been through `tail`."""
+    power = sum(_power(network, spec, layer, first, last) for layer in trajectory.layers)
+    mel = to_log_clamp(power.sqrt())
+    if trajectory.envelope_db is not None:
+        mel = mel + _NEPERS * torch.from_numpy(trajectory.envelope_db[first:last])
+    if tail is not None:
+        mel = tail(mel, torch.from_numpy(trajectory.tail[first:last]))
+    return to_log_clamp(mel.exp())
 
 
 def _power(network: VAENetwork, spec: MelSpec, layer: Layer, first: int, last: int) -> Tensor:

@@ -23,6 +23,7 @@ from distillgan.latent.trajectory import Material, draw, offsets, shaped
 from distillgan.latent.trajectory import Path as Way
 from distillgan.memory import memory_in_words
 from distillgan.modelfile import Header, read_model
+from distillgan.parallel import limited
 from distillgan.vae.network import VAENetwork
 from distillgan.vocoder.base import Vocoder
 from distillgan.vocoder.checkpoint import check_tensors
@@ -185,11 +186,17 @@ def render_blocks(
     return play(vocoder, mels, samples, model.band_limit_hz)
 
 
+def joined(blocks: Iterable[np.ndarray], threads: int | None = None) -> np.ndarray:
+    """Blocks [C, n] as one wave [C, N]; at most `threads` of them are rendered at once, None for one a core."""
+    with limited(threads):
+        return np.concatenate(list(blocks), 1)
+
+
 def render(
     model: Model, vocoder: Vocoder, seconds: float, seed: int, controls: Controls | None = None, way: Way | None = None
 ) -> np.ndarray:
     """The blocks of `render_blocks` as one wave, float32 [1, N]."""
-    return np.concatenate(list(render_blocks(model, vocoder, seconds, seed, controls, way)), 1)
+    return joined(render_blocks(model, vocoder, seconds, seed, controls, way))
 
 
 def reconstruct_blocks(

@@ -1,6 +1,7 @@
 """Does each slider do what it says? Measured on rendered sound: nine positions, five seeds, all descriptors."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve
 from distillgan.latent.descriptors import DESCRIPTORS, NAMES, describe, mean_known, readable, windows_of
 from distillgan.latent.sliders import FULL, Slider, rank_correlation
+from distillgan.parallel import in_order
 from distillgan.render.engine import Model, render
 from distillgan.vocoder.base import Vocoder
 
@@ -53,19 +55,27 @@ def judge_controls(
     sliders = [slider for slider in model.analysis.sliders() if slider.name in NAMES]
     active = np.array([slider.reason is None for slider in sliders])
     mels, responses, pictures = MelSpectrogram(model.spec), {}, {}
-    for slider in [slider for slider in sliders if slider.reason is None]:
-        positions = np.linspace(max(slider.least, -FULL), min(slider.most, FULL), count)
-        values, pictures[slider.name] = np.empty((count, seeds, len(NAMES))), []
-        for place, position in enumerate(positions):
-            for seed in range(seeds):
-                controls = Controls({slider.name: Curve((0.0,), (float(position),))} if position else {})
-                wave = render(model, vocoder, seconds, seed + 1, controls)[0]
-                values[place, seed] = _described(wave, model)
-                if seed == 0 and place * 8 // max(1, count - 1) in _SHOWN:
-                    with torch.inference_mode():
-                        pictures[slider.name].append(to_log1p(mels(torch.from_numpy(wave)[None]), model.spec)[0])
-                progress(len(responses) * count * seeds + place * seeds + seed + 1, int(active.sum()) * count * seeds)
-        responses[slider.name] = positions, values
+
+    def rendered(asked: tuple[str, float, int]) -> tuple[np.ndarray, np.ndarray]:
+        name, position, seed = asked
+        controls = Controls({name: Curve((0.0,), (position,))} if position else {})
+        wave = render(model, vocoder, seconds, seed + 1, controls)[0]
+        return wave, _described(wave, model)
+
+    played = [slider for slider in sliders if slider.reason is None]
+    ways = {s.name: np.linspace(max(s.least, -FULL), min(s.most, FULL), count) for s in played}
+    asked = [(name, float(at), seed) for name, positions in ways.items() for at in positions for seed in range(seeds)]
+    on_cpu = next(model.network.parameters()).device.type == "cpu"
+    with closing(in_order(rendered, asked, on_cpu)) as found:
+        for number, ((name, _, seed), (wave, values)) in enumerate(zip(asked, found, strict=True)):
+            place = number // seeds % count
+            _, described = responses.setdefault(name, (ways[name], np.empty((count, seeds, len(NAMES)))))
+            described[place, seed] = values
+            if seed == 0 and place * 8 // max(1, count - 1) in _SHOWN:
+                with torch.inference_mode():
+                    mel = to_log1p(mels(torch.from_numpy(wave)[None]), model.spec)[0]
+                pictures.setdefault(name, []).append(mel)
+            progress(number + 1, len(asked))
     rows = [_row(model, slider, active, responses.get(slider.name)) for slider in sliders]
     passed = sum(row["passed"] for row in rows)
     what = {"what": "controls", "model": model.header.name, "fingerprint": model.header.fingerprint}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import joblib
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from distillgan import threads
 from distillgan.training.sizing import Choice
 
 CORES, LOCAL, SLURM = "joblib", "submitit_local", "submitit_slurm"  # hydra/launcher=
@@ -54,6 +55,6 @@ def choose(launcher: str, sweeper: str, jobs: int, on_gpu: bool, given: Mapping[
     if launcher in HERE:
         told = given.get("hydra.launcher.n_jobs", at_once)
         beside = told if isinstance(told, int) and told > 0 else cores
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // beside)))
+        threads.share_out(beside, cores)
         os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich's: no progress bars over each other
     return made

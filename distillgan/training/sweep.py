@@ -31,7 +31,15 @@ from distillgan.paths import MAX_BYTES, MAX_NAME, Home, in_name, is_name, shorte
 _COMMAND = "command.json"
 _COLUMNS = ("error", "kl_nats", "active_dimensions", "vocoder_error", "steps", "seconds", "peak_mb", "model", "reason")
 _ELSEWHERE = ("hydra/launcher", "hydra.launcher", "hydra.sweeper.n_trials", "hydra.sweeper.n_jobs")
-_NOT_IN_NAMES = {"name", "data", "data.dir", "paths.home", "device", "search"}  # of jobs, where all have the same
+_NOT_IN_NAMES = {
+    "name",
+    "data",
+    "data.dir",
+    "paths.home",
+    "device",
+    "search",
+    "threads",
+}  # where all jobs have the same
 _PEAK = Path("/proc/self/clear_refs")  # Linux: 5 begins the peak of this process's memory anew
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from distillgan import device as devices
 from distillgan.errors import UserError
 from distillgan.generate import generate
+from distillgan.parallel import limited
 from distillgan.paths import Home
 from distillgan.studio import Made
 from distillgan.vocoder.download import Cancelled, Transfer
@@ -105,8 +106,9 @@ class Renderings:
     May be used from any thread.
     """
 
-    def __init__(self, home: Home):
-        self.home = home
+    def __init__(self, home: Home, threads: int | None = None):
+        """threads: blocks of a sound that are computed at once."""
+        self.home, self._threads = home, threads
         self._lock, self._numbers = threading.Lock(), itertools.count(1)
         self._jobs: dict[int, _Job] = {}
         self._queues: dict[str, queue.SimpleQueue[_Job | None]] = {}
@@ -192,7 +194,8 @@ class Renderings:
                 if job.state != WAITING:
                     continue
                 job.state = RENDERING
-            state, error = _rendered(job)
+            with limited(self._threads):
+                state, error = _rendered(job)
             with self._lock:
                 job.state, job.error, job.transfer = state, error, None
 

@@ -24,6 +24,7 @@ from distillgan.checks import whole
 from distillgan.errors import UserError
 from distillgan.paths import Home
 from distillgan.signals import SIGHUP, Ended, exit_code, ignored
+from distillgan.threads import checked
 from distillgan.ui.guard import Guard, is_local
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Served:
             raise UserError(
                 f"ui.host={self.host} lets other machines in: set ui.auth=user:password, or leave ui.host at 127.0.0.1"
             )
-        self.open = bool(settings.open)
+        self.open, self.threads = bool(settings.open), checked(config.threads)
         self.home, self._config = Home(config.paths.home), config
 
     def run(self) -> None:
@@ -89,7 +90,7 @@ class Served:
         from distillgan.ui.renderings import Renderings
         from distillgan.ui.trainings import Trainings
 
-        page = Page(self.home, self._config, Trainings(self.home), Renderings(self.home))
+        page = Page(self.home, self._config, Trainings(self.home, self.threads), Renderings(self.home, self.threads))
         blocks = build(page)
         gr.set_static_paths([self.home.audio])  # sound of any length is played where it lies, and not copied
         app = gr.mount_gradio_app(

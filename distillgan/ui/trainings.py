@@ -81,10 +81,14 @@ class State:
 
 
 class Trainings:
-    """All trainings of a home, started from this page, from another, or elsewhere, now or before."""
+    """All trainings of a home, started from this page, from another, or elsewhere, now or before.
 
-    def __init__(self, home: Home):
+    threads: of each that is started here; None: all.
+    """
+
+    def __init__(self, home: Home, threads: int | None = None):
         self.home, self.folder = home, home.root / "trainings"
+        self._given = [] if threads is None else [f"threads={threads}"]
         self._mine: set[int] = set()  # the attendants of those that this server started
 
     def start(self, name: str, overrides: list[str]) -> tuple[Key, list[str]]:
@@ -106,7 +110,7 @@ class Trainings:
         with FileLock(self.folder / ".lock"):
             self.refuse_running(name)
             running = self._running()
-            command = [sys.executable, "-m", "distillgan.train", *full]
+            command = [sys.executable, "-m", "distillgan.train", *self._given, *full]
             self._mine.add(started.start(self._folder(key), overrides, command, stages, device).pid)
         return key, [other for other, training in running.items() if training.device == device]
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from torch.backends import cudnn
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.parallel import in_order
+from distillgan.parallel import counted, in_order
 
 
 class Vocoder(nn.Module, ABC):
@@ -24,8 +25,9 @@ class Vocoder(nn.Module, ABC):
     block make the block's samples equal those of the whole. It is for inference only: no gradients, eval mode.
     It has a parameter or a buffer, and plays on the device where the first of them lies.
 
-    One whose operations are small sets `side_by_side`: on a CPU several blocks are then rendered at once, a thread each.
-    What rounds otherwise with another number of threads it does by `parallel.counted`, so that the samples stay the same.
+    One whose operations are small sets `side_by_side`: on a CPU several blocks are then rendered at once, a thread
+    each. What rounds otherwise with another number of threads it does by `parallel.counted`: so the samples stay the
+    same.
     """
 
     side_by_side: ClassVar[bool] = False
@@ -63,11 +65,9 @@ class Vocoder(nn.Module, ABC):
         Raises:
             UserError: a mel has NaN or infinite values, which is no sound to any vocoder.
         """
-        pieces = self._pieces(mels)
-        if not self.side_by_side or self._device.type != "cpu":
-            yield from map(self._rendered, pieces)
-            return
-        with closing(in_order(self._rendered, pieces)) as waves:
+        together = self.side_by_side and self._device.type == "cpu"
+        render = self._rendered if together else partial(counted, self._rendered)
+        with closing(in_order(render, self._pieces(mels), together)) as waves:
             yield from waves
 
     def iterate(self, mel: Tensor, block_frames: int = 256) -> Iterator[Tensor]:
@@ -95,11 +95,11 @@ class Vocoder(nn.Module, ABC):
                 continue
             if not torch.isfinite(mel).all():
                 raise UserError(
-                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train it "
-                    "with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
+                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train "
+                    "it with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
                 )
             mel = mel.to(device)
-            carried, state = self.carried(mel, state)
+            carried, state = counted(self.carried, mel, state)
             window.append(mel, carried)
             lengths.append(mel.shape[-1])
             while lengths and window.has_context(lengths[0]):

@@ -73,7 +73,10 @@ def _torchscript(vocoder: TrainedVocoder, metadata: dict[str, str]) -> bytes:
 def _read_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    for threads in ("intra_op", "inter_op"):  # its threads are to wait as torch's do, see distillgan.threads
+        options.add_session_config_entry(f"session.{threads}.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda mel: torch.from_numpy(session.run(["wave"], {"mel": mel.numpy()})[0])
 
 

@@ -1,5 +1,7 @@
 """Spectra laid over one another: the inverse of the mel's own short-time Fourier transform, and that transform."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,10 +31,10 @@ class InverseSTFT(nn.Module):
     def forward(self, spectra: Tensor) -> Tensor:
         window = torch.hann_window(self.n_fft, device=spectra.device)[:, None]
         frames = torch.fft.irfft(spectra, self.n_fft, dim=1) * window
-        weights = window.square().expand(-1, frames.shape[-1])
-        cut = (self.n_fft - self.hop_length) // 2
-        wave, weight = (self._added(x)[..., cut:-cut] for x in (frames, weights[None]))
-        return wave / weight
+        # A trace would keep the weights of its example's length.
+        weights = _weights.__wrapped__ if torch.jit.is_tracing() else _weights
+        weight = weights(self.n_fft, self.hop_length, frames.shape[-1], frames.device)
+        return _added(frames, self.hop_length) / weight
 
     def reach(self, first: int, last: int) -> tuple[int, int, int, int]:
         """First and last frame whose windows reach the samples `first` to `last`, then first and last sample that the
@@ -45,9 +47,24 @@ class InverseSTFT(nn.Module):
         start, end = before * self.hop_length - beyond + 1, after * self.hop_length + self.n_fft - beyond - 1
         return before, after, start, end
 
-    def _added(self, frames: Tensor) -> Tensor:
-        """Frames [B, n_fft, T] laid over one another: [B, 1, (T - 1) * hop_length + n_fft]."""
-        parts = frames.unflatten(1, (-1, self.hop_length)).unbind(1)
-        # A hop's worth of every frame at a time: part p of frame t lies in hop t + p.
-        wave = sum(F.pad(part, (place, len(parts) - 1 - place)) for place, part in enumerate(parts))
-        return wave.transpose(1, 2).flatten(1)[:, None]
+
+def _added(frames: Tensor, hop: int) -> Tensor:
+    """Frames [B, n_fft, T] laid over one another, without what reaches beyond them: [B, 1, T * hop]."""
+    parts = frames.unflatten(1, (-1, hop)).unbind(1)
+    cut = (frames.shape[1] - hop) // 2
+    # A hop's worth of every frame at a time: part p of frame t lies in hop t + p.
+    if torch.jit.is_tracing() or (torch.is_grad_enabled() and frames.requires_grad):
+        wave = sum(F.pad(part, (place, len(parts) - 1 - place)) for place, part in enumerate(parts)).transpose(1, 2)
+    else:  # the same sums, without copies
+        count = frames.shape[-1]
+        wave = frames.new_zeros(len(frames), count + len(parts) - 1, hop)
+        for place, part in enumerate(parts):
+            wave[:, place : place + count] += part.transpose(1, 2)
+    return wave.flatten(1)[:, None, cut:-cut]
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # made once for inference and training alike
+def _weights(n_fft: int, hop: int, frames: int, device: torch.device) -> Tensor:
+    """The sum of the windows' squares under each sample [1, 1, frames * hop]."""
+    return _added(torch.hann_window(n_fft, device=device).square()[None, :, None].expand(-1, -1, frames), hop)

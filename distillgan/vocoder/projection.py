@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.parallel import counted
@@ -37,6 +38,8 @@ class MelProjection(nn.Module):
 
 def _reflected(wave: Tensor, pad: int) -> Tensor:
     """Wave [B, N] mirrored at both ends, as the mel pads it, but for waves shorter than the padding, too."""
+    if wave.shape[-1] > pad and not torch.jit.is_tracing():
+        return F.pad(wave[:, None], (pad, pad), mode="reflect")[:, 0]
     last = wave.shape[-1] - 1
     place = torch.arange(-pad, wave.shape[-1] + pad, device=wave.device) % (2 * last)
     return wave[:, torch.where(place > last, 2 * last - place, place)]

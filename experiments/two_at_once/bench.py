@@ -158,7 +158,9 @@ def main() -> None:
                     values[build.name].append(build.measured(what, told.seconds))
                     print(f"{what:<11} {build.name:<40} {values[build.name][-1]:8.2f}", flush=True)
             for name, found in values.items():
-                line = f"{what:<11} {name:<40} median {statistics.median(found):8.2f} ({min(found):.2f}-{max(found):.2f})"
+                line = (
+                    f"{what:<11} {name:<40} median {statistics.median(found):8.2f} ({min(found):.2f}-{max(found):.2f})"
+                )
                 if name != "old" and told.old is not None:
                     ratios = [new / old for new, old in zip(found, values["old"], strict=True)]
                     line += f"  new : old {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
