@@ -51,6 +51,8 @@ def players(config: DictConfig, model: Model, home: Home, device: torch.device, 
     for name in names:
         if name is not None and ":" in name:
             found[name] = external(name, model.spec, device)
+            source = getattr(sys.modules[name.partition(":")[0]], "__file__", "built in")
+            console.print(f"vocoder {name}: from outside the package, {source}", markup=False)
             continue
         with download_bar(console) as fetching:
             settings = {**shared, "name": name}

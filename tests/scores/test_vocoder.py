@@ -74,7 +74,7 @@ def test_several_vocoders_in_one_table_and_its_files(home, recordings, hub, trai
     picture = (folder / "tiny_vocoder.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 5000
     for word in (
-        "yardsticks:griffin_lim",
+        f"vocoder {YARDSTICK}: from outside",
         "tiny_vocoder.json",
         "tiny_vocoder.md",
         "tiny_vocoder.png",
