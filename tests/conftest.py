@@ -15,9 +15,25 @@ from support import tiny, trace
 from distillgan.train import train
 
 RATE = 44100
+TESTS = Path(__file__).parent
+PICTURES = "callbacks.preview.every=2"
+# What takes longest comes first, so that at the end no process waits for another (--no-loadscope-reorder).
+LONGEST = (
+    *("training/test_training", "training/test_start", "test_configs", "training/test_team", "ui/test_trainings"),
+    *("training/test_extend", "ui/test_elsewhere", "training/test_sweep", "test_notebooks", "commands/test_push_pull"),
+    *("training", "ui", "test_cli", "commands"),
+)
 
 # A shell starts what it puts into the background with Ctrl-C ignored; so it would be here and in all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    def place(item) -> int:
+        path = item.path.relative_to(TESTS).with_suffix("").as_posix()
+        return next((number for number, name in enumerate(LONGEST) if f"{path}/".startswith(f"{name}/")), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +53,7 @@ def recordings(tmp_path_factory) -> Path:
 def trained(tmp_path_factory, recordings) -> tuple[Path, float]:
     """A home with a tiny model called tiny, both stages trained in one go, and the error that train returned."""
     home = tmp_path_factory.mktemp("home")
-    return home, train(tiny(home, recordings, "vocoder=hifigan", "licence=CC0", "note=hello"))
+    return home, train(tiny(home, recordings, PICTURES, "vocoder=hifigan", "licence=CC0", "note=hello"))
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +61,7 @@ def together(tmp_path_factory, recordings) -> Path:
     """A home in which two processes have trained both stages; their traces are ranks.0 and ranks.1."""
     home = tmp_path_factory.mktemp("together")
     threads = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-    train(tiny(home, recordings, "trainer=ddp", "vocoder=hifigan", trace(home / "ranks")))
+    train(tiny(home, recordings, PICTURES, "trainer=ddp", "vocoder=hifigan", trace(home / "ranks")))
     assert (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")) == threads, "as before for what comes next"
     return home
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -21,8 +22,17 @@ def composed(name: str, home: Path, *overrides: str) -> DictConfig:
 
 
 def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:
-    """A training of seconds on the small corpus."""
-    return composed("train", home, "experiment=tiny", f"data.dir={recordings}", "name=tiny", *overrides)
+    """A training of seconds on the small corpus; half of them would go into pictures: without any, unless asked for."""
+    pictures = [] if any("callbacks.preview" in item for item in overrides) else ["~callbacks.preview"]
+    return composed("train", home, "experiment=tiny", f"data.dir={recordings}", "name=tiny", *pictures, *overrides)
+
+
+def copy_of(home: Path, to: Path, *without: str) -> Path:
+    """A home like `home` to be changed, in `to`, without some folders of the run."""
+    shutil.copytree(home, to, dirs_exist_ok=True)
+    for folder in without:
+        shutil.rmtree(to / "runs" / "tiny" / folder)
+    return to
 
 
 def trace(path: Path, *more: str) -> str:

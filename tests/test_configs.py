@@ -2,13 +2,12 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import hydra
 import pytest
 import torch
 import yaml
+from cli_runner import call
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from served import Server
@@ -198,11 +197,9 @@ def test_misspelt_key_is_refused(tmp_path):
 
 def test_a_sweep_makes_a_model_a_job_and_a_table(tmp_path, recordings):
     """A job that fails is a row and ends nothing; the same command again runs only what is missing."""
-    command = [
-        *(sys.executable, "-m", "distillgan.train", "-m", "experiment=tiny", "model.latent_dim=4,-1,6", "name=grid"),
-        *("--device", "cpu", f"--data.dir={recordings}", "--paths.home", str(tmp_path), "model.max_steps=2"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = ["distillgan.train", "-m", "experiment=tiny", "model.latent_dim=4,-1,6", "name=grid", "--device", "cpu"]
+    command += [f"--data.dir={recordings}", "--paths.home", tmp_path, "model.max_steps=2", "~callbacks.preview"]
+    done = call(*command)
     assert done.returncode == 1 and "2 done, 1 failed" in done.stdout, done.stdout + done.stderr
     models = sorted(path.stem for path in (tmp_path / "models").glob("*.distillgan"))
     assert len(models) == 2 and all(name.startswith("grid_") for name in models)
@@ -214,6 +211,6 @@ def test_a_sweep_makes_a_model_a_job_and_a_table(tmp_path, recordings):
     assert all(row["seconds"] > 0 and row["peak_mb"] > 100 and row["kl_nats"] > 0 for row in rows[:2])
     assert {"table.md", "table.csv", "table.png"} <= {path.name for path in folder.iterdir()}
     assert (folder / "table.md").read_text().startswith("| model.latent_dim | error |"), "what is the same is left out"
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = call(*command)
     assert again.stdout.count("done already") == 2 and again.returncode == 1
     assert [*(tmp_path / "sweeps").iterdir()] == [folder]

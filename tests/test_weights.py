@@ -1,4 +1,4 @@
-"""The command `distillgan weights` and `generate vocoder=bigvgan` in processes of their own, with a hub to talk to."""
+"""The command `distillgan weights` and `generate vocoder=bigvgan`, with a hub to talk to and without."""
 
 import os
 import signal
@@ -8,7 +8,11 @@ import time
 
 import pytest
 import soundfile
+from cli_runner import distillgan
 from hub import CHECKPOINT, CONFIG, REPO, REVISION, small_release, write_pin
+from huggingface_hub import constants
+
+NOWHERE = "http://127.0.0.1:9"
 
 
 def start(tmp_path, url, *arguments) -> subprocess.Popen:
@@ -23,40 +27,55 @@ def start(tmp_path, url, *arguments) -> subprocess.Popen:
     )
 
 
-def distillgan(tmp_path, url, *arguments) -> subprocess.CompletedProcess:
-    with start(tmp_path, url, *arguments) as process:
-        out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+@pytest.fixture
+def called(tmp_path):
+    """`called(*arguments)`: the command in this process, whose client talks to the hub of the fixture `hub`."""
+    return lambda *arguments: distillgan(*arguments, DISTILLGAN_HOME=tmp_path / "home")
 
 
-def test_where_fetch_verify_and_generate(hub, tmp_path, trained):
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """What gives this process's client a hub that nobody can reach, and an empty cache."""
+
+    def turn():
+        monkeypatch.setattr(constants, "ENDPOINT", NOWHERE)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", NOWHERE + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    return turn
+
+
+def test_where_fetch_verify_and_generate(hub, nowhere, called, tmp_path, trained):
     pin = f"vocoder.pin={write_pin(tmp_path / 'PIN', small_release())}"
-    done = distillgan(tmp_path, hub.url, "weights", pin)
-    assert done.returncode == 0 and f"{CHECKPOINT}: not here" in done.stdout and str(tmp_path / "hf") in done.stdout
-    done = distillgan(tmp_path, hub.url, "weights", "--verify", pin)
+    done = called("weights", pin)
+    assert done.returncode == 0 and f"{CHECKPOINT}: not here" in done.stdout and str(tmp_path / "hub") in done.stdout
+    done = called("weights", "--verify", pin)
     assert done.returncode == 2 and f"there is no {CONFIG}" in done.stderr
     assert not hub.requests, "only --fetch fetches"
 
-    done = distillgan(tmp_path, hub.url, "weights", "--fetch", pin)
+    done = called("weights", "--fetch", pin)
     assert done.returncode == 0, done.stderr
     assert f"fetching {CHECKPOINT}, 1.3 MB" in done.stdout and done.stdout.count("as pinned: ") == 2
-    done = distillgan(tmp_path, hub.url, "weights", "--where", pin)
+    done = called("weights", "--where", pin)
     assert f"{REPO} at {REVISION}" in done.stdout and "not here" not in done.stdout
-    assert distillgan(tmp_path, hub.url, "weights", "--verify", pin).returncode == 0
+    assert called("weights", "--verify", pin).returncode == 0
 
     (tmp_path / "home" / "models").mkdir()
     packed = (trained[0] / "models" / "tiny.distillgan").read_bytes()
     (tmp_path / "home" / "models" / "tiny.distillgan").write_bytes(packed)
-    nowhere = "http://127.0.0.1:9"
-    done = distillgan(tmp_path, nowhere, "generate", "vocoder=bigvgan", pin, "duration=0.5", "seed=3")
+    nowhere()
+    done = called("generate", "vocoder=bigvgan", pin, "duration=0.5", "seed=3")
     assert done.returncode == 0, done.stderr
     assert "vocoder bigvgan: as asked for" in done.stdout
     assert soundfile.info(tmp_path / "home" / "audio" / "tiny_seed3.wav").frames == 22050
 
 
-def test_without_a_network_there_is_one_clear_error_at_once(tmp_path):
+def test_without_a_network_there_is_one_clear_error_at_once(nowhere, called):
+    nowhere()
     begun = time.monotonic()
-    done = distillgan(tmp_path, "http://127.0.0.1:9", "weights", "--fetch")
+    done = called("weights", "--fetch")
     assert time.monotonic() - begun < 10
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for words in ("nvidia/bigvgan_v2_44khz_128band_512x", "config.json", CHECKPOINT, "hub", "vocoder.weights_dir=PATH"):
@@ -77,10 +96,12 @@ def test_ctrl_c_in_the_middle_of_a_download(hub, tmp_path):
     assert process.returncode == 130 and "Traceback" not in err
     assert not list((tmp_path / "hf").rglob("*.incomplete"))
     hub.stall = False
-    assert distillgan(tmp_path, hub.url, "weights", "--fetch", pin).returncode == 0
+    with start(tmp_path, hub.url, "weights", "--fetch", pin) as process:
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("flags", [("--fetch", "--verify"), ("fetch=3",), ("--fetch", "vocoder=hifigan")])
-def test_flags_that_make_no_sense(tmp_path, flags):
-    done = distillgan(tmp_path, "http://127.0.0.1:9", "weights", *flags)
+def test_flags_that_make_no_sense(nowhere, called, flags):
+    nowhere()
+    done = called("weights", *flags)
     assert done.returncode == 2 and "error: " in done.stderr and "Traceback" not in done.stderr

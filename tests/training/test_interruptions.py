@@ -12,9 +12,10 @@ from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
 EVERY = 5
+VOCODER = ("vocoder", signal.SIGTERM, 143)
 
 
-@pytest.mark.parametrize("stage", ["vae", "vocoder"])
+@pytest.mark.parametrize("stage", ["vae", pytest.param("vocoder", marks=pytest.mark.slow)])
 def test_kill_9_loses_one_interval_at_most_and_the_same_command_goes_on(tmp_path, recordings, stage):
     process, trace = start(tmp_path, recordings, stage, EVERY)
     wait_for(process, tmp_path, trace, stage, 13)
@@ -32,7 +33,9 @@ def test_kill_9_loses_one_interval_at_most_and_the_same_command_goes_on(tmp_path
     assert header.training["vocoder"] is not None
 
 
-@pytest.mark.parametrize(("stage", "signum", "code"), [("vae", signal.SIGINT, 130), ("vocoder", signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("stage", "signum", "code"), [("vae", signal.SIGINT, 130), pytest.param(*VOCODER, marks=pytest.mark.slow)]
+)
 def test_signal_keeps_packs_and_leaves_with_its_code(tmp_path, recordings, stage, signum, code):
     process, trace = start(tmp_path, recordings, stage, EVERY)
     wait_for(process, tmp_path, trace, stage, 7)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from processes import FOLDERS, TESTS
@@ -97,6 +98,7 @@ def nodes(home: Path, recordings: Path, *overrides: str) -> list[tuple[int, str]
     return [(code, Path(log.name).read_text()) for code, (_, log) in zip(codes, sides, strict=True)]
 
 
+@pytest.mark.slow
 def test_two_machines_train_what_two_processes_of_one_do_though_one_was_killed(together, tmp_path, recordings):
     apart = tmp_path
     (first, said), (second, _) = nodes(apart, recordings, trace(apart / "ranks", "kill: VocoderModule"))

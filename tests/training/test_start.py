@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support import tiny
+from support import copy_of, tiny
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
@@ -19,6 +19,22 @@ from distillgan.vocoder.vocos import VocosGenerator
 from distillgan.vocoder.weights_file import packaged, read_weights
 
 GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": VocosGenerator(channels=32)}
+
+
+VOCODER = "stages=[vocoder]"
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory, recordings):
+    """A home with a model that has no vocoder yet."""
+    home = tmp_path_factory.mktemp("vae")
+    train(tiny(home, recordings))
+    return home
+
+
+@pytest.fixture
+def home(vae, tmp_path):
+    return copy_of(vae, tmp_path)
 
 
 @pytest.fixture
@@ -38,10 +54,10 @@ def vocoder_of(home) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_it_starts_from_the_weights_of_a_file_at_a_lower_rate(weights, recordings, name, capsys):
+def test_it_starts_from_the_weights_of_a_file_at_a_lower_rate(home, weights, recordings, name, capsys):
     path = weights / f"{name}.safetensors"
     still = ["vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
-    train(tiny(weights, recordings, f"vocoder={name}", f"vocoder.init={path}", *still))
+    train(tiny(home, recordings, VOCODER, f"vocoder={name}", f"vocoder.init={path}", *still))
     assert f"M parameters, from {path}" in capsys.readouterr().out
     state = GENERATORS[name].export_state()
     for key, value in vocoder_of(weights).items():
@@ -51,10 +67,11 @@ def test_it_starts_from_the_weights_of_a_file_at_a_lower_rate(weights, recording
     assert load_checkpoint(weights / "runs" / "tiny" / name / "last.ckpt")["rate"] == 0
 
 
-def test_a_resumed_run_keeps_its_rate(weights, recordings, capsys):
+def test_a_resumed_run_keeps_its_rate(home, weights, recordings, capsys):
     path = weights / "vocos.safetensors"
-    train(tiny(weights, recordings, "vocoder=vocos", f"vocoder.init={path}", "vocoder.init_rate=0.25"))
-    train(tiny(weights, recordings, "vocoder=vocos", "vocoder.max_steps=6"))
+    options = [VOCODER, "vocoder=vocos"]
+    train(tiny(home, recordings, *options, f"vocoder.init={path}", "vocoder.init_rate=0.25"))
+    train(tiny(home, recordings, *options, "vocoder.max_steps=6"))
     assert "on from its last checkpoint" in capsys.readouterr().out
     checkpoint = load_checkpoint(weights / "runs" / "tiny" / "vocos" / "last.ckpt")
     assert (checkpoint["rate"], checkpoint["steps_done"]) == (0.25, 6)
@@ -82,68 +99,72 @@ def test_a_resumed_run_keeps_its_rate(weights, recordings, capsys):
         ),
     ],
 )
-def test_weights_that_do_not_belong_are_refused(weights, recordings, overrides, words):
+def test_weights_that_do_not_belong_are_refused(home, weights, recordings, overrides, words):
     overrides = [override.format(folder=weights) for override in overrides]
+    if "mel.f_max=16000" in overrides:  # a model of another mel
+        overrides.append("resume=never")
+    else:
+        overrides.append(VOCODER)
     with pytest.raises(UserError, match=re.escape(words)):
-        train(tiny(weights, recordings, *overrides))
+        train(tiny(home, recordings, *overrides))
 
 
-def test_without_a_word_about_it_the_start_is_told(tmp_path, recordings, capsys):
-    train(tiny(tmp_path, recordings, "vocoder=vocos"))
+def test_without_a_word_about_it_the_start_is_told(home, recordings, capsys):
+    train(tiny(home, recordings, VOCODER, "vocoder=vocos"))
     said = "from scratch (the universal weights are those of another network: channels=256 there, 32 here"
     assert said in capsys.readouterr().out
-    train(tiny(tmp_path, recordings, "vocoder=hifigan"))
+    train(tiny(home, recordings, VOCODER, "vocoder=hifigan"))
     assert "from scratch (there are no universal weights for hifigan)" in capsys.readouterr().out
 
 
-def test_by_itself_a_vocos_starts_from_the_universal_weights(tmp_path, recordings, capsys):
+def test_by_itself_a_vocos_starts_from_the_universal_weights(home, recordings, capsys):
     still = ["vocoder.channels=256", "vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
-    train(tiny(tmp_path, recordings, "vocoder=vocos", *still))
+    train(tiny(home, recordings, VOCODER, "vocoder=vocos", *still))
     assert "M parameters, from the universal weights" in capsys.readouterr().out
     expected = read_weights(packaged("vocos")).tensors
-    assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(tmp_path).items())
+    assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(home).items())
 
 
-def test_a_model_lends_its_vocoder(trained, tmp_path, recordings, capsys):
+def test_a_model_lends_its_vocoder(trained, home, tmp_path, recordings, capsys):
     model = trained[0] / "models" / "tiny.distillgan"
     still = ["vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
-    train(tiny(tmp_path, recordings, "vocoder=hifigan", f"vocoder.init={model}", *still))
+    train(tiny(home, recordings, VOCODER, "vocoder=hifigan", f"vocoder.init={model}", *still))
     lent = vocoder_of(trained[0])
-    assert all((value - lent[key]).abs().max() < 1e-6 for key, value in vocoder_of(tmp_path).items())
+    assert all((value - lent[key]).abs().max() < 1e-6 for key, value in vocoder_of(home).items())
     mute = tmp_path / "mute.distillgan"
     header, tensors = read_model(model, ("vae.", "latent."))
     write_model(mute, replace(header, vocoder=None, training=header.training | {"vocoder": None}), tensors)
     with pytest.raises(UserError, match="has no vocoder of its own to start from"):
-        train(tiny(tmp_path, recordings, "vocoder=hifigan", f"vocoder.init={mute}", "resume=never"))
+        train(tiny(home, recordings, VOCODER, "vocoder=hifigan", f"vocoder.init={mute}", "resume=never"))
 
 
-def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(tmp_path, recordings, capsys):
-    good = train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=12"))
-    kept = vocoder_of(tmp_path)
-    worse = train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=1"))
+def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(home, recordings, capsys):
+    good = train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.max_steps=12"))
+    kept = vocoder_of(home)
+    worse = train(tiny(home, recordings, VOCODER, "vocoder=hifigan", "vocoder.max_steps=1"))
     assert worse > good
     said = capsys.readouterr().out.replace("\n", " ")
     assert f"the model keeps its vocos vocoder, whose error is {good:.3f}: vocoder.replace=true puts" in said
-    after = vocoder_of(tmp_path)
+    after = vocoder_of(home)
     assert kept.keys() == after.keys() and all(torch.equal(kept[key], after[key]) for key in kept)
-    train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.max_steps=1", "vocoder.replace=true"))
-    header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
+    train(tiny(home, recordings, VOCODER, "vocoder=hifigan", "vocoder.max_steps=1", "vocoder.replace=true"))
+    header, _ = read_model(home / "models" / "tiny.distillgan")
     assert header.vocoder["name"] == "hifigan"
-    assert train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.max_steps=12")) == good
-    header, _ = read_model(tmp_path / "models" / "tiny.distillgan")
+    assert train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.max_steps=12")) == good
+    header, _ = read_model(home / "models" / "tiny.distillgan")
     assert header.vocoder["name"] == "vocos"  # the better one needs no word
 
 
-def test_weights_that_are_better_than_what_becomes_of_them_are_what_is_packed(tmp_path, recordings, capsys):
+def test_weights_that_are_better_than_what_becomes_of_them_are_what_is_packed(home, recordings, capsys):
     spoil = ["vocoder.module.warm_learning_rate=0.5", "vocoder.init_rate=1", "vocoder.adversarial_from_step=99"]
-    train(tiny(tmp_path, recordings, "vocoder=vocos", "vocoder.channels=256", *spoil))
+    train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.channels=256", *spoil))
     assert "(of step 0)" in capsys.readouterr().out
     expected = read_weights(packaged("vocos")).tensors
-    assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(tmp_path).items())
+    assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(home).items())
 
 
-def test_the_vocoder_alone_begins_anew_and_the_model_stays(tmp_path, recordings, capsys):
-    train(tiny(tmp_path, recordings, "vocoder=vocos"))
+def test_the_vocoder_alone_begins_anew_and_the_model_stays(home, tmp_path, recordings, capsys):
+    train(tiny(home, recordings, VOCODER, "vocoder=vocos"))
     model = tmp_path / "models" / "tiny.distillgan"
     anew = ["vocoder=vocos", "stages=[vocoder]", "resume=never"]
     with pytest.raises(UserError, match="segment_size=999424 must be a whole number from 1 to"):

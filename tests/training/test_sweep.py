@@ -79,6 +79,7 @@ def test_jobs_in_other_processes_fill_the_sheet_and_one_that_fails_is_a_row(swee
     assert rows[1]["model.latent_dim"] == "-1" and "must be a whole number" in rows[1]["reason"]
 
 
+@pytest.mark.slow
 def test_jobs_of_a_cluster_fill_the_sheet(sweep, tmp_path):
     """submitit on this machine: the same road as Slurm's, but for sbatch."""
     arguments = ["model.latent_dim=4", "name=cluster", "hydra/launcher=submitit_local", "-m"]

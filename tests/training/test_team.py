@@ -48,6 +48,7 @@ def test_what_they_trained_is_packed_and_plays(together):
     assert len(list((together / "runs" / "tiny" / "results").glob("events*"))) == 2  # the layout, the results
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_one_process_the_resumed_run_equals_the_unbroken(together, tmp_path, recordings):
     for round_, module in enumerate(("VAEModule", "VocoderModule")):
         ranks = trace(tmp_path / f"ranks{round_}", f"kill: {module}")
@@ -83,6 +84,7 @@ def alive(pid: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_first_process_leaves_nobody_behind_and_ctrl_c_stops_all_at_one_step(tmp_path, recordings):
     if not Path("/proc").exists():
         pytest.skip("looks for processes in /proc")

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from support import composed, tiny
+from support import composed, copy_of, tiny
 
 from distillgan.audio.loudness import measure
 from distillgan.errors import UserError
@@ -18,8 +18,12 @@ from distillgan.training.checkpoint import load_checkpoint
 from distillgan.training.run import Run
 
 
-def weights(home, stage, name="tiny"):
-    return load_checkpoint(home / "runs" / name / {"vocoder": "hifigan"}.get(stage, stage) / "last.ckpt")["state_dict"]
+def last(home, stage):
+    return home / "runs" / "tiny" / {"vocoder": "hifigan"}.get(stage, stage) / "last.ckpt"
+
+
+def weights(home, stage):
+    return load_checkpoint(last(home, stage))["state_dict"]
 
 
 def test_run_leaves_model_configuration_manifest_and_board(trained):
@@ -57,8 +61,7 @@ def test_board_holds_curves_pictures_and_sound(trained):
 
 
 def test_repeating_a_finished_run_trains_nothing_and_keeps_the_vocoder(trained, recordings, tmp_path):
-    home = tmp_path / "home"
-    shutil.copytree(trained[0], home)
+    home = copy_of(trained[0], tmp_path / "home")
     before = weights(home, "vae")
     _, tensors = read_model(home / "models" / "tiny.distillgan")
     train(tiny(home, recordings))
@@ -69,16 +72,13 @@ def test_repeating_a_finished_run_trains_nothing_and_keeps_the_vocoder(trained, 
 
 @pytest.mark.parametrize("stage", ["vae", "vocoder"])
 def test_resumed_run_equals_an_unbroken_one(trained, tmp_path, recordings, stage):
-    home, _ = trained
-    options = ["vocoder=hifigan"]
-    key = "model.max_steps" if stage == "vae" else "vocoder.max_steps"
-    train(
-        tiny(
-            tmp_path, recordings, *options, f"{key}=3", f"stages=[{', '.join(['vae', stage][: 1 + (stage != 'vae')])}]"
-        )
-    )
+    if stage == "vocoder":
+        copy_of(trained[0], tmp_path, "hifigan")
+    options = ["vocoder=hifigan", f"stages=[{stage}]"]
+    train(tiny(tmp_path, recordings, *options, f"{'model' if stage == 'vae' else 'vocoder'}.max_steps=3"))
+    assert load_checkpoint(last(tmp_path, stage))["steps_done"] == 3
     train(tiny(tmp_path, recordings, *options))
-    unbroken, resumed = weights(home, stage), weights(tmp_path, stage)
+    unbroken, resumed = weights(trained[0], stage), weights(tmp_path, stage)
     assert unbroken.keys() == resumed.keys()
     for name, tensor in unbroken.items():
         torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=0, msg=name)
@@ -91,10 +91,10 @@ def test_same_seed_same_model_other_seed_another(tmp_path, recordings):
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_more_steps_go_on_from_the_last_checkpoint(tmp_path, recordings):
-    train(tiny(tmp_path, recordings))
-    train(tiny(tmp_path, recordings, "model.max_steps=6"))
+def test_more_steps_go_on_from_the_last_checkpoint(trained, tmp_path, recordings, capsys):
+    train(tiny(copy_of(trained[0], tmp_path), recordings, "model.max_steps=6"))
     assert read_header(tmp_path / "models" / "tiny.distillgan").training["vae"]["steps"] == 6
+    assert "dB on held-out files" in capsys.readouterr().out
 
 
 def test_max_time_ends_a_stage_and_counts_over_resumes(tmp_path, recordings):
@@ -108,7 +108,7 @@ def test_max_time_ends_a_stage_and_counts_over_resumes(tmp_path, recordings):
 
 @pytest.mark.parametrize("stage", ["vae", "vocoder"])
 def test_nan_stops_says_what_to_change_and_keeps_the_last_good_state(trained, tmp_path, recordings, stage):
-    train(tiny(tmp_path, recordings, "vocoder=hifigan"))
+    copy_of(trained[0], tmp_path)
     model = (tmp_path / "models" / "tiny.distillgan").read_bytes()
     before = weights(tmp_path, stage)
     key = "model.module.lr" if stage == "vae" else "vocoder.module.learning_rate"
@@ -122,7 +122,7 @@ def test_nan_stops_says_what_to_change_and_keeps_the_last_good_state(trained, tm
 
 
 def test_changed_network_or_corpus_is_refused_and_resume_never_keeps_the_old(trained, tmp_path, recordings):
-    train(tiny(tmp_path, recordings))
+    copy_of(trained[0], tmp_path)
     with pytest.raises(UserError, match=r"latent_dim: 4 in the run, 6 now[\s\S]*resume=never"):
         train(tiny(tmp_path, recordings, "model.latent_dim=6"))
     with pytest.raises(UserError, match="corpus"):
@@ -133,10 +133,9 @@ def test_changed_network_or_corpus_is_refused_and_resume_never_keeps_the_old(tra
     assert (tmp_path / "runs" / "tiny.old-1" / "vae" / "last.ckpt").exists()
 
 
-def test_damaged_checkpoint_is_named(tmp_path, recordings):
-    train(tiny(tmp_path, recordings))
-    last = tmp_path / "runs" / "tiny" / "vae" / "last.ckpt"
-    last.write_bytes(last.read_bytes()[:1000])
+def test_damaged_checkpoint_is_named(trained, tmp_path, recordings):
+    path = last(copy_of(trained[0], tmp_path), "vae")
+    path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"last\.ckpt is not a readable checkpoint[\s\S]*resume=never"):
         train(tiny(tmp_path, recordings, "model.max_steps=6"))
 
@@ -181,25 +180,27 @@ def test_cuda_is_refused_where_there_is_none(tmp_path, recordings):
         train(config)
 
 
-def test_few_files_are_judged_on_themselves(tmp_path, recordings):
+def test_few_files_are_judged_on_themselves(tmp_path, recordings, capsys):
     folder = tmp_path / "few"
     folder.mkdir()
     for number in range(2):
         (folder / f"{number}.wav").write_bytes((recordings / f"take{number}.wav").read_bytes())
-    train(composed("train", tmp_path, "experiment=tiny", f"data.dir={folder}"))
+    train(composed("train", tmp_path, "experiment=tiny", "~callbacks.preview", f"data.dir={folder}"))
     header = read_header(tmp_path / "models" / "few.distillgan")
     assert header.corpus["held_out"] == [] and header.corpus["files"] == 2
+    assert "dB on training files" in capsys.readouterr().out
 
 
-def test_a_model_without_its_run_is_kept_when_its_name_is_trained_anew(tmp_path, recordings):
-    train(tiny(tmp_path, recordings))
+def test_a_model_without_its_run_is_kept_when_its_name_is_trained_anew(trained, tmp_path, recordings):
+    copy_of(trained[0], tmp_path)
     shutil.rmtree(tmp_path / "runs")
     old = (tmp_path / "models" / "tiny.distillgan").read_bytes()
     train(tiny(tmp_path, recordings, "seed=2"))
     assert (tmp_path / "models" / "tiny.old-1.distillgan").read_bytes() == old
 
 
-def test_a_name_is_trained_by_one_process_at_a_time(tmp_path, recordings):
+def test_a_name_is_trained_by_one_process_at_a_time(trained, tmp_path, recordings):
+    copy_of(trained[0], tmp_path)
     with Run(Home(tmp_path), "tiny").lock(), pytest.raises(UserError, match="being trained by another process"):
         train(tiny(tmp_path, recordings))
     train(tiny(tmp_path, recordings))
@@ -212,16 +213,6 @@ def test_a_refused_value_is_not_held_against_the_next_try(tmp_path, recordings):
         train(tiny(tmp_path, recordings, "vocoder=hifigan", "vocoder.discriminators.width=0"))
     assert not (tmp_path / "models").exists(), "the vocoder's values are checked before the VAE is trained"
     train(tiny(tmp_path, recordings))
-
-
-def test_what_is_judged_is_named(tmp_path, recordings, capsys):
-    few = tmp_path / "few"
-    few.mkdir()
-    shutil.copy(recordings / "take0.wav", few)
-    train(composed("train", tmp_path, "experiment=tiny", f"data.dir={few}"))
-    train(tiny(tmp_path, recordings))
-    printed = capsys.readouterr().out
-    assert "dB on training files" in printed and "dB on held-out files" in printed
 
 
 def test_a_stage_that_gets_no_better_is_ended(tmp_path, recordings, capsys):

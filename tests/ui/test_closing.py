@@ -3,6 +3,7 @@
 import json
 import signal
 
+import pytest
 import torch
 from followed import TINY, ended, steps, wait
 from served import Server
@@ -28,6 +29,7 @@ def closed(server: Server, how: signal.Signals, code: int, home: Home) -> int:
     return header.training["vae"]["steps"]
 
 
+@pytest.mark.slow
 def test_a_closed_page_leaves_a_model_and_the_next_one_goes_on(tmp_path, recordings):
     home = Home(tmp_path / "home")
     (home.root / "corpora").mkdir()

@@ -5,12 +5,11 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from cli_runner import call
 from crafted import write_small
 from served import Server
 
@@ -157,12 +156,9 @@ def test_uploads_have_a_limit_and_are_found_by_who_sent_them(server, home):
     assert server.upload("long.wav", b"x" * 1_100_000)[0] == 413
 
 
-def refused(tmp_path, *overrides: str, **environment: str) -> str:
+def refused(tmp_path, *overrides: str) -> str:
     """What the command says that does not start."""
-    command = [sys.executable, "-m", "distillgan.ui", f"paths.home={tmp_path}", "ui.open=false", "ui.port=0"]
-    done = subprocess.run(
-        [*command, *overrides], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
-    )
+    done = call("distillgan.ui", f"paths.home={tmp_path}", "ui.open=false", "ui.port=0", *overrides)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     return done.stderr
 
@@ -180,14 +176,9 @@ def test_numbers_that_are_refused(tmp_path, value):
     assert f"{value} must be a whole number" in refused(tmp_path, value)
 
 
-def test_without_gradio_there_is_one_message(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as util\n"
-        "find = util.find_spec\n"
-        "util.find_spec = lambda name, *rest: None if name == 'gradio' else find(name, *rest)\n"
-    )
-    said = refused(tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), str(REPOSITORY)]))
-    assert said == "error: the page wants gradio: pip install 'distillgan[ui]'\n"
+def test_without_gradio_there_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setattr("distillgan.ui.find_spec", lambda name: None if name == "gradio" else object())
+    assert refused(tmp_path) == "error: the page wants gradio: pip install 'distillgan[ui]'\n"
 
 
 def test_it_starts_without_a_network_asks_for_a_name_and_takes_the_next_port(tmp_path):
