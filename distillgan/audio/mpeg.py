@@ -96,7 +96,7 @@ def plan(window: Window) -> Plan | None:
     first, notes = runs[0], []
     if len(runs) > 1:
         notes.append(f"{len(runs)} MP3s joined in one file: all of it is used")
-    elif first.told is not None and first.told >= first.count:
+    elif first.told == first.count:
         return None
     elif first.told is None and first.varies:
         notes.append(
