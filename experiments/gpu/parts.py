@@ -42,7 +42,9 @@ def device_tests(device: str, tiny: bool) -> Iterator[Row]:
     """Those of the suite that a GPU changes."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--durations=0"]
     files = TESTS[:1] if tiny else TESTS
-    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=70, check=False)
+    done = subprocess.run(
+        [*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=300 if tiny else 70, check=False
+    )
     last = next((line for line in reversed(done.stdout.splitlines()) if " in " in line), f"exit {done.returncode}")
     sys.stderr.write(done.stdout if done.returncode else "")
     yield Row("tests that use a GPU", last.strip("= "), done.returncode == 0)
