@@ -24,5 +24,5 @@ def draw_map(name: str, material: Material, analysis: Analysis) -> Figure:
         dots = axis.scatter(*places.T, c=shown, s=18, cmap="viridis", zorder=2)
         figure.colorbar(dots, ax=axis, label=f"{item.name}, {item.unit}")
         axis.set_xlabel("axis1, standard deviations")
-        axis.set_ylabel("axis2")
+        axis.set_ylabel("axis2, standard deviations")
     return on_any_ground(figure)
