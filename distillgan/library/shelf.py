@@ -78,8 +78,8 @@ def rename_model(home: Home, old: str, new: str) -> Path:
     `evaluate` wrote of it, and its presets; the new path.
 
     A training of the new name goes on. The copy under the new name comes first, then the run moves, then the notes,
-    card and reports, then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the same once more
-    finishes it.
+    card and reports, then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the
+    same once more finishes it.
 
     Raises:
         UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a

@@ -62,8 +62,8 @@ class Vocoder(nn.Module, ABC):
                 continue
             if not torch.isfinite(mel).all():
                 raise UserError(
-                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train it "
-                    "with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
+                    "the mel that is to be played has NaN or infinite values: the VAE that made it has diverged. Train "
+                    "it with a lower learning rate (model.module.lr, half of it), or go back to an earlier model"
                 )
             mel = mel.to(device)
             carried, state = self.carried(mel, state)
