@@ -25,7 +25,7 @@ _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
 _PATH_START = ("/", "./", "../", "~")
 # What Hydra's grammar reads as a text without a look at it, the words for numbers and truth values aside.
 _EVIDENT = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)(?:[a-z_/]|\.\.?/)[\w./:+-]*", re.ASCII | re.IGNORECASE)
-_FUNCTION = re.compile(r"(choice|shuffle)\((.*)\)|\w+\(.*\)", re.DOTALL)
+_FUNCTION = re.compile(r"(choice)\((.*)\)|(?:bool|float|glob|int|interval|range|shuffle|sort|str|tag)\(.*\)", re.DOTALL)
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -144,7 +144,10 @@ def _text(value: str, always: bool, in_lists: bool) -> str:
     if function is not None and not _is_path(value):
         if function[1] is None:
             return value
-        return f"{function[1]}({','.join(_text(part.strip(), always, in_lists) for part in _split(function[2]))})"
+        parts = [_text(part.strip(), always, in_lists) for part in _split(function[2])]
+        # Hydra's `choice` takes quotes away, and then reads each job's value as a number again; plain commas do not.
+        quoted = any(part.startswith("'") for part in parts)
+        return ",".join(parts) if quoted and len(parts) > 1 else value
     if "${" in value and not _is_path(value):
         return value  # a reference to another setting
     return quote(value) if always or _is_text(value) or not _stays(value) else value

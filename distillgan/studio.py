@@ -93,16 +93,20 @@ class Studio:
             blocks = _counted(inspector.watch(piece.blocks()), piece.samples, told)
             second = piece.second() if self._spatial.second else None
             placed = inspector.placed(self._spatial.place(blocks, second, spec.sample_rate))
-            made = export(
-                placed,
-                spec,
-                self._home.audio,
-                name,
-                self._format,
-                lambda title, digest, interrupted, level: self._tags(origin, title, digest, interrupted, level),
-                config.overwrite,
-                target,
-            )
+            try:
+                made = export(
+                    placed,
+                    spec,
+                    self._home.audio,
+                    name,
+                    self._format,
+                    lambda title, digest, interrupted, level: self._tags(origin, title, digest, interrupted, level),
+                    config.overwrite,
+                    target,
+                )
+            except KeyboardInterrupt:
+                self._console.print("stopped before there was anything to keep: no file is written")
+                raise
         factor = made.seconds / (time.perf_counter() - begun)
         report = inspector.report(made.gain_db)
         account = account_of(origin, piece, made, report)

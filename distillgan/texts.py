@@ -101,7 +101,9 @@ class FileConfigSource(file_config_source.FileConfigSource):
                 tree = yaml.compose(file, Loader=_LOADER)
             package = _package(path.parent.relative_to(self.path), result.header.get("package"))
             for key, node in _scalars(tree, ""):
-                value = OmegaConf.select(result.config, key) if node.style is None else None
+                if node.style or "${" in node.value:  # quoted, or a reference: a text already
+                    continue
+                value = OmegaConf.select(result.config, key)
                 if isinstance(value, bool | int | float) and is_text(f"{package}{key}", (Path(self.path),)):
                     OmegaConf.update(result.config, key, node.value)
         return result

@@ -65,9 +65,7 @@ def check_place(home: Home, old: str, new: str) -> None:
     place = folder_of(home, new)
     there = read_card(place) if folder_of(home, old).exists() else None
     if there is not None and there.edited:
-        raise UserError(
-            f"{new} has a card that somebody has edited ({place / CARD}): move it away, or choose another name"
-        )
+        raise UserError(f"{new} has a card that somebody has edited, {place / CARD}: move it, or choose another name")
 
 
 def sealed(text: str, fingerprint: str) -> str:

@@ -52,10 +52,10 @@ def open_voices(
         raise UserError("blend lists the models: leave out model")
     parts = blend.parse(words)
     paths = [find(part.model) for part in parts]
-    for place, path in enumerate(paths):  # a name may be written as its beginning, or as a file
-        if (first := [other.resolve() for other in paths].index(path.resolve())) < place:
-            both = f"{parts[first].model} and {parts[place].model}"
-            raise UserError(f"blend={words}: {both} are one model, {path.stem}: give it one weight")
+    named: dict[Path, str] = {}
+    for path, part in zip(paths, parts, strict=True):  # a name may be written as its beginning, or as a file
+        if (other := named.setdefault(path.resolve(), part.model)) != part.model:
+            raise UserError(f"blend={words}: {other} and {part.model} are one model, {path.stem}: give it one weight")
     models = [Model.load(path, device) for path in paths]
     for model in models[1:]:
         models[0].spec.require(model.spec, f"model {models[0].header.name}", f"model {model.header.name}")

@@ -75,7 +75,7 @@ def test_all_that_the_file_says_and_no_more(home, run):
         "tags": ["distillgan", "audio", "audio-generation", "vae"],
     }
     assert run("plain", "--examples", "0")[0] == 0
-    assert "None: it was packed without an analysis." in text_of(home, "plain")
+    assert "None: packed without an analysis, so it has no sliders;" in text_of(home, "plain")
 
 
 def test_examples_are_what_the_sliders_make(home, run):

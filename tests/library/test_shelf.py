@@ -14,6 +14,9 @@ from crafted import write_small
 from filelock import FileLock
 
 from distillgan.errors import UserError
+from distillgan.library.card import write_card
+from distillgan.library.card_file import CARD, folder_of, read_card, sealed
+from distillgan.library.card_scores import Reports
 from distillgan.library.presets import Presets
 from distillgan.library.records import records
 from distillgan.library.shelf import delete_model, export_model, import_model, rename_model, set_note, set_tags
@@ -309,3 +312,35 @@ def test_deleted_and_its_run_stays(home):
     home.model("folder").mkdir()
     with pytest.raises(UserError, match=r"folder\.distillgan cannot be removed"):
         delete_model(home, "folder")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_renamed_model_takes_its_card_and_reports_along(home, edited):
+    header = read_header(home.model("rain"))
+    folder = folder_of(home, "rain")
+    (folder / "examples").mkdir(parents=True)
+    (folder / "examples" / "plain.flac").write_bytes(b"sound")
+    text = write_card("rain", header, {}, None, "", Reports((), ()), None)
+    text = sealed(text, header.fingerprint) if not edited else f"{sealed(text, header.fingerprint)}Mine.\n"
+    (folder / CARD).write_text(text)
+    reports = home.root / "evaluations"
+    reports.mkdir()
+    (reports / "rain.json").write_text(json.dumps({"fingerprint": header.fingerprint}))
+    (reports / "rain_controls.json").write_text(json.dumps({"fingerprint": "another's"}))
+    rename_model(home, "rain", "snow")
+    assert not folder.exists() and (folder_of(home, "snow") / "examples" / "plain.flac").exists()
+    card, words = read_card(folder_of(home, "snow")), (folder_of(home, "snow") / CARD).read_text()
+    assert card.edited is edited and card.fingerprint == (None if edited else header.fingerprint)
+    assert "rain" not in words and "# snow\n" in words and "generate model=snow duration" in words
+    assert (reports / "snow.json").exists() and (reports / "rain_controls.json").exists()
+    assert not (reports / "rain.json").exists()
+
+
+def test_a_card_that_somebody_has_edited_is_not_written_over_by_a_renaming(home):
+    for name in ("rain", "snow"):
+        folder_of(home, name).mkdir(parents=True)
+        (folder_of(home, name) / CARD).write_text("mine")
+    before = contents(home.root)
+    with pytest.raises(UserError, match="snow has a card that somebody has edited"):
+        rename_model(home, "rain", "snow")
+    assert contents(home.root) == before

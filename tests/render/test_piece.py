@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crafted import CPU, RATE, loud_vocoder, write_crafted
+from crafted import CPU, RATE, loud_vocoder, write_crafted, write_small
 
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
+from distillgan.library.catalog import find_model
+from distillgan.paths import Home
 from distillgan.render.engine import render
 from distillgan.render.piece import Piece, Reconstruction, open_voices
 
@@ -198,3 +200,12 @@ def test_parameters_say_all_of_it(opened, tmp_path):
     assert np.concatenate(list(again.blocks()), 1).shape == (1, again.samples) == (1, 30000)
     assert (again.parameters()["path"], again.parameters()["recording"]) == ("reconstruct", "noise.wav")
     assert again.parameters()["models"][0]["controls"] == {"brightness": -2}
+
+
+def test_one_model_twice_in_a_blend_is_refused_however_it_is_named(tmp_path):
+    write_small(tmp_path / "models", "rain")
+    home = Home(tmp_path)
+    for words in (["rain:60", "ra:40"], ["rain:60", f"{home.model('rain')}:40"]):
+        settings = {"model": {"name": None}, "blend": {"models": words, "mode": "mel"}, "controls": {}}
+        with pytest.raises(UserError, match="are one model, rain: give it one weight"):
+            open_voices(settings, lambda name: find_model(home, name), CPU)

@@ -7,7 +7,9 @@ import h5py
 import numpy as np
 import pytest
 from render.placed import AT, RATE, click, noise, placed, spatial
+from support import composed
 
+from distillgan.building import build
 from distillgan.errors import UserError
 from distillgan.render.sofa import Sofa
 
@@ -229,3 +231,8 @@ def test_without_h5py_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UserError, match=r"spatial\.sofa wants h5py: pip install 'distillgan\[sofa\]'"):
         Sofa(path)
+
+
+def test_one_that_cannot_be_read_is_said_through_the_configuration_too(tmp_path):
+    with pytest.raises(UserError, match=r"spatial.sofa=.*none.sofa: unreadable: no such file or directory"):
+        build(composed("generate", tmp_path, "spatial=binaural", f"spatial.sofa={tmp_path}/none.sofa").spatial)

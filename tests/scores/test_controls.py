@@ -112,7 +112,7 @@ def test_a_model_with_no_active_slider_and_one_without_an_analysis(home, tmp_pat
     assert scoring.markdown(judged.result).count("inactive: ") == 8
     save_figure(scoring.draw(judged), tmp_path / "drawn.png")
     plain = model_of(home, "plain")
-    with pytest.raises(UserError, match="model plain was packed without an analysis, so it has no sliders to judge"):
+    with pytest.raises(UserError, match="model plain: packed without an analysis, so it has no sliders"):
         scoring.judge_controls(plain, plain.vocoder, lambda *_: None)
 
 
@@ -126,5 +126,5 @@ def test_the_entry_writes_its_three_files(home, capsys):
     for suffix in ("json", "md", "png"):
         assert f"written to {base}.{suffix}\n" in printed
     assert "0 of 8 sliders are active, 0 passed" in printed
-    with pytest.raises(UserError, match="plain was packed without an analysis"):
+    with pytest.raises(UserError, match="plain: packed without an analysis"):
         evaluate(composed("evaluate", home, "model.name=plain", "what=controls", "vocoder=hifigan"))

@@ -1,18 +1,25 @@
 """Ctrl-C, SIGTERM and kill -9 on real processes: what is left, and that it can be gone on from."""
 
 import signal
+import time
 
 import pytest
+import torch
 from processes import FOLDERS, start, wait_for
-from support import tiny
+from support import composed, tiny
 
+from distillgan.controls import controls
+from distillgan.errors import UserError
 from distillgan.modellayout import read_header
 from distillgan.render.engine import Model, render
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
+from distillgan.ui.model_card import sliders_and_map
+from distillgan.vocoder.weights_file import read_packaged
 
 EVERY = 5
 VOCODER = ("vocoder", signal.SIGTERM, 143)
+UNIVERSAL = read_packaged("universal")
 
 
 @pytest.mark.parametrize("stage", ["vae", pytest.param("vocoder", marks=pytest.mark.slow)])
@@ -50,7 +57,32 @@ def test_signal_keeps_packs_and_leaves_with_its_code(tmp_path, recordings, stage
     if stage == "vae":
         assert header.vocoder is None
     else:
-        import torch
-
         model = Model.load(path, torch.device("cpu"))
         assert render(model, model.vocoder, 0.5, 1).shape == (1, 22050)
+
+
+def test_kill_9_in_the_analysis_loses_no_model_and_the_same_command_measures_alone(tmp_path, recordings, capsys):
+    long = ("model.max_steps=4", "vocoder=none", "analysis.seeds=100", "analysis.seconds=20")
+    process, trace = start(tmp_path, recordings, "vae", EVERY, *long)
+    path, limit = tmp_path / "models" / "tiny.distillgan", time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None and time.monotonic() < limit, (tmp_path / "log").read_text()
+        time.sleep(0.02)
+    time.sleep(0.5)  # well within the analysis, which takes minutes
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    header = read_header(path)
+    assert header.sliders_pending and header.training["vae"]["steps"] == 4
+    model = Model.load(path, torch.device("cpu"))
+    assert model.analysis is None and render(model, UNIVERSAL.vocoder(), 0.5, 1).shape == (1, 22050)
+    with pytest.raises(UserError, match="sliders pending: .*the same command measures them"):
+        controls(composed("controls", tmp_path, "model.name=tiny"))
+    assert "Sliders pending" in sliders_and_map(path)[0]
+
+    before, steps = header.fingerprint, trace.read_text()
+    train(tiny(tmp_path, recordings, "model.max_steps=4"))
+    assert trace.read_text() == steps and "analysis: " in capsys.readouterr().out
+    header, model = read_header(path), Model.load(path, torch.device("cpu"))
+    assert not header.sliders_pending and header.training["vae"]["sliders"] == "measured"
+    assert model.analysis is not None and header.fingerprint != before

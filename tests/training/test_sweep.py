@@ -11,8 +11,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from distillgan.modelfile import read_model
-from distillgan.paths import Home
-from distillgan.training.sweep import sweep_folder, varied
+from distillgan.overrides import quote
+from distillgan.paths import Home, is_name
+from distillgan.training.sweep import job_name, sweep_folder, varied
 
 SMALL = ["experiment=tiny", "device=cpu", "model.max_steps=2"]
 # Of the search for the VAE what makes it large.
@@ -117,3 +118,13 @@ def test_a_misspelt_sweep_begins_nothing(sweep, tmp_path):
         code, _, said = sweep(tmp_path / "home", "-m", argument)
         assert code == 2 and words in said
     assert not (tmp_path / "home").exists()
+
+
+def test_folders_that_are_not_ascii_give_jobs_names_of_their_own_that_stay(tmp_path):
+    folders = ["/x/Vögel", "/x/Vo\u0308gel", "/x/V?gel", "/x/鳥", "/x/雨", "/x/a b", "/x/a_b"]
+    command = [f"data.dir={','.join(map(quote, folders))}", "seed=1"]
+    folder = sweep_folder(Home(tmp_path), "sweep", command)
+    names = [job_name(folder, "birds", [f"data.dir={quote(place)}", "seed=1"]) for place in folders]
+    assert len({name.casefold() for name in names}) == len(folders) and all(map(is_name, names))
+    assert names[3:5] == ["birds_dir-_x_鳥__seed-1", "birds_dir-_x_雨__seed-1"]
+    assert names[0].startswith("birds_dir-_x_Vögel_-") and names[0] == "birds_dir-_x_Vögel_-5eb1a2f8_seed-1"

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from distillgan.audio.mel import MelSpec
+from distillgan.errors import UserError
 from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
+from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
 
 NETWORKS = {
     "V2": {"upsample_initial_channel": 32},
@@ -103,3 +105,12 @@ def test_a_stream_without_end_is_played_as_it_comes(vocoder, monkeypatch):
 def test_a_block_of_no_frames_is_refused(vocoder):
     with pytest.raises(ValueError, match="block_frames=0"):
         vocoder.render(torch.zeros(1, 128, 4), block_frames=0)
+
+
+def test_a_mel_that_has_diverged_is_refused_in_words():
+    vocoder = read_packaged(UNIVERSAL).vocoder()
+    mel = torch.zeros(1, 128, 300)
+    for value in (float("nan"), float("inf")):
+        mel[0, 5, 280] = value
+        with pytest.raises(UserError, match="NaN or infinite values: the VAE that made it has diverged"):
+            vocoder.render(mel)

@@ -1,0 +1,84 @@
+"""A folder and a name that mean something to Hydra, OmegaConf or a shell, through training, playing and back."""
+
+import importlib
+import json
+import shutil
+import sys
+
+import pytest
+
+from distillgan import api, cli, entry
+from distillgan.again import Original
+from distillgan.errors import UserError
+from distillgan.generate import generate
+from distillgan.library.history import History
+from distillgan.modellayout import read_header
+from distillgan.overrides import to_overrides
+from distillgan.paths import Home
+from distillgan.train import train
+from distillgan.ui.training_form import _recordings_of
+
+FOLDER = "${oc.env:HOME} 808_909, [ö]"
+TINY = ["experiment=tiny", "device=cpu", "model.max_steps=2", "vocoder=none"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, recordings):
+    """A home with a model of the name 雨 that was trained on such a folder."""
+    root = tmp_path_factory.mktemp("odd")
+    folder = root / FOLDER
+    shutil.copytree(recordings, folder)
+    arguments = [*TINY, f"data.dir={folder}", "name=雨", f"paths.home={root / 'home'}", "note=${x}"]
+    train(entry.composed("train", to_overrides(arguments)))
+    return Home(root / "home"), folder, arguments
+
+
+def test_the_run_knows_its_folder_and_the_same_command_goes_on(made):
+    home, folder, arguments = made
+    assert read_header(home.model("雨")).note == "${x}"
+    assert _recordings_of(home, "雨") == [str(folder)]
+    train(entry.composed("train", to_overrides([*arguments, "model.max_steps=3"])))
+    assert read_header(home.model("雨")).training["vae"]["steps"] == 3
+    overrides = cli._vocoder_overrides(["雨", f"paths.home={home.root}"])
+    config = entry.composed("train", to_overrides(overrides))
+    assert (config.name, config.data.dir, list(config.stages)) == ("雨", str(folder), ["vocoder"])
+
+
+def test_it_plays_and_is_made_again_and_from_python(made):
+    home, folder, _ = made
+    given = ["model.name=雨", "duration=0.3", "vocoder=universal", f"paths.home={home.root}", "device=cpu"]
+    (sound,) = generate(entry.composed("generate", to_overrides([*given, "export.title=808_909"])))
+    assert sound.path.name == "雨_seed1.wav"
+    kept = History(home).get(sound.id)
+    assert kept.account["settings"]["export"]["title"] == "808_909"
+    original = Original.of_file(sound.path)
+    config, _ = original.config(home)
+    assert config.model.name == "雨" and config.export.title == "808_909"
+    (again,) = generate(config)
+    assert original.verdict(again).same
+    assert api.load("雨", home=home.root).name == "雨"
+    given = [f"recording={folder}/take1.wav", "model.name=雨", "vocoder=universal", f"paths.home={home.root}"]
+    (sound,) = generate(entry.composed("generate", to_overrides(given)))
+    assert json.loads(sound.path.with_suffix(".json").read_text())["path"] == "reconstruct"
+
+
+@pytest.mark.parametrize("seed", ["0.5", "-1", "true", "x", "1e3", "5000000000"])
+def test_a_seed_is_a_whole_number(made, seed):
+    with pytest.raises(UserError, match="seed=.* must be a whole number from 0 to 4294967295"):
+        train(entry.composed("train", to_overrides([*made[2], f"seed={seed}", "name=other"])))
+
+
+def test_a_sweep_over_such_folders_makes_a_model_of_each(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train"])
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    places = []
+    for name in ("鳥", "${x}", "1e3"):
+        shutil.copytree(made[1], tmp_path / name)
+        places.append(str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["-m", *TINY, "data.dir=鳥,${x},1e3", "paths.home=home", "resume=never"]
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module("distillgan.train").main(arguments)
+    assert left.value.code == 0, capsys.readouterr()
+    assert len(list((tmp_path / "home" / "models").glob("*.distillgan"))) == 3
