@@ -229,11 +229,11 @@ def test_a_stage_that_gets_no_better_is_ended(tmp_path, recordings, capsys):
 def test_another_choice_of_channels_is_another_run(trained, recordings, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(trained[0], home)
-    with pytest.raises(UserError, match="data.channels: mix in the run, left now"):
+    with pytest.raises(UserError, match=r"data.channels: mix in the run, left now"):
         train(tiny(home, recordings, "data.channels=left"))
-    with pytest.raises(UserError, match="has learnt its recordings with data.channels=mix, not 2"):
+    with pytest.raises(UserError, match=r"has learnt its recordings with data.channels=mix, not 2"):
         train(tiny(home, recordings, "data.channels=2", "extend=true"))
-    with pytest.raises(UserError, match="data.channels=middle must be mix"):
+    with pytest.raises(UserError, match=r"data.channels=middle must be mix"):
         train(tiny(home, recordings, "data.channels=middle"))
     # Begun before there was a choice: it goes on as it was.
     signature = home / "runs" / "tiny" / "vae" / "signature.json"
