@@ -100,7 +100,7 @@ def _decode(
             raise Unusable(Sound(**facts, reason=f"unreadable: a sample rate of {source_rate} Hz, {limits}"))
         mix = _downmix(path, file, facts, channels)
         weights = np.array(mix.weights)
-        promised, count = file.frames, 0
+        promised, count = file.frames or 0, 0
         survey = Survey(source_rate, file.channels, promised) if correction is None else None
         audio_hash = hashlib.sha256(f"{source_rate} Hz".encode())
         meters = levels, band = LevelMeter(rate), BandMeter(rate)
