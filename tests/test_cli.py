@@ -57,6 +57,10 @@ def test_train_vocoder_goes_on_with_the_kind_that_the_run_has(tmp_path, noted, k
     OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
     overrides = cli._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
     assert f"vocoder={kind}" in overrides and "data.dir='/my rain'" in overrides
+    assert not any(item.startswith("data.channels") for item in overrides)  # of a run from before there was a choice
+    note["data"]["channels"] = "left"
+    OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
+    assert "data.channels=left" in cli._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
     asked = cli._vocoder_overrides(["rain", "--vocoder", "hifigan", f"paths.home={tmp_path}"])
     assert [item for item in asked if item.startswith("vocoder=")] == ["vocoder=hifigan"]
 

@@ -29,7 +29,10 @@ class BandMeter:
 
     def __init__(self, rate: int):
         self._rate = rate
-        self._window = np.hanning(_FFT).astype(np.float32)
+        # Blackman-Harris, -92 dB (Harris 1978, "On the use of windows for harmonic analysis", table 1): what
+        # lies between partials is not to be filled by their skirts.
+        cosines = np.cos(np.outer(np.arange(4), 2 * np.pi * np.arange(_FFT) / _FFT))
+        self._window = (np.array([0.35875, -0.48829, 0.14128, -0.01168]) @ cosines).astype(np.float32)
         self._power = np.zeros(_FFT // 2 + 1)
         self._frames = 0
         self._rest = np.zeros(0, np.float32)

@@ -22,7 +22,7 @@ from distillgan.errors import UserError
 Progress = Callable[[int, int, str], None]
 
 _FORMATS = {f".{name.lower()}" for name in sf.available_formats() if name != "RAW"}
-_ALIASES = {".wave", ".bwf", ".aif", ".aifc", ".oga", ".opus", ".snd", ".sf", ".8svx", ".sph"}
+_ALIASES = {".wave", ".bwf", ".aif", ".aifc", ".oga", ".opus", ".snd", ".sf", ".8svx", ".sph", ".amb"}
 AUDIO_SUFFIXES = frozenset(_FORMATS | _ALIASES | set(media.FORMATS))
 # Recordings from old Macs and field recorders come without a suffix.
 _MAGIC = re.compile(rb"(RIFF|RF64|BW64)....WAVE|FORM....AIF[FC]|fLaC|caff", re.DOTALL)

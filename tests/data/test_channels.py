@@ -65,8 +65,9 @@ def test_other_layouts_follow_the_standard(layout, weights):
     np.testing.assert_allclose(mixed, np.array(weights) / sum(weights))
 
 
-def test_a_sound_field_gives_its_omnidirectional_channel(load):
-    manifest, (wave,) = load(tones(4), "forest-ambi.wav")
+@pytest.mark.parametrize("name", ["forest-ambi.wav", "forest.amb"])
+def test_a_sound_field_gives_its_omnidirectional_channel(load, name):
+    manifest, (wave,) = load(tones(4), name, format="WAV", subtype="FLOAT")
     np.testing.assert_allclose(amplitudes(wave, 4), [0.25, 0, 0, 0], atol=1e-3)
     assert manifest.used[0].note.startswith("ambisonic: its omnidirectional channel W")
 

@@ -224,3 +224,20 @@ def test_a_stage_that_gets_no_better_is_ended(tmp_path, recordings, capsys):
     assert "for 1 s: stopped" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"callbacks.patience.time=soon must be DD:HH:MM:SS"):
         train(tiny(tmp_path, recordings, "callbacks.patience.time=soon", "resume=never"))
+
+
+def test_another_choice_of_channels_is_another_run(trained, recordings, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(trained[0], home)
+    with pytest.raises(UserError, match=r"data.channels: mix in the run, left now"):
+        train(tiny(home, recordings, "data.channels=left"))
+    with pytest.raises(UserError, match=r"has learnt its recordings with data.channels=mix, not 2"):
+        train(tiny(home, recordings, "data.channels=2", "extend=true"))
+    with pytest.raises(UserError, match=r"data.channels=middle must be mix"):
+        train(tiny(home, recordings, "data.channels=middle"))
+    # Begun before there was a choice: it goes on as it was.
+    signature = home / "runs" / "tiny" / "vae" / "signature.json"
+    noted = json.loads(signature.read_text())
+    assert noted.pop("data.channels") == "mix"
+    signature.write_text(json.dumps(noted))
+    train(tiny(home, recordings))

@@ -136,3 +136,18 @@ def test_what_is_heard_and_drawn_is_what_is_learnt(corpora, tmp_path):
     ends = outline(clip)
     assert ends.shape == (COLUMNS, 2) and np.allclose(ends[:, 0], -ends[:, 1], rtol=0.02)
     assert np.allclose(ends[COLUMNS // 2 + 1 :, 1] / ends[0, 1], 5, rtol=0.02)
+
+
+def test_channels_and_limits_are_shown(corpora, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "phone").mkdir()
+    sf.write(tmp_path / "phone" / "call.wav", 0.1 * rng.uniform(-1, 1, (8000, 2)), 8000)
+    corpora.note("phone", str(tmp_path / "phone"))
+    manifest = corpora.scan("phone")
+    assert "with nothing above 4 kHz or less" in summary(manifest)
+    assert rows(corpora, manifest)[0][HEADINGS.index("remark")] == "nothing above 4 kHz"
+    manifest = corpora.scan("phone", channels="each")
+    shown = [row[0] for row in rows(corpora, manifest)]
+    assert shown == ["call.wav, channel 1", "call.wav, channel 2"]
+    second = entry_of(manifest, shown[1])
+    assert second.channel == 2 and corpora.clip(manifest, second).name == shown[1]

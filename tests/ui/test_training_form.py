@@ -90,6 +90,7 @@ def test_a_vocoder_is_trained_on_the_recordings_of_its_model(trained, corpora, r
     home = Home(trained[0])
     config = entry.composed("train", entry.to_overrides(vocoder(home, corpora, steps=5, anew=True)))
     assert list(config.data.dir) == [str(recordings)] and list(config.stages) == ["vocoder"]
+    assert config.data.channels == "mix"
     assert config.vocoder.name == "vocos" and config.vocoder.max_steps == 5 and config.resume == "never"
     config = entry.composed("train", entry.to_overrides(vocoder(home, corpora, corpus="rain", kind="hifigan")))
     assert list(config.data.dir) == [str(corpora.folder("rain"))] and config.vocoder.name == "hifigan"
