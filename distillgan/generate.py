@@ -2,7 +2,7 @@
 
 import re
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,7 +18,7 @@ from distillgan.latent.descriptors import NAMES
 from distillgan.library.catalog import find_model
 from distillgan.library.presets import Presets
 from distillgan.memory import memory_in_words
-from distillgan.parallel import limited
+from distillgan.parallel import in_order, limited
 from distillgan.paths import Home
 from distillgan.recipe import arguments_of, recorded
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
@@ -31,6 +31,7 @@ from distillgan.vocoder.select import select
 
 MAX_COUNT = 1000
 DEFAULT_SECONDS = 10.0
+_SHORT = 12.0  # seconds: four blocks
 
 
 @memory_in_words("generating", "Close what else uses it, or take device=cpu, or vocoder=universal, which needs little")
@@ -74,7 +75,11 @@ def generate(
         if clip is not None:
             return [make(Reconstruction(voices[0], selected.vocoder, clip), config.seed)]
         seeds = range(config.seed, config.seed + config.count)
-        return [make(Piece(voices, selected.vocoder, seconds, seed, settings), seed) for seed in seeds]
+        pieces = (Piece(voices, selected.vocoder, seconds, seed, settings) for seed in seeds)
+        # Long ones have blocks of their own to be computed side by side.
+        together = config.count > 1 and seconds <= _SHORT and device.type == "cpu" and selected.vocoder.side_by_side
+        with closing(in_order(Piece.prepared, pieces) if together else pieces) as ready:
+            return [make(piece, seed) for piece, seed in zip(ready, seeds, strict=True)]
 
 
 def _checked_seconds(config: DictConfig) -> float:

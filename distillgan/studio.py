@@ -86,7 +86,7 @@ class Studio:
         target = self._target_of(piece.source_lufs)
         origin = origin_of(self._settings(piece, models, vocoder, device, seed, target), piece, vocoder, device)
         name = file_name(self._template, self._words(origin, piece))
-        begun, spec, config = time.perf_counter(), piece.spec, self._config.export
+        begun, spec, config = time.perf_counter() - piece.spent, piece.spec, self._config.export
         inspector = Inspector(spec.sample_rate, piece.analysis, piece.full_scale)
         with progress_bar(self._console, name) as progress:
             told = [progress] if self._progress is None else [progress, self._progress]

@@ -1,5 +1,6 @@
 """What is to be rendered: one model or several under their controls, or a recording; as blocks, and as parameters."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +88,11 @@ class Piece:
     """New sound of one voice or a blend of several: `blocks` are float32 [1, n], `samples` in all.
 
     settings: the configuration's path, source, evolution and blend.mode. Raises UserError if one of them or the seed is
-    out of range.
+    out of range. `spent`: seconds for which it has been rendered already, see `prepared`.
     """
+
+    spent = 0.0
+    _ready: list[np.ndarray] | None = None
 
     def __init__(self, voices: list[Voice], vocoder: Vocoder, seconds: float, seed: int, settings: Mapping):
         self.voices, self.vocoder, self.seed = voices, vocoder, whole("seed", seed, 0, 2**32 - 1)
@@ -117,8 +121,15 @@ class Piece:
         parts = [voice.part for voice in self.voices]
         return blend.loudness(parts, known, self.samples / self.spec.sample_rate, self._mode)
 
+    def prepared(self) -> "Piece":
+        """The same, its blocks rendered: it is a short one, and several are prepared side by side."""
+        begun = time.perf_counter()
+        self._ready = list(self._blocks(second=False))
+        self.spent = time.perf_counter() - begun
+        return self
+
     def blocks(self) -> Iterator[np.ndarray]:
-        return self._blocks(second=False)
+        return self._blocks(second=False) if self._ready is None else iter(self._ready)
 
     def second(self) -> Iterator[np.ndarray] | None:
         """The same events with other slow deviations, in the same blocks; None if there are no deviations."""
@@ -149,6 +160,8 @@ class Piece:
 
 class Reconstruction:
     """A recording as a model hears it, under its controls; the rest as of Piece."""
+
+    spent = 0.0
 
     def __init__(self, voice: Voice, vocoder: Vocoder, clip: AudioClip):
         self.voice, self.vocoder, self.clip = voice, vocoder, clip
