@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -86,6 +86,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_
         while waiting:
             yield waiting.popleft().result()
     finally:
+        ready.abort()  # if this was interrupted before all were there, nobody waits for the others
         pool.shutdown(cancel_futures=True)
         team.shutdown()
 
@@ -107,7 +108,8 @@ def _man(
 def _begin(team: ThreadPoolExecutor, ready: threading.Barrier) -> None:
     torch.set_num_threads(1)
     _here.team = team
-    ready.wait()
+    with suppress(threading.BrokenBarrierError):
+        ready.wait()
 
 
 def _as_here(function: Callable[..., Result]) -> Callable[..., Result]:
