@@ -64,7 +64,7 @@ def test_it_plays_and_is_made_again_and_from_python(made):
 
 @pytest.mark.parametrize("seed", ["0.5", "-1", "true", "x", "1e3", "5000000000"])
 def test_a_seed_is_a_whole_number(made, seed):
-    with pytest.raises(UserError, match="seed=.* must be a whole number from 0 to 4294967295"):
+    with pytest.raises(UserError, match=r"seed=.* must be a whole number from 0 to 4294967295"):
         train(entry.composed("train", to_overrides([*made[2], f"seed={seed}", "name=other"])))
 
 

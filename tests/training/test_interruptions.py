@@ -73,7 +73,7 @@ def test_kill_9_in_the_analysis_loses_no_model_and_the_same_command_measures_alo
     assert header.sliders_pending and header.training["vae"]["steps"] == 4
     model = Model.load(path, torch.device("cpu"))
     assert model.analysis is None and render(model, UNIVERSAL.vocoder(), 0.5, 1).shape == (1, 22050)
-    with pytest.raises(UserError, match="sliders pending: .*the same command measures them"):
+    with pytest.raises(UserError, match=r"sliders pending: .*the same command measures them"):
         controls(composed("controls", tmp_path, "model.name=tiny"))
     assert "Sliders pending" in sliders_and_map(path)[0]
 
