@@ -11,7 +11,7 @@ import time
 
 import pytest
 import soundfile
-from crafted import RATE, write_small
+from crafted import RATE, write_crafted
 
 from distillgan import entry, signals
 from distillgan.generate import generate
@@ -42,7 +42,7 @@ SIGNALS += [(signal.SIGHUP, 129, "ended by SIGHUP")]
 
 @pytest.mark.parametrize(("signum", "code", "words"), SIGNALS)
 def test_a_rendering_ends_as_a_whole_shorter_file(tmp_path, handlers, capsys, signum, code, words):
-    write_small(tmp_path / "models", "rain")
+    write_crafted(tmp_path / "models", "rain")
 
     def end(done: int, samples: int) -> None:
         if done >= 4 * RATE:
@@ -51,7 +51,7 @@ def test_a_rendering_ends_as_a_whole_shorter_file(tmp_path, handlers, capsys, si
     with pytest.raises(SystemExit) as left:
         entry.run(lambda config: generate(told(tmp_path), progress=end), "generate", [])
     out, err = capsys.readouterr()
-    assert left.value.code == code and err == f"{words}\n"
+    assert (left.value.code, err) == (code, f"{words}\n")
     assert "stopped: the file holds what was rendered until then" in out
     wave, _ = soundfile.read(tmp_path / "audio" / "rain_seed1.wav")
     assert 4 * RATE <= len(wave) < 600 * RATE and len(list((tmp_path / "audio").iterdir())) == 3
@@ -59,7 +59,7 @@ def test_a_rendering_ends_as_a_whole_shorter_file(tmp_path, handlers, capsys, si
 
 
 def test_one_that_ends_too_early_leaves_none_and_says_so(tmp_path, handlers, capsys, monkeypatch):
-    write_small(tmp_path / "models", "rain")
+    write_crafted(tmp_path / "models", "rain")
 
     def blocks(piece):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -69,7 +69,7 @@ def test_one_that_ends_too_early_leaves_none_and_says_so(tmp_path, handlers, cap
     with pytest.raises(SystemExit) as left:
         entry.run(lambda config: generate(told(tmp_path)), "generate", [])
     out, err = capsys.readouterr()
-    assert left.value.code == 143 and err == "ended by SIGTERM\n"
+    assert (left.value.code, err) == (143, "ended by SIGTERM\n")
     assert "stopped before there was anything to keep: no file is written" in out
     assert not list(tmp_path.glob("audio/*"))
 
