@@ -11,11 +11,11 @@ import time
 
 import pytest
 import soundfile
-from crafted import RATE, write_small
-from support import composed
+from crafted import RATE, write_crafted
 
 from distillgan import entry, signals
 from distillgan.generate import generate
+from distillgan.render.piece import Piece
 
 
 @pytest.fixture
@@ -30,51 +30,46 @@ def handlers(monkeypatch):
         signal.signal(signum, handler)
 
 
+def told(home):
+    """Two sounds of ten minutes. Composed within an entry, as the page does it."""
+    words = ["duration=600", "count=2", "vocoder=hifigan", "device=cpu"]
+    return entry.composed("generate", [f"paths.home={entry.quote(str(home))}", *words])
+
+
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]
 SIGNALS += [(signal.SIGHUP, 129, "ended by SIGHUP")]
 
 
 @pytest.mark.parametrize(("signum", "code", "words"), SIGNALS)
 def test_a_rendering_ends_as_a_whole_shorter_file(tmp_path, handlers, capsys, signum, code, words):
-    write_small(tmp_path / "models", "rain")
+    write_crafted(tmp_path / "models", "rain")
 
     def end(done: int, samples: int) -> None:
         if done >= 4 * RATE:
             os.kill(os.getpid(), signum)
 
-    def task(config):
-        generate(composed("generate", tmp_path, "duration=600", "count=2", "vocoder=hifigan"), progress=end)
-
     with pytest.raises(SystemExit) as left:
-        entry.run(task, "generate", [])
+        entry.run(lambda config: generate(told(tmp_path), progress=end), "generate", [])
     out, err = capsys.readouterr()
-    assert left.value.code == code and err == f"{words}\n"
+    assert (left.value.code, err) == (code, f"{words}\n")
     assert "stopped: the file holds what was rendered until then" in out
     wave, _ = soundfile.read(tmp_path / "audio" / "rain_seed1.wav")
     assert 4 * RATE <= len(wave) < 600 * RATE and len(list((tmp_path / "audio").iterdir())) == 3
     assert json.loads((tmp_path / "audio" / "rain_seed1.json").read_text())["interrupted"]
 
 
-@pytest.mark.parametrize(("signum", "code", "words"), SIGNALS)
-def test_one_that_ends_too_early_leaves_none_and_says_so(tmp_path, handlers, capsys, signum, code, words):
-    write_small(tmp_path / "models", "rain")
+def test_one_that_ends_too_early_leaves_none_and_says_so(tmp_path, handlers, capsys, monkeypatch):
+    write_crafted(tmp_path / "models", "rain")
 
-    def task(config):
-        config = composed("generate", tmp_path, "duration=600", "vocoder=hifigan")
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        generate(config, progress=lambda *_: None)
+    def blocks(piece):
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from ()
 
-    from distillgan import studio
-
-    before = studio.export
-    try:
-        studio.export = lambda blocks, *_: os.kill(os.getpid(), signum)
-        with pytest.raises(SystemExit) as left:
-            entry.run(task, "generate", [])
-    finally:
-        studio.export = before
+    monkeypatch.setattr(Piece, "blocks", blocks)
+    with pytest.raises(SystemExit) as left:
+        entry.run(lambda config: generate(told(tmp_path)), "generate", [])
     out, err = capsys.readouterr()
-    assert left.value.code == code and err == f"{words}\n"
+    assert (left.value.code, err) == (143, "ended by SIGTERM\n")
     assert "stopped before there was anything to keep: no file is written" in out
     assert not list(tmp_path.glob("audio/*"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crafted import CPU, RATE, loud_vocoder, write_crafted, write_small
+from crafted import CPU, RATE, loud_vocoder, write_crafted
 
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
@@ -203,7 +203,7 @@ def test_parameters_say_all_of_it(opened, tmp_path):
 
 
 def test_one_model_twice_in_a_blend_is_refused_however_it_is_named(tmp_path):
-    write_small(tmp_path / "models", "rain")
+    write_crafted(tmp_path / "models", "rain")
     home = Home(tmp_path)
     for words in (["rain:60", "ra:40"], ["rain:60", f"{home.model('rain')}:40"]):
         settings = {"model": {"name": None}, "blend": {"models": words, "mode": "mel"}, "controls": {}}
