@@ -98,15 +98,20 @@ def _man(
 
     torch keeps that number for each thread, and the last one set for threads that come later: so it is set here again.
     """
-    team.submit(torch.set_num_threads, threads).result()
+    team.submit(_have, threads).result()
     for _ in range(count):
         pool.submit(int)
     ready.wait()
     torch.set_num_threads(threads)
 
 
+def _have(threads: int) -> None:
+    torch.get_num_threads()  # a thread takes over the number that was set last when it first asks
+    torch.set_num_threads(threads)
+
+
 def _begin(team: ThreadPoolExecutor, ready: threading.Barrier) -> None:
-    torch.set_num_threads(1)
+    _have(1)
     _here.team = team
     with suppress(threading.BrokenBarrierError):
         ready.wait()
@@ -117,7 +122,7 @@ def _as_here(function: Callable[..., Result]) -> Callable[..., Result]:
     inference = torch.is_inference_mode_enabled()
 
     def work(*arguments: object) -> Result:
-        with torch.no_grad(), torch.inference_mode(inference):
+        with torch.inference_mode(inference), torch.no_grad():  # the first turns gradients on, where it is off
             return function(*arguments)
 
     return work
