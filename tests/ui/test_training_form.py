@@ -34,7 +34,7 @@ def test_every_field_is_a_setting_and_says_what_it_is_when_left_empty():
 
 @pytest.mark.parametrize("size", form.SIZES)
 def test_what_is_filled_in_composes_to_just_that(corpora, size):
-    values = ["", "4", "1e-4", "", "", "00:01:00:00", "", "7", "CC0, mine", "a = b"]
+    values = ["", "left", "4", "1e-4", "", "", "00:01:00:00", "", "7", "CC0, mine", "a = b"]
     overrides = model(
         corpora, size=size, steps=2000000, minutes=90.5, values=values, more="\nmodel.module.kl.weight=1e-3\n"
     )
@@ -42,6 +42,7 @@ def test_what_is_filled_in_composes_to_just_that(corpora, size):
     assert config.data.dir == [str(corpora.folder("rain"))] or config.data.dir == str(corpora.folder("rain"))
     assert config.model.max_steps == 2000000 and config.trainer.max_time == "00:01:30:30"
     assert config.data.batch_size == 4 and config.model.module.lr == 1e-4 and config.seed == 7
+    assert config.data.channels == "left"
     assert config.licence == "CC0, mine" and config.note == "a = b" and config.model.module.kl.weight == 1e-3
     widths = {"small": 192, "medium": 384, "large": 576}
     assert config.model.module.network.channels == widths[size]
