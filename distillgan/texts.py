@@ -37,6 +37,7 @@ WITHOUT_DEFAULT = {
     *NAMES,
     "blend.models",
     "callbacks.patience.time",
+    "data.channels",
     "data.dir",
     "paths.home",
     "recording",

@@ -90,8 +90,8 @@ def test_a_recording_at_another_rate_keeps_its_duration(home, tmp_path):
     wave = 0.1 * np.random.default_rng(1).standard_normal((30000, 2))
     soundfile.write(tmp_path / "été 1.flac", wave, 22050)
     generate(composed("generate", home, f"recording='{tmp_path}/été 1.flac'"))
-    assert made(home) == ["tiny_t_1.wav"]
-    assert soundfile.info(home / "audio" / "tiny_t_1.wav").frames == 60000
+    assert made(home) == ["tiny_été_1.wav"]
+    assert soundfile.info(home / "audio" / "tiny_été_1.wav").frames == 60000
 
 
 def test_a_recording_that_cannot_be_used(home, tmp_path):

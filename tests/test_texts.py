@@ -18,7 +18,7 @@ WORDS = ["808_909", "7e12345", "1e3", "nan", "inf", "-inf", "true", "False", "Nu
 WORDS += ["2024-01-02", "0x1F", ".5", "-5", "1_000.5", "12:30", "no", "~", "雨", "Vögel 3", "a;b", "x(1)"]
 NUMBERS = {
     "analysis.seconds", "count", "data.batch_size", "data.num_workers", "duration", "model.max_steps", "seed",
-    "trainer.devices", "vocoder.adversarial_from_step", "vocoder.data.num_workers", "vocoder.max_steps",
+    "threads", "trainer.devices", "vocoder.adversarial_from_step", "vocoder.data.num_workers", "vocoder.max_steps",
     "vocoder.module.gradient_clip",
 }  # fmt: skip
 TEXTS = sorted({key for key in _texts_of(conf_dir()) if "/" not in key and "_target_" not in key} | WITHOUT_DEFAULT)

@@ -15,11 +15,10 @@ from distillgan.render.engine import Model, render
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 from distillgan.ui.model_card import sliders_and_map
-from distillgan.vocoder.weights_file import read_packaged
+from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
 
 EVERY = 5
 VOCODER = ("vocoder", signal.SIGTERM, 143)
-UNIVERSAL = read_packaged("universal")
 
 
 @pytest.mark.parametrize("stage", ["vae", pytest.param("vocoder", marks=pytest.mark.slow)])
@@ -75,7 +74,7 @@ def test_kill_9_in_the_analysis_loses_no_model_and_the_same_command_measures_alo
     header = read_header(path)
     assert header.sliders_pending and header.training["vae"]["steps"] == 4
     model = Model.load(path, torch.device("cpu"))
-    assert model.analysis is None and render(model, UNIVERSAL.vocoder(), 0.5, 1).shape == (1, 22050)
+    assert model.analysis is None and render(model, read_packaged(UNIVERSAL).vocoder(), 0.5, 1).shape == (1, 22050)
     with pytest.raises(UserError, match=r"sliders pending: .*the same command measures them"):
         controls(composed("controls", tmp_path, "model.name=tiny"))
     assert "Sliders pending" in sliders_and_map(path)[0]

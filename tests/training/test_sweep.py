@@ -127,4 +127,5 @@ def test_folders_that_are_not_ascii_give_jobs_names_of_their_own_that_stay(tmp_p
     names = [job_name(folder, "birds", [f"data.dir={quote(place)}", "seed=1"]) for place in folders]
     assert len({name.casefold() for name in names}) == len(folders) and all(map(is_name, names))
     assert names[3:5] == ["birds_dir-_x_鳥__seed-1", "birds_dir-_x_雨__seed-1"]
-    assert names[0].startswith("birds_dir-_x_Vögel_-") and names[0] == "birds_dir-_x_Vögel_-5eb1a2f8_seed-1"
+    assert names[0].startswith("birds_dir-_x_Vögel_-")
+    assert names[0] == "birds_dir-_x_Vögel_-1867595e_seed-1", "stable from run to run"
