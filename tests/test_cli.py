@@ -65,6 +65,7 @@ def test_train_vocoder_goes_on_with_the_kind_that_the_run_has(tmp_path, noted, k
     assert [item for item in asked if item.startswith("vocoder=")] == ["vocoder=hifigan"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_a_training(recordings, tmp_path):
     command = [sys.executable, "-m", "distillgan.train", "experiment=tiny", f"data.dir={recordings}", "name=piped"]
     process = subprocess.Popen([*command, f"paths.home={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -14,6 +14,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+# The first trains as long as a beginner would watch it.
+RUN = [pytest.param(path, marks=pytest.mark.slow if path.name[0] == "1" else ()) for path in NOTEBOOKS]
 # Settings under which a lesson takes seconds.
 TINY = {
     "TRAINING": {"experiment": "tiny", "vocoder": "vocos"},
@@ -99,7 +101,7 @@ def folder(recordings, tmp_path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_a_lesson_runs_from_start_to_end(path, kernel, home, here, folder):
     notebook, first = read(path), path == NOTEBOOKS[0]
     own = {"NAME": "lessons", "RECORDINGS": None} if first else {"NAME": "crafted", "RECORDINGS": str(folder)}

@@ -36,7 +36,7 @@ def made(tmp_path_factory, recordings):
 def test_the_run_knows_its_folder_and_the_same_command_goes_on(made):
     home, folder, arguments = made
     assert read_header(home.model("雨")).note == "${x}"
-    assert entry.composed("train", _recordings_of(home, "雨")).data.dir == [str(folder)]
+    assert list(entry.composed("train", _recordings_of(home, "雨")).data.dir) == [str(folder)]
     train(entry.composed("train", to_overrides([*arguments, "model.max_steps=3"])))
     assert read_header(home.model("雨")).training["vae"]["steps"] == 3
     overrides = cli._vocoder_overrides(["雨", f"paths.home={home.root}"])
@@ -68,6 +68,7 @@ def test_a_seed_is_a_whole_number(made, seed):
         train(entry.composed("train", to_overrides([*made[2], f"seed={seed}", "name=other"])))
 
 
+@pytest.mark.slow
 def test_a_sweep_over_such_folders_makes_a_model_of_each(made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train"])
     monkeypatch.setattr(sys, "stdout", sys.stdout)

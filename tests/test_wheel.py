@@ -114,6 +114,7 @@ def test_the_installed_universal_vocoder_plays(installed, tmp_path):
     assert Path(path).is_relative_to(installed.parent) and finite == "True"
 
 
+@pytest.mark.slow
 def test_training_and_generating_away_from_the_checkout(installed, tmp_path):
     home, here = tmp_path / "home", tmp_path / "here"
     here.mkdir()

@@ -10,6 +10,8 @@ from support import composed, trace
 
 from distillgan.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "universal_hifigan"
 
 

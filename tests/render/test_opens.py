@@ -31,7 +31,7 @@ def files(tmp_path_factory):
         for depth in DEPTHS:
             made = export(
                 [sound], MelSpec(), folder, f"{place} {depth}", Wav(48000 if depth == 24 else 44100, depth),
-                lambda title, *_: Tags(title, "Zoë", "rain", "2026-11-24", json.dumps(["x" * 9000])),
+                lambda title, **_: Tags(title, "Zoë", "rain", "2026-11-24", json.dumps(["x" * 9000])),
             )  # fmt: skip
             found[place, depth] = made.path
     return found

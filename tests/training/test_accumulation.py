@@ -8,6 +8,8 @@ from distillgan.errors import UserError
 from distillgan.train import train
 from distillgan.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 def test_accumulated_batches_are_one_step_and_survive_an_end_in_between(tmp_path, recordings):
     common = ("stages=[vae]", "trainer.accumulate_grad_batches=2", "data.epoch_steps=4", "trainer.validate_every=4")

@@ -23,6 +23,8 @@ from pathlib import Path
 from lightning.fabric import Fabric
 from distillgan.errors import UserError
 from distillgan.training import meeting
+
+pytestmark = pytest.mark.slow
 home = Path(sys.argv[1])
 meeting._MEETING_SECONDS = float(sys.argv[2])
 fabric = Fabric(accelerator="cpu", devices=1, num_nodes=2, strategy="ddp")

@@ -10,6 +10,8 @@ from distillgan.train import train
 from distillgan.vae.module import VAEModule
 from distillgan.vocoder.module import VocoderModule
 
+pytestmark = pytest.mark.slow
+
 
 def test_mixed_precision_learns_the_same_and_measures_at_32_bits(trained, tmp_path, recordings, monkeypatch):
     seen = {}

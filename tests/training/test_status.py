@@ -60,6 +60,7 @@ def test_a_resumed_run_goes_on_in_its_curves_and_forgets_what_came_after_its_che
     assert status(tmp_path)["step"] == 6
 
 
+@pytest.mark.slow
 def test_a_killed_training_leaves_whole_lines_and_tells_what_is_left(tmp_path, recordings):
     process, trace = start(tmp_path, recordings, "vae", 5)
     wait_for(process, tmp_path, trace, "vae", 60)

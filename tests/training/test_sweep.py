@@ -43,6 +43,7 @@ def sweep(monkeypatch, capsys, recordings):
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.slow
 def test_a_search_is_a_sweep_whose_trials_are_answered_from_its_sheet(sweep, tmp_path):
     command = ["search=vae", *FIXED, "name=found"]
     code, rows, said = sweep(tmp_path, *command, "hydra.sweeper.n_trials=2")
@@ -72,6 +73,7 @@ def test_a_search_of_which_every_trial_fails_says_why(sweep, tmp_path):
     assert all("must be a whole number" in row["reason"] for row in rows)
 
 
+@pytest.mark.slow
 def test_jobs_in_other_processes_fill_the_sheet_and_one_that_fails_is_a_row(sweep, tmp_path):
     code, rows, said = sweep(tmp_path, "-m", "model.latent_dim=4,-1", "name=cores", "hydra/launcher=joblib")
     assert code == 1 and "1 done, 1 failed" in said, said
@@ -89,6 +91,7 @@ def test_jobs_of_a_cluster_fill_the_sheet(sweep, tmp_path):
     assert list((tmp_path / "sweeps").glob("*/.submitit/*/*_log.out")), "what the jobs printed"
 
 
+@pytest.mark.slow
 def test_a_search_for_a_vocoder_trains_copies_of_the_model(sweep, tmp_path, trained):
     (tmp_path / "models").mkdir()
     model = tmp_path / "models" / "tiny.distillgan"

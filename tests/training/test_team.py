@@ -25,6 +25,7 @@ def weights(home: Path, stage: str) -> dict:
     return load_checkpoint(home / "runs" / "tiny" / FOLDERS[stage] / "last.ckpt")["state_dict"]
 
 
+@pytest.mark.slow
 def test_two_processes_hear_different_segments_and_end_with_the_same_weights(together):
     first, second = noted(together / "ranks", 0), noted(together / "ranks", 1)
     stage = ["pid", "1", "2", "3", "4", "weights"]
@@ -64,6 +65,7 @@ def test_after_a_kill_of_one_process_the_resumed_run_equals_the_unbroken(togethe
             torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=0, msg=f"{stage} {name}")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_on_one_process_stops_both(together, tmp_path, recordings):
     shutil.copytree(together, tmp_path / "home")
     before = weights(together, "vocoder")

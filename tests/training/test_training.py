@@ -215,6 +215,7 @@ def test_a_refused_value_is_not_held_against_the_next_try(tmp_path, recordings):
     train(tiny(tmp_path, recordings))
 
 
+@pytest.mark.slow
 def test_a_stage_that_gets_no_better_is_ended(tmp_path, recordings, capsys):
     # At no learning rate nothing gets better after the first look.
     still = ["model.module.lr=0", "model.module.ema_decay=0", "callbacks.patience.time=00:00:00:01"]

@@ -17,6 +17,8 @@ from distillgan.paths import Home
 from distillgan.ui import elsewhere
 from distillgan.ui.trainings import Key, Trainings
 
+pytestmark = pytest.mark.slow
+
 MODEL, VOCODER = Key("cave"), Key("cave", "vocoder")
 
 

@@ -14,6 +14,8 @@ from distillgan.paths import Home
 from distillgan.ui.standing import standings
 from distillgan.ui.trainings import Key, Trainings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
