@@ -15,6 +15,8 @@ from support import trace
 from distillgan.modellayout import read_header
 from distillgan.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 # What a process does that torchrun has started: it meets the other, asks whether a folder is the same for both, and is
 # left by it.
 SCRIPT = """
@@ -23,8 +25,6 @@ from pathlib import Path
 from lightning.fabric import Fabric
 from distillgan.errors import UserError
 from distillgan.training import meeting
-
-pytestmark = pytest.mark.slow
 home = Path(sys.argv[1])
 meeting._MEETING_SECONDS = float(sys.argv[2])
 fabric = Fabric(accelerator="cpu", devices=1, num_nodes=2, strategy="ddp")
