@@ -78,6 +78,7 @@ def test_it_starts_from_the_weights_that_were_there(home, more):
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
 
 
+@pytest.mark.slow
 def test_the_same_command_again_goes_on_and_then_has_nothing_to_do(home, more, capsys):
     train(tiny(home, more, *MORE, "model.max_steps=2"))
     first = read_header(model_of(home))
@@ -90,6 +91,7 @@ def test_the_same_command_again_goes_on_and_then_has_nothing_to_do(home, more, c
     assert not (home / "models" / "tiny.old-2.distillgan").exists()
 
 
+@pytest.mark.slow
 def test_a_copy_of_an_old_recording_among_the_new_ones_is_skipped(home, more, recordings, tmp_path):
     shutil.copytree(more, tmp_path / "mixed")
     shutil.copy(recordings / "take1.wav", tmp_path / "mixed" / "copy.wav")
@@ -100,6 +102,7 @@ def test_a_copy_of_an_old_recording_among_the_new_ones_is_skipped(home, more, re
     assert [entry.split for entry in manifest.skipped] == [""]
 
 
+@pytest.mark.slow
 def test_from_another_working_directory(recordings, more, tmp_path, monkeypatch):
     monkeypatch.chdir(recordings.parent)
     train(tiny(tmp_path / "home", recordings, f"data.dir={recordings.name}"))
@@ -108,6 +111,7 @@ def test_from_another_working_directory(recordings, more, tmp_path, monkeypatch)
     assert read_header(tmp_path / "home" / "models" / "tiny.distillgan").corpus["files"] == 12
 
 
+@pytest.mark.slow
 def test_twice(home, more, tmp_path):
     train(tiny(home, more, *MORE))
     soundfile.write(tmp_path / "third.wav", 0.1 * np.random.default_rng(77).standard_normal(30000), 44100)
@@ -205,6 +209,7 @@ def test_wishes_that_cannot_be(home, more, overrides, words):
     assert model_of(home).read_bytes() == old
 
 
+@pytest.mark.slow
 def test_nothing_new_and_something_gone(home, recordings, more, tmp_path):
     with pytest.raises(UserError, match="hold no recording that tiny has not learnt already"):
         train(tiny(home, recordings, *MORE))

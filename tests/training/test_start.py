@@ -18,6 +18,8 @@ from distillgan.vocoder.hifigan import HiFiGANGenerator
 from distillgan.vocoder.vocos import VocosGenerator
 from distillgan.vocoder.weights_file import packaged, read_weights
 
+pytestmark = pytest.mark.slow
+
 GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": VocosGenerator(channels=32)}
 
 
@@ -53,7 +55,6 @@ def vocoder_of(home) -> dict[str, torch.Tensor]:
     return {key.removeprefix("vocoder."): value for key, value in tensors.items()}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_it_starts_from_the_weights_of_a_file_at_a_lower_rate(home, weights, recordings, name, capsys):
     path = weights / f"{name}.safetensors"
@@ -126,7 +127,6 @@ def test_by_itself_a_vocos_starts_from_the_universal_weights(home, recordings, c
     assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(home).items())
 
 
-@pytest.mark.slow
 def test_a_model_lends_its_vocoder(trained, home, tmp_path, recordings, capsys):
     model = trained[0] / "models" / "tiny.distillgan"
     still = ["vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
@@ -140,7 +140,6 @@ def test_a_model_lends_its_vocoder(trained, home, tmp_path, recordings, capsys):
         train(tiny(home, recordings, VOCODER, "vocoder=hifigan", f"vocoder.init={mute}", "resume=never"))
 
 
-@pytest.mark.slow
 def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(home, recordings, capsys):
     good = train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.max_steps=12"))
     kept = vocoder_of(home)
@@ -166,7 +165,6 @@ def test_weights_that_are_better_than_what_becomes_of_them_are_what_is_packed(ho
     assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(home).items())
 
 
-@pytest.mark.slow
 def test_the_vocoder_alone_begins_anew_and_the_model_stays(home, tmp_path, recordings, capsys):
     train(tiny(home, recordings, VOCODER, "vocoder=vocos"))
     model = tmp_path / "models" / "tiny.distillgan"
