@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distillgan import entry
-from distillgan.audio.picture import save_figure
+from distillgan.audio.plots import save_figure
 from distillgan.errors import UserError
 from distillgan.latent.descriptors import readable
 from distillgan.latent.picture import draw_map

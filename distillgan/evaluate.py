@@ -12,7 +12,8 @@ from distillgan import device as devices
 from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
-from distillgan.audio.picture import draw_mels, save_figure
+from distillgan.audio.picture import draw_mels, save_picture
+from distillgan.audio.plots import save_figure
 from distillgan.checks import number
 from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import prepare_corpus
@@ -23,14 +24,13 @@ from distillgan.library.catalog import find_model
 from distillgan.memory import memory_in_words
 from distillgan.parallel import limited
 from distillgan.paths import CONFIG, Home
-from distillgan.progress import progress_bar
+from distillgan.progress import progress_bar, transfer_bar
 from distillgan.render.engine import Model
 from distillgan.scores import controls, report
 from distillgan.scores import reconstruction as reconstructions
 from distillgan.scores.players import players
 from distillgan.scores.vocoder import judge
 from distillgan.threads import checked
-from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
 
 
@@ -88,13 +88,13 @@ def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.dev
     _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1, allow_nan=False), console)
     _write(base.with_name(f"{base.name}.md"), report.markdown(result), console)
     picture = base.with_name(f"{base.name}.png")
-    save_figure(draw_mels(judged.pictures, report.heading(result), model.spec), picture)
+    save_picture(draw_mels(judged.pictures, report.heading(result), model.spec), picture)
     console.print(f"written to {picture}")
     return result
 
 
 def _controls(config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path) -> dict:
-    with download_bar(console) as fetching:
+    with transfer_bar(console) as fetching:
         selected = select(config.vocoder, model.header.name, model.vocoder, model.spec, home, device, fetching)
     console.print(f"vocoder {selected.name}: {selected.reason}")
     with progress_bar(console, "rendering") as progress:

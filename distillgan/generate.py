@@ -20,13 +20,12 @@ from distillgan.library.presets import Presets
 from distillgan.memory import memory_in_words
 from distillgan.parallel import in_order, limited
 from distillgan.paths import Home
+from distillgan.progress import OnTransfer, transfer_bar
 from distillgan.recipe import arguments_of, recorded
 from distillgan.render.engine import MAX_SECONDS, MIN_SECONDS, check_length
 from distillgan.render.piece import Piece, Reconstruction, Voice, open_voices, way_of
 from distillgan.studio import Finished, Made, Progress, Studio
 from distillgan.threads import checked
-from distillgan.vocoder.download import Progress as Fetching
-from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import select
 
 MAX_COUNT = 1000
@@ -39,7 +38,7 @@ def generate(
     config: DictConfig,
     console: Console | None = None,
     progress: Progress | None = None,
-    fetching: Fetching | None = None,
+    fetching: OnTransfer | None = None,
     finished: Finished | None = None,
 ) -> list[Made]:
     """Render `count` variations, or reconstruct `recording`, and write them to `paths.home`/audio.
@@ -63,7 +62,7 @@ def generate(
     model, title = voices[0].model, " + ".join(voice.model.header.name for voice in voices)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
     clip = _clip(config, home, model.spec.sample_rate)
-    with download_bar(console) if fetching is None else nullcontext(fetching) as told:
+    with transfer_bar(console) if fetching is None else nullcontext(fetching) as told:
         own = model.vocoder if len(voices) == 1 else None
         selected = select(config.vocoder, title, own, model.spec, home, device, told)
     console.print(f"model {title} on {device.type}, vocoder {selected.name}: {selected.reason}")

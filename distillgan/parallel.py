@@ -62,14 +62,14 @@ def counted(function: Callable[..., Result], *arguments: object) -> Result:
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_side: bool = True) -> Iterator[Result]:
-    """function(item) of each, in their order; as many are computed at once as torch has threads, or as is `limited`.
+    """function(item) of each, in their order; as many at once as is `limited`, else one more than torch has threads.
 
     The items are taken in the caller's thread, a few ahead of the results. What `function` raises is raised here, and
     then, or when the iterator is closed, nothing goes on and no thread is left. Within `function`, or if they are not
     to be side by side, this is a plain loop.
     """
     threads = torch.get_num_threads()
-    count = min(_limit.get() or threads, _MOST)
+    count = min(_limit.get() or threads + (threads > 1), _MOST)  # one more: some wait for the team
     if not side_by_side or hasattr(_here, "team") or threads == 1 >= count:
         yield from map(function, items)
         return

@@ -8,8 +8,8 @@ from rich.console import Console
 from distillgan import entry
 from distillgan.errors import UserError
 from distillgan.paths import Home
+from distillgan.progress import transfer_bar
 from distillgan.vocoder.download import cache_folder
-from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import open_weights
 
 ACTIONS = ("where", "fetch", "verify")
@@ -29,7 +29,7 @@ def weights(config: DictConfig) -> None:
         raise UserError(f"vocoder={config.vocoder.name} has no weights to fetch: use vocoder=bigvgan")
     found = open_weights(config.vocoder, Home(config.paths.home))
     if wanted == ["fetch"]:
-        with download_bar(console) as progress:
+        with transfer_bar(console) as progress:
             paths = found.get(progress)
     elif wanted == ["verify"]:
         paths = found.verify()

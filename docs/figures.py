@@ -15,7 +15,8 @@ from matplotlib.patches import FancyArrowPatch
 
 import distillgan as dg
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
-from distillgan.audio.picture import RANGE_DB, add_scale, decibels, on_any_ground, save_figure, show_decibels
+from distillgan.audio.picture import RANGE_DB, decibels
+from distillgan.audio.plots import add_scale, on_any_ground, save_figure, show_decibels
 
 HERE = Path(__file__).parent
 SECONDS = 6.0

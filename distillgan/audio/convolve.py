@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
-from scipy import fft
 
 _LEAST_STEP = 1 << 14  # samples convolved at once
 
@@ -34,6 +33,8 @@ def convolved(blocks: Iterable[np.ndarray], filters: np.ndarray, lead: int) -> I
     `lead` happens at once. Nothing comes before the sound's beginning or after its end. Overlap-save (Oppenheim &
     Schafer, "Discrete-Time Signal Processing", 8.7.3), in float64.
     """
+    from scipy import fft  # a third of a second that who convolves nothing need not wait
+
     inputs, taps = filters.shape[1:]
     size = fft.next_fast_len(taps - 1 + max(_LEAST_STEP, 3 * taps), real=True)
     spectra = fft.rfft(filters.astype(np.float64), size)

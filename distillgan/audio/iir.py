@@ -3,10 +3,12 @@
 A section is b0, b1, b2, 1, a1, a2: y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2].
 """
 
-import numpy as np
-from scipy.linalg.blas import dtbsv
+from dataclasses import dataclass
+from functools import lru_cache
 
-_STRETCH = 1 << 16  # samples filtered at once
+import numpy as np
+
+_BLOCK = 128  # samples filtered by one product of matrices
 
 
 def butterworth(order: int, band: tuple[float, float], rate: float) -> np.ndarray:
@@ -34,15 +36,27 @@ def sosfilt(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tuple[
     """Wave [C, N] through the sections [S, 6] → float64 [C, N], and the state to go on with.
 
     state: [S, C, 2], zeros for silence before; of a direct form II, transposed. It is not changed.
+
+    Blocks of samples are filtered all at once as if silence were before each, and what the state before a block leaves
+    in it is added (block filtering: Burrus 1972, "Block realization of digital filters").
     """
-    wave, state = np.array(wave, np.float64), state.copy()
-    for number, (b0, b1, b2, _, a1, a2) in enumerate(sections):
-        denominator = np.empty((3, min(_STRETCH, wave.shape[1])), order="F")
-        denominator[:] = np.array([[1], [a1], [a2]])
-        for x, memory in zip(wave, state[number], strict=True):
-            for first in range(0, len(x), _STRETCH):
-                _section((b0, b1, b2, a1, a2), x[first : first + _STRETCH], memory, denominator)
-    return wave, state
+    blocks = _blocks(np.ascontiguousarray(sections, np.float64).tobytes())
+    channels, samples = wave.shape
+    whole = samples // _BLOCK
+    filtered = np.empty((channels, samples))
+    memory = state.transpose(1, 0, 2).reshape(channels, -1)  # [C, 2 S]
+    inner = np.asarray(wave[:, : whole * _BLOCK], np.float64).reshape(channels, whole, _BLOCK)
+    left = inner @ blocks.leaves  # [C, whole, 2 S]
+    before = np.empty_like(left)
+    for number in range(whole):
+        before[:, number] = memory
+        memory = memory @ blocks.passes[_BLOCK] + left[:, number]
+    filtered[:, : whole * _BLOCK] = (inner @ blocks.response + before @ blocks.rings).reshape(channels, -1)
+    rest = np.asarray(wave[:, whole * _BLOCK :], np.float64)
+    count = rest.shape[1]
+    filtered[:, whole * _BLOCK :] = rest @ blocks.response[:count, :count] + memory @ blocks.rings[:, :count]
+    memory = memory @ blocks.passes[count] + rest @ blocks.leaves[_BLOCK - count :]
+    return filtered, memory.reshape(channels, -1, 2).transpose(1, 0, 2).copy()
 
 
 def sosfiltfilt(sections: np.ndarray, wave: np.ndarray, padding: int) -> np.ndarray:
@@ -69,14 +83,45 @@ def _settled(sections: np.ndarray) -> np.ndarray:
     return state
 
 
-def _section(coefficients: tuple[float, ...], x: np.ndarray, memory: np.ndarray, denominator: np.ndarray) -> None:
-    """Filters x [N] and changes its memory [2], both in place: a system of equations with a banded triangle."""
-    b0, b1, b2, a1, a2 = coefficients
-    y = b0 * x
-    y[1:] += b1 * x[:-1]
-    y[2:] += b2 * x[:-2]
-    y[:2] += memory[: len(y)]
-    y = dtbsv(2, denominator[:, : len(y)], y, lower=1, diag=1, overwrite_x=1)
-    earlier = b2 * x[-2] - a2 * y[-2] if len(y) > 1 else memory[1]
-    memory[:] = b1 * x[-1] - a1 * y[-1] + earlier, b2 * x[-1] - a2 * y[-1]
-    x[:] = y
+@dataclass(frozen=True)
+class _Blocks:
+    """What sections [S, 6] do to a block of _BLOCK samples with the state [2 S] before it, as matrices for rows.
+
+    response: samples → samples [_BLOCK, _BLOCK]; rings: state → samples [2 S, _BLOCK]; leaves: samples → state after
+    them [_BLOCK, 2 S]; passes: state → state after 0 … _BLOCK samples [_BLOCK + 1, 2 S, 2 S].
+    """
+
+    response: np.ndarray
+    rings: np.ndarray
+    leaves: np.ndarray
+    passes: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def _blocks(sections: bytes) -> _Blocks:
+    step, out = _one_sample(np.frombuffer(sections).reshape(-1, 6))
+    size = len(step) - 1
+    onwards, enters = step[:size, :size], step[size, :size]
+    passes = np.empty((_BLOCK + 1, size, size))
+    passes[0] = np.eye(size)
+    for number in range(_BLOCK):
+        passes[number + 1] = passes[number] @ onwards
+    rings = (passes[:-1] @ out[:size]).T
+    impulse = np.concatenate([out[size:], enters @ rings[:, :-1]])
+    lag = np.arange(_BLOCK) - np.arange(_BLOCK)[:, None]
+    response = np.where(lag >= 0, impulse[np.maximum(lag, 0)], 0.0)
+    return _Blocks(response, rings, enters @ passes[_BLOCK - 1 :: -1], passes)
+
+
+def _one_sample(sections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What one sample does: (state, sample) [2 S + 1] → (state, 0) by a matrix, → what comes out by a vector."""
+    size = 2 * len(sections)
+    rows, step = np.eye(size + 1), np.zeros((size + 1, size + 1))
+    through = rows[size]
+    for number, (b0, b1, b2, _, a1, a2) in enumerate(sections):
+        first, second = rows[2 * number], rows[2 * number + 1]
+        out = b0 * through + first
+        step[:, 2 * number] = b1 * through - a1 * out + second
+        step[:, 2 * number + 1] = b2 * through - a2 * out
+        through = out
+    return step, through

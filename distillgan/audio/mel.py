@@ -84,7 +84,12 @@ class MelSpectrogram(nn.Module):
 
     def of_spectra(self, spectra: Tensor) -> Tensor:
         """Complex spectra [B, n_fft / 2 + 1, T] → linear magnitude mel [B, n_mels, T]."""
-        return self.bank @ torch.sqrt(spectra.real.square() + spectra.imag.square() + _MAGNITUDE_EPS)
+        return self.bank @ magnitudes(spectra)
+
+
+def magnitudes(spectra: Tensor) -> Tensor:
+    """Complex spectra → their magnitudes, same shape; never 0, where the root has no derivative."""
+    return torch.sqrt(spectra.real.square() + spectra.imag.square() + _MAGNITUDE_EPS)
 
 
 @functools.lru_cache(maxsize=8)

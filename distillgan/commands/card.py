@@ -89,7 +89,7 @@ def examples(home: Home, model: "Model", folder: Path, count: int, vocoder: str 
 
     from distillgan import api
     from distillgan.audio.mel import MelSpectrogram, to_log1p
-    from distillgan.audio.picture import draw_mels, save_figure
+    from distillgan.audio.picture import draw_mels, save_picture
     from distillgan.library.card import Examples
 
     plays = vocoder or ("universal" if model.vocoder is None else model.vocoder.name)
@@ -102,7 +102,7 @@ def examples(home: Home, model: "Model", folder: Path, count: int, vocoder: str 
         words = ", ".join(f"{key} {value:g}" for key, value in controls.items()) or "no slider moved"
         sounds[file] = words
         rows.append({words: to_log1p(mels(torch.from_numpy(clip.wave)), model.spec)[0]})
-    save_figure(draw_mels(rows, "examples", model.spec), folder / _PICTURE)
+    save_picture(draw_mels(rows, "examples", model.spec), folder / _PICTURE)
     return Examples(sounds, _PICTURE, plays, SECONDS, SEED)
 
 

@@ -20,7 +20,7 @@ def _pull(given: argparse.Namespace) -> int | None:
     # The hub's client takes a while to import: not before something is to be fetched.
     from distillgan.library.hub import check_repo
     from distillgan.library.pull import find, pull
-    from distillgan.vocoder.download_bar import download_bar
+    from distillgan.progress import transfer_bar
 
     found = find(check_repo(given.repo), given.revision)
     if given.name is not None and len(found.models) > 1:
@@ -30,7 +30,7 @@ def _pull(given: argparse.Namespace) -> int | None:
         result = {"repo": given.repo, "commit": commit, "file": item.path, "name": None, "path": None, "added": False}
         result["fault"] = None
         try:
-            with download_bar(given.out.console) as progress:
+            with transfer_bar(given.out.console) as progress:
                 path, added = pull(given.home, found, item, given.name, progress)
             result |= {"name": path.stem, "path": str(path), "added": added}
             given.out.say(f"{path.stem}: {'pulled' if added else 'there already'}, {path}")

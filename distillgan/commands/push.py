@@ -33,7 +33,7 @@ def _push(given: argparse.Namespace) -> int | None:
     # The hub's client takes a while to import: not before something is to be sent.
     from distillgan.library.hub import check_repo
     from distillgan.library.push import plan, push
-    from distillgan.vocoder.download_bar import download_bar
+    from distillgan.progress import transfer_bar
 
     repo, path = check_repo(given.repo), find_named(given.home, given.name)
     if given.yes and path.stem != given.name:
@@ -68,7 +68,7 @@ def _push(given: argparse.Namespace) -> int | None:
     if not confirmed(f"Send {_size(planned.bytes)} to {repo}, {kind}?", given.yes):
         out.say("nothing is sent")
         return EXIT_NOT_DONE
-    with download_bar(out.console, "sending") as progress:
+    with transfer_bar(out.console, "sending") as progress:
         commit = push(planned, given.message or f"{path.stem}, a distillgan model", progress)
     out.show({**value, "commit": commit}, lambda _: out.say(f"{path.stem}: sent, {repo} at {commit[:12]}"))
     return None

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,7 +50,7 @@ class Motion:
         frame_rate = rate / _HOP
         # Peaks as Böck et al. 2012 pick them.
         near = round(_ONSET_SECONDS * frame_rate)
-        highest, mean = maximum_filter1d(flux, 2 * near + 1), uniform_filter1d(flux, 8 * near + 1)
+        highest, mean = _around(flux, near).max(1), _around(flux, 4 * near).mean(1)
         onsets = np.flatnonzero((flux == highest) & (flux > mean + _ONSET_DB))
         level_db = 20 * np.log10(np.maximum(level, 1e-6))
         ends = np.append(onsets, len(level_db))[1:]
@@ -134,6 +133,11 @@ def _flux(wave: Tensor, rate: int) -> np.ndarray:
     rise = bands_db.diff().clamp(min=0).mean(0).numpy()
     # A frame is centred: what begins is in its window half a window earlier.
     return np.pad(rise, (1 + _N_FFT // (2 * _HOP), 0))[: len(rise) + 1]
+
+
+def _around(values: np.ndarray, reach: int) -> np.ndarray:
+    """Values [T] → each with its neighbours [T, 2 * reach + 1]; beyond the ends they are mirrored."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, "symmetric"), 2 * reach + 1)
 
 
 def _level(wave: Tensor) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from distillgan.audio.picture import on_any_ground
+from distillgan.audio.plots import on_any_ground
 from distillgan.latent.descriptors import DESCRIPTORS
 from distillgan.latent.sliders import Analysis
 from distillgan.latent.trajectory import Material

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+import torch
 
 from distillgan.latent.controls import Controls
 from distillgan.latent.descriptors import NAMES
@@ -86,7 +86,7 @@ class Selection:
         drift = rng.standard_normal(len(moments))
         end, before = 0, None
         while end < frames:
-            scores = self.log_weights(end / latent_rate) - np.log(-np.log(np.clip(ndtr(drift), 1e-12, 1 - 1e-12)))
+            scores = self.log_weights(end / latent_rate) - np.log(-np.log(np.clip(_uniform(drift), 1e-12, 1 - 1e-12)))
             wanted, jitter = int(rng.integers(*_COUNT)), int(rng.integers(-_JITTER, _JITTER + 1))
             number = int(scores.argmax())
             first = self._first(number, jitter, before, overlap)
@@ -117,3 +117,8 @@ class Selection:
 def axis_wish(position: float) -> float:
     """An axis's position, -12…12 → how far along it, in standard deviations: at 10 as far as the 98th percentile."""
     return position / 10 * 2.05
+
+
+def _uniform(drift: np.ndarray) -> np.ndarray:
+    """Standard normal numbers → uniform ones, in 0…1."""
+    return torch.special.ndtr(torch.from_numpy(drift)).numpy()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import fft
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -118,11 +117,11 @@ def _peaks(magnitude: Tensor, rate: int) -> tuple[Tensor, Tensor]:
 
 def _analytic(wave: np.ndarray) -> np.ndarray:
     """Wave [N] → complex [N], the wave with its Hilbert transform as imaginary part: no negative frequencies."""
-    size = fft.next_fast_len(len(wave))
-    spectrum = fft.fft(wave, size)
-    spectrum[1 : (size + 1) // 2] *= 2
-    spectrum[size // 2 + 1 :] = 0
-    return fft.ifft(spectrum)[: len(wave)]
+    step = 1 << max(1, len(wave).bit_length() - 3)
+    size = -(-len(wave) // step) * step  # of small factors, so that the transform is quick
+    half = torch.fft.rfft(torch.from_numpy(np.asarray(wave, np.float32)), size)
+    half[1:-1] *= 2
+    return torch.fft.ifft(F.pad(half, (0, size - len(half))))[: len(wave)].numpy()
 
 
 def _hertz(rate: int, n_fft: int) -> np.ndarray:

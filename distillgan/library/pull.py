@@ -18,7 +18,8 @@ from distillgan.library.shelf import Imported, import_model
 from distillgan.modelcopy import damaged_tensors
 from distillgan.modellayout import read_header
 from distillgan.paths import MODEL_SUFFIX, Home
-from distillgan.vocoder.download import DownloadError, Progress, download
+from distillgan.progress import OnTransfer
+from distillgan.vocoder.download import DownloadError, download
 from distillgan.vocoder.release import PinnedFile
 
 _SHOWN = 8
@@ -54,7 +55,7 @@ def find(repo: str, revision: str | None = None) -> Found:
     return Found(there, models)
 
 
-def pull(home: Home, found: Found, item: Listed, name: str | None, progress: Progress | None = None) -> Imported:
+def pull(home: Home, found: Found, item: Listed, name: str | None, progress: OnTransfer | None = None) -> Imported:
     """Fetch one model, check it, copy it into the library as `import_model` does, and note its origin.
 
     A connection that breaks is gone on with; a file that is in the hub's cache already is not fetched again.
@@ -69,7 +70,7 @@ def pull(home: Home, found: Found, item: Listed, name: str | None, progress: Pro
     return imported
 
 
-def _fetched(there: Repository, item: Listed, progress: Progress | None) -> Path:
+def _fetched(there: Repository, item: Listed, progress: OnTransfer | None) -> Path:
     where = f"{item.path} of {there.name}"
     cached = try_to_load_from_cache(there.name, item.path, revision=there.commit)
     path = Path(cached) if isinstance(cached, str) else None

@@ -13,7 +13,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from distillgan.errors import UserError, printable
 from distillgan.library.hub import Repository, look, words
 from distillgan.paths import MODEL_SUFFIX
-from distillgan.vocoder.download import Progress, Transfer, asked
+from distillgan.progress import OnTransfer, Transfer
+from distillgan.vocoder.download import asked
 
 EXAMPLES = "examples/"
 
@@ -70,7 +71,7 @@ def plan(repo: str, files: dict[str, Path], public: bool, replace: bool) -> Plan
     return Plan(repo, there, there.private, send, replaced, removed, unchanged)
 
 
-def push(planned: Plan, message: str, progress: Progress | None = None) -> str:
+def push(planned: Plan, message: str, progress: OnTransfer | None = None) -> str:
     """Send what was planned, and return the commit; the repository is as before, or has all of it.
 
     Large files are sent one after another and become visible with the commit alone.
@@ -130,7 +131,7 @@ class _Counted(io.BufferedReader):
         return data
 
 
-def _teller(path: str, size: int, progress: Progress | None) -> Callable[[int], None]:
+def _teller(path: str, size: int, progress: OnTransfer | None) -> Callable[[int], None]:
     begun = time.monotonic()
 
     def tell(done: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from distillgan.audio.formats import Format
 from distillgan.audio.mel import MelSpec, to_log1p
-from distillgan.audio.picture import draw_mels, save_figure
+from distillgan.audio.picture import draw_mels, save_picture
 from distillgan.audio.tags import Tags
 from distillgan.errors import UserError
 from distillgan.render.interrupts import held
@@ -111,9 +111,9 @@ def _written(
             path = wanted if overwrite else _reserve(wanted)
             made = [file for file in (path, path.with_suffix(".png")) if not (overwrite and file.exists())]
         form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem))
-        with held():  # matplotlib's callbacks would swallow a Ctrl-C
+        with held():
             mel, frame_rate = take.mel.finish()
-            save_figure(draw_mels([{"": to_log1p(mel, spec)}], path.stem, spec, frame_rate), path.with_suffix(".png"))
+            save_picture(draw_mels([{"": to_log1p(mel, spec)}], path.stem, spec, frame_rate), path.with_suffix(".png"))
     except BaseException:
         for file in made:
             file.unlink(missing_ok=True)

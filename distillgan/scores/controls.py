@@ -11,7 +11,8 @@ from rich.table import Table
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
-from distillgan.audio.picture import add_scale, decibels, on_any_ground, show_decibels
+from distillgan.audio.picture import decibels
+from distillgan.audio.plots import add_scale, on_any_ground, show_decibels
 from distillgan.errors import UserError
 from distillgan.latent.controls import Controls
 from distillgan.latent.curves import Curve

@@ -17,9 +17,9 @@ from torch import Tensor
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.paths import Home
+from distillgan.progress import transfer_bar
 from distillgan.render.engine import Model
 from distillgan.vocoder.base import Vocoder
-from distillgan.vocoder.download_bar import download_bar
 from distillgan.vocoder.select import NAMES, select
 
 _OUTSIDE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -54,7 +54,7 @@ def players(config: DictConfig, model: Model, home: Home, device: torch.device, 
             source = getattr(sys.modules[name.partition(":")[0]], "__file__", "built in")
             console.print(f"vocoder {name}: from outside the package, {source}", markup=False)
             continue
-        with download_bar(console) as fetching:
+        with transfer_bar(console) as fetching:
             settings = {**shared, "name": name}
             selected = select(settings, model.header.name, model.vocoder, model.spec, home, device, fetching)
         model.spec.require(selected.vocoder.spec, f"model {model.header.name}", "the vocoder")

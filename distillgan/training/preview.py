@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import soundfile as sf
+from PIL import Image
 
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import log1p_to_log_clamp
-from distillgan.audio.picture import draw_mels, save_figure
+from distillgan.audio.picture import draw_mels, save_picture
 from distillgan.checks import whole
 
 
@@ -48,8 +50,8 @@ class Preview(L.Callback):
                 shown["reconstruction_heard"] = self.vocoder.render(mel[None].cpu())
             rows.append({name: value.float().cpu() for name, value in shown.items()})
         mels = [{name: v for name, v in row.items() if v.dim() == 2} for row in rows]
-        figure = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec)
-        save_figure(figure, self.folder / "preview.png")
+        picture = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec)
+        save_picture(picture, self.folder / "preview.png")
         for number, row in enumerate(rows):
             for name, value in row.items():
                 if value.dim() == 3:
@@ -57,8 +59,11 @@ class Preview(L.Callback):
                         sf.write(temporary, value[0, 0].clamp(-1, 1).numpy(), module.spec.sample_rate, format="WAV")
         if trainer.logger is not None:
             board = trainer.logger.experiment
-            figure.patch.set(alpha=1, facecolor="white")  # TensorBoard drops how transparent the letters' edges are
-            board.add_figure("preview/mels", figure, module.steps_done)
+            ground = Image.new(
+                "RGBA", picture.size, "white"
+            )  # TensorBoard drops how transparent the letters' edges are
+            seen = np.asarray(Image.alpha_composite(ground, picture).convert("RGB"))
+            board.add_image("preview/mels", seen, module.steps_done, dataformats="HWC")
             for number, row in enumerate(rows):
                 for name, value in row.items():
                     if value.dim() == 3:

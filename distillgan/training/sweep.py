@@ -24,7 +24,7 @@ from hydra.core.override_parser.types import Override
 from matplotlib.figure import Figure
 
 from distillgan.atomic import replace_file
-from distillgan.audio.picture import save_figure
+from distillgan.audio.plots import save_figure
 from distillgan.modelheader import Header
 from distillgan.paths import MAX_BYTES, MAX_NAME, Home, in_name, is_name, shortened
 

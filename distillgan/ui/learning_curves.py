@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distillgan.audio.picture import on_any_ground
+from distillgan.audio.plots import on_any_ground
 
 _POINTS = 1000  # of each curve that are read
 _STAGES = {"vae": "VAE", "vocos": "vocoder (vocos)", "hifigan": "vocoder (hifigan)"}

@@ -16,8 +16,8 @@ from distillgan.errors import UserError
 from distillgan.generate import generate
 from distillgan.parallel import limited
 from distillgan.paths import Home
+from distillgan.progress import Cancelled, Transfer
 from distillgan.studio import Made
-from distillgan.vocoder.download import Cancelled, Transfer
 
 WAITING, RENDERING, DONE, CANCELLED, FAILED = "waiting", "rendering", "done", "cancelled", "failed"
 _KEPT = 200  # finished jobs that are remembered

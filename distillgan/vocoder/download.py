@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +30,7 @@ from huggingface_hub.errors import (
 )
 
 from distillgan.errors import UserError
+from distillgan.progress import OnTransfer, Transfer
 from distillgan.vocoder.release import PinnedFile
 
 ANSWER_SECONDS = 4.0
@@ -47,23 +47,6 @@ constants.DOWNLOAD_CHUNK_SIZE = 1 << 18
 logging.getLogger("huggingface_hub.file_download").setLevel(logging.ERROR)
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """How far a download is, in bytes; `seconds_left` is None until there is a speed to tell it from."""
-
-    file: str
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-Progress = Callable[[Transfer], None]
-
-
-class Cancelled(UserError):
-    """Raised by a progress callback to end the download; nothing half is kept."""
-
-
 class DownloadError(UserError):
     """A file cannot be had; `reason` says why in a few words."""
 
@@ -78,7 +61,7 @@ def cache_folder() -> Path:
 
 
 def download(
-    repo: str, revision: str, file: PinnedFile, instead_of: Path | None = None, progress: Progress | None = None
+    repo: str, revision: str, file: PinnedFile, instead_of: Path | None = None, progress: OnTransfer | None = None
 ) -> Path:
     """Fetch one file of a repository, at a commit, into the hub's cache and return its path; `instead_of` is a wrong
     one that is there.
@@ -158,7 +141,7 @@ def _remove_leftovers(blob: Path) -> None:
 class _Bar:
     """Stands where the hub's client expects a tqdm bar, and passes the bytes on."""
 
-    def __init__(self, file: PinnedFile, progress: Progress | None, done: int):
+    def __init__(self, file: PinnedFile, progress: OnTransfer | None, done: int):
         self.n, self.total = done, file.size
         self._file, self._progress = file, progress
         self._begun, self._first = time.monotonic(), done

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
+from distillgan.audio.mel import MelSpec, MelSpectrogram, magnitudes, to_log_clamp
 from distillgan.parallel import counted
 from distillgan.vocoder.inverse_stft import InverseSTFT
 
@@ -31,8 +31,8 @@ class MelProjection(nn.Module):
     def forward(self, wave: Tensor, mel: Tensor, trust: Tensor) -> Tensor:
         """Towards log-clamp `mel` [B, n_mels, T], by the share `trust` (0…1, the same shape) of what is missing."""
         spectra = self.mel.spectra(_reflected(wave[:, 0], self.mel.pad))
-        missing = mel - to_log_clamp(counted(self.mel.of_spectra, spectra))
-        turn = counted(torch.matmul, self.share, (_BEYOND * trust * missing).clamp(-_STEP, _STEP))
+        missing = mel - to_log_clamp(counted(torch.matmul, self.mel.bank, magnitudes(spectra)))
+        turn = self.share @ (_BEYOND * trust * missing).clamp(-_STEP, _STEP)
         return self.inverse(spectra * torch.exp(turn))
 
 

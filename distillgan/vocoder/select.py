@@ -1,6 +1,7 @@
 """Which vocoder plays a model (DESIGN 6): an explicit choice is kept or refused, `auto` says what it took and why."""
 
 import functools
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ import torch
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.paths import Home, vendor_dir
+from distillgan.progress import Cancelled, OnTransfer
 from distillgan.vocoder.base import Vocoder
-from distillgan.vocoder.download import Cancelled, Progress
 from distillgan.vocoder.own import OWN
 from distillgan.vocoder.release import Release
 from distillgan.vocoder.trained import TrainedVocoder
-from distillgan.vocoder.weights import Weights
 from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
+
+if typing.TYPE_CHECKING:
+    from distillgan.vocoder.weights import Weights
 
 NAMES = ("auto", "bigvgan", "universal", *OWN)
 
@@ -37,7 +40,7 @@ def select(
     spec: MelSpec,
     home: Home,
     device: torch.device,
-    progress: Progress | None = None,
+    progress: OnTransfer | None = None,
 ) -> Selected:
     """The vocoder that the node `vocoder` of a configuration asks for.
 
@@ -74,8 +77,11 @@ def select(
     return Selected("bigvgan", _bigvgan(*files, spec, str(device)), reason)
 
 
-def open_weights(settings: Mapping, home: Home) -> Weights:
+def open_weights(settings: Mapping, home: Home) -> "Weights":
     """BigVGAN's weights as the settings `pin` and `weights_dir` say. Raises UserError if a path or the pin is none."""
+    # It brings the hub's client along, a tenth of a second that who has a vocoder need not wait.
+    from distillgan.vocoder.weights import Weights
+
     pin, folder = _path("vocoder.pin", settings["pin"]), _path("vocoder.weights_dir", settings["weights_dir"])
     release = Release.read(vendor_dir() / "bigvgan" / "PIN" if pin is None else pin)
     return Weights(release, home.root / "cache" / "weights.json", folder)

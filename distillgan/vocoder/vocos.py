@@ -26,6 +26,7 @@ _MORE = 1.5  # nepers above the level that the mel tells, at most
 _LOUDEST = 10.0  # log magnitude far above that of any wave in -1…1, so that exp cannot overflow
 _EVENLY = -0.3  # nepers: where each of two noises begins
 _TRUSTED = 3.0  # logit of the trust in the mel, to begin with
+_SMALL = 160  # frames, of which some products of matrices round by the number of threads
 _DRAWS = 1 << 30  # frame numbers that the noise of a draw may begin at
 
 
@@ -127,7 +128,8 @@ class VocosGenerator(nn.Module):
         return self._waves(mel, None, list(firsts))
 
     def _waves(self, mel: Tensor, phase: Tensor | None, firsts: list[Tensor]) -> list[Tensor]:
-        tone, slow, quick, shape, trust = counted(self._changes, mel)
+        small = mel.shape[-1] < _SMALL
+        tone, slow, quick, shape, trust = counted(self._changes, mel) if small else self._changes(mel)
         partials = self._tones(mel, tone, phase)
         level = self.partials.noise_levels(mel)
         slow = torch.exp((slow + level + _noise_gain(self.long)).clamp(max=_LOUDEST))
@@ -151,11 +153,11 @@ class VocosGenerator(nn.Module):
         # There are no complex numbers of half precision.
         said = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).float()
         *levels, trust = said.split(self.sizes, dim=1)
-        return *(_MORE - F.softplus(_MORE - level) for level in levels), torch.sigmoid(trust)
+        return *counted(_at_most, levels), torch.sigmoid(trust)
 
     def _tones(self, mel: Tensor, change: Tensor, phase: Tensor | None) -> Tensor:
         """The partials' wave [B, 1, T * hop_length]: of each, the Hann window's lobe around its frequency."""
-        peak, place, level = counted(self.partials, mel)
+        peak, place, level = self.partials(mel)
         if phase is None:
             phase = self.partials.phases(peak, place)
         band = self.partials.band
@@ -185,6 +187,11 @@ class VocosGenerator(nn.Module):
     def export_state(self) -> dict[str, Tensor]:
         """Weights for a model file: float32 on the CPU, no shared memory."""
         return {key: tensor.detach().float().cpu().clone() for key, tensor in self.state_dict().items()}
+
+
+def _at_most(levels: list[Tensor]) -> list[Tensor]:
+    """Levels in nepers, bent so that none is more than _MORE."""
+    return [_MORE - F.softplus(_MORE - level) for level in levels]
 
 
 def _in_turn(x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from huggingface_hub import try_to_load_from_cache
 
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError
-from distillgan.vocoder.download import DownloadError, Progress, cache_folder, download
+from distillgan.progress import OnTransfer
+from distillgan.vocoder.download import DownloadError, cache_folder, download
 from distillgan.vocoder.release import PinnedFile, Release
 
 
@@ -42,7 +43,7 @@ class Weights:
         """Are all files there, unchecked?"""
         return all(self.find(file) is not None for file in self.release.files)
 
-    def get(self, progress: Progress | None = None) -> tuple[Path, Path]:
+    def get(self, progress: OnTransfer | None = None) -> tuple[Path, Path]:
         """Config and checkpoint, checked; fetched first where the hub's cache lacks them or has something else.
 
         Files that are there cause no network call.
@@ -56,7 +57,7 @@ class Weights:
         """Config and checkpoint, hashed now whatever is remembered. Raises UserError; fetches nothing."""
         return tuple(self._present(file, trusting=False) for file in self.release.files)
 
-    def _get(self, file: PinnedFile, progress: Progress | None) -> Path:
+    def _get(self, file: PinnedFile, progress: OnTransfer | None) -> Path:
         path = self.find(file)
         if self.folder is not None:
             return self._present(file, trusting=True)

@@ -16,7 +16,7 @@ import torch
 
 from distillgan.audio.io import open_audio
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
-from distillgan.audio.picture import draw_mels, save_figure
+from distillgan.audio.picture import draw_mels, save_picture
 
 HOP, N_FFT, BANDS = 256, 1024, 64
 EDGES = {"decoder": 2048 * 512, "vocoder": 256 * 512}  # samples
@@ -63,7 +63,7 @@ def main() -> None:
                 {f"edge {edge}, in the middle": to_log1p(mels(torch.from_numpy(wave.mean(1))[None])[0], spec)}
             )
     if pictures:
-        save_figure(draw_mels(pictures, path.stem, spec), path.with_name(f"{path.stem}_edges.png"))
+        save_picture(draw_mels(pictures, path.stem, spec), path.with_name(f"{path.stem}_edges.png"))
 
 
 if __name__ == "__main__":

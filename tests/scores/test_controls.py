@@ -7,7 +7,7 @@ import pytest
 from crafted import CPU, RATE, write_crafted
 from support import composed
 
-from distillgan.audio.picture import save_figure
+from distillgan.audio.plots import save_figure
 from distillgan.errors import UserError
 from distillgan.evaluate import evaluate
 from distillgan.latent.controls import Controls

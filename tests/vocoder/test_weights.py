@@ -12,9 +12,9 @@ from hub import CHECKPOINT, CONFIG, REPO, REVISION, small_release, write_pin
 from huggingface_hub import constants
 
 from distillgan.errors import UserError
+from distillgan.progress import Cancelled
 from distillgan.vocoder import download, weights
 from distillgan.vocoder.bigvgan import BigVGANVocoder
-from distillgan.vocoder.download import Cancelled
 from distillgan.vocoder.release import Release
 from distillgan.vocoder.weights import Weights
 
