@@ -53,7 +53,7 @@ class Clip:
         from distillgan.audio import formats
         from distillgan.audio.tags import Tags
         from distillgan.render.account import comment_of
-        from distillgan.render.normalization import Target
+        from distillgan.render.normalization import LoudnessMeter, Target
 
         target, kinds = Path(path).expanduser(), {".wav": formats.Wav, ".flac": formats.Flac}
         kinds |= {".ogg": formats.Ogg, ".mp3": formats.Mp3}
@@ -64,7 +64,9 @@ class Clip:
         except TypeError as error:
             raise UserError(f"{target.name} has no such option: {', '.join(options)} ({error})") from error
         goal = Target.of(loudness, peak, len(self.wave), self.source_lufs)
-        level = goal.level([self.wave], len(self.wave), self.sample_rate)
+        heard = LoudnessMeter(self.sample_rate, len(self.wave))
+        heard.add(self.wave)
+        level = goal.level(heard)
         for words in level.warnings():
             warnings.warn(f"{target.name}: {words}", stacklevel=2)
         digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-_BLOCK = 128  # samples filtered by one product of matrices
+_BLOCK = 128  # samples that are one row of a product of matrices
+_STRETCH = 1 << 16  # samples filtered by one product
 
 
 def butterworth(order: int, band: tuple[float, float], rate: float) -> np.ndarray:
@@ -40,6 +41,14 @@ def sosfilt(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tuple[
     Blocks of samples are filtered all at once as if silence were before each, and what the state before a block leaves
     in it is added (block filtering: Burrus 1972, "Block realization of digital filters").
     """
+    parts = []
+    for first in range(0, max(1, wave.shape[1]), _STRETCH):
+        part, state = _filtered(sections, wave[:, first : first + _STRETCH], state)
+        parts.append(part)
+    return np.concatenate(parts, 1), state.copy()
+
+
+def _filtered(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     blocks = _blocks(np.ascontiguousarray(sections, np.float64).tobytes())
     channels, samples = wave.shape
     whole = samples // _BLOCK
@@ -56,7 +65,7 @@ def sosfilt(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tuple[
     count = rest.shape[1]
     filtered[:, whole * _BLOCK :] = rest @ blocks.response[:count, :count] + memory @ blocks.rings[:, :count]
     memory = memory @ blocks.passes[count] + rest @ blocks.leaves[_BLOCK - count :]
-    return filtered, memory.reshape(channels, -1, 2).transpose(1, 0, 2).copy()
+    return filtered, memory.reshape(channels, -1, 2).transpose(1, 0, 2)
 
 
 def sosfiltfilt(sections: np.ndarray, wave: np.ndarray, padding: int) -> np.ndarray:

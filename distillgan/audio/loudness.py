@@ -2,6 +2,7 @@
 
 import math
 import os
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Meter:
         self._hop, self._weight = _hop(rate), 2 if channels == 1 and dual_mono else 1
         self._sections = k_weighting(rate)
         self._state = np.zeros((len(self._sections), channels, 2))
-        self._hops: list[np.ndarray] = []
+        self._hops = array("d")
         self._rest = np.zeros(0)
         self.samples, self.peak = 0, 0.0
 
@@ -51,14 +52,14 @@ class Meter:
         weighted, self._state = sosfilt(self._sections, block, self._state)
         power = np.concatenate([self._rest, self._weight * np.square(weighted).sum(0)])
         whole = len(power) // self._hop
-        self._hops.append(power[: whole * self._hop].reshape(whole, self._hop).sum(1))
-        self._rest = power[whole * self._hop :]
+        self._hops.frombytes(power[: whole * self._hop].reshape(whole, self._hop).sum(1).tobytes())
+        self._rest = power[whole * self._hop :].copy()
         self.samples += block.shape[1]
         self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
 
     def lufs(self) -> float:
         """Of all that came: the mean of the blocks over both gates (sections 5 and 6), -inf if there are none."""
-        hops = np.concatenate([np.zeros(0), *self._hops])
+        hops = np.array(self._hops)
         if len(hops) < _HOPS:
             power = np.array([(hops.sum() + self._rest.sum()) / max(self.samples, 1)])
         else:

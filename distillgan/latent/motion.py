@@ -128,7 +128,7 @@ def _flux(wave: Tensor, rate: int) -> np.ndarray:
     spectra = torch.stft(wave, _N_FFT, _HOP, window=window, pad_mode="constant", return_complex=True)
     bins = (_N_FFT // 2 + 1, 0.0, rate / 2, _MELS, rate)
     bank = torchaudio.functional.melscale_fbanks(*bins, norm="slaney", mel_scale="slaney")
-    bands_db = 10 * torch.log10((bank.T @ spectra.abs().square()).clamp(min=1e-9))
+    bands_db = 10 * torch.log10((bank.T @ (spectra.real.square() + spectra.imag.square())).clamp(min=1e-9))
     bands_db = bands_db.clamp(min=float(bands_db.max()) - _TOP_DB)
     rise = bands_db.diff().clamp(min=0).mean(0).numpy()
     # A frame is centred: what begins is in its window half a window earlier.

@@ -70,7 +70,7 @@ def export(
     with _scratch(folder) as file:
         take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
         interrupted = _taken(take, blocks)
-        level = target.level(take.blocks(1.0), take.channels, form.sample_rate)
+        level = target.level(take.loudness)
         said = partial(tags, digest=take.digest, interrupted=interrupted, level=level)
         path = _written(take, spec, folder / f"{name}{form.suffix}", form, level.gain, said, overwrite)
     seconds, picture = take.samples / form.sample_rate, path.with_suffix(".png")

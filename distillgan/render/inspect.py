@@ -8,7 +8,7 @@ import numpy as np
 from distillgan.latent.descriptors import DESCRIPTORS, describe, readable, windows_of
 from distillgan.latent.sliders import Analysis
 
-_BLOCK_SECONDS = 30.0  # described at once
+_BLOCK_SECONDS = 15.0  # described at once
 _SILENT_DB, _DC_DB = -60.0, -50.0  # of full scale
 _FULL = 0.999
 
@@ -52,7 +52,7 @@ class _Levels:
 
 @dataclass
 class Inspector:
-    """Lets blocks float32 [C, n] through and keeps the account; memory is that of half a minute.
+    """Lets blocks float32 [C, n] through and keeps the account; memory is that of a quarter of a minute.
 
     full_scale: the level at which what made them clips.
     """

@@ -1,7 +1,6 @@
 """How loud a file becomes: one gain for the whole, to a loudness (EBU R 128) and under a true-peak ceiling."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,22 +60,17 @@ class Target:
         """The value of `export.loudness` that says the same of any model."""
         return OFF if self.lufs is None else self.lufs
 
-    def level(self, blocks: Iterable[np.ndarray], channels: int, rate: int) -> "Level":
-        """What a sound is to be multiplied by, and what becomes of it. blocks: the whole of it, float32 [C, n].
+    def level(self, heard: "LoudnessMeter") -> "Level":
+        """What a sound is to be multiplied by, and what becomes of it. heard: the whole of it.
 
         It is turned up or down to the loudness, and less far where its peak would pass the ceiling. Silence, which has
         no loudness, is never turned up.
         """
-        meter, peaks = Meter(rate, channels, dual_mono=False), TruePeakMeter(channels)
-        for block in blocks:
-            meter.add(block)
-            peaks.add(block)
-        peaks.finish()
-        lufs, peak_db = meter.lufs(), _db(peaks.peak)
+        lufs, peak_db = heard.lufs(), _db(heard.true_peak())
         if self.peak_db is None and self.lufs is None:
-            gain = min(1.0, PEAK / meter.peak) if meter.peak else 1.0
+            gain = min(1.0, PEAK / heard.peak) if heard.peak else 1.0
             return Level(gain, lufs + _db(gain), peak_db + _db(gain), None, 0.0)
-        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(meter.peak)
+        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(heard.peak)
         wished = 0.0 if self.lufs is None or not math.isfinite(lufs) else self.lufs - lufs
         gain_db = min(round(wished * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
         short = wished - gain_db if gain_db < wished - 0.5 / _STEPS and self.lufs is not None else 0.0
@@ -84,6 +78,31 @@ class Target:
 
 
 AS_BEFORE = Target()
+
+
+class LoudnessMeter:
+    """How loud a sound is, and its peaks: float32 blocks [C, n] at `rate` Hz go in; a single channel counts as one."""
+
+    def __init__(self, rate: int, channels: int):
+        self._meter, self._peaks = Meter(rate, channels, dual_mono=False), TruePeakMeter(channels)
+
+    def add(self, block: np.ndarray) -> None:
+        self._meter.add(block)
+        self._peaks.add(block)
+
+    def lufs(self) -> float:
+        """Integrated loudness; -inf for silence."""
+        return self._meter.lufs()
+
+    @property
+    def peak(self) -> float:
+        """The largest sample, linear."""
+        return self._meter.peak
+
+    def true_peak(self) -> float:
+        """The largest value of the wave, linear. The sound is over."""
+        self._peaks.finish()
+        return self._peaks.peak
 
 
 @dataclass(frozen=True)

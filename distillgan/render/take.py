@@ -13,6 +13,7 @@ from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec
 from distillgan.audio.pooled_mel import PooledMel
 from distillgan.errors import UserError
+from distillgan.render.normalization import LoudnessMeter
 from distillgan.render.thumbnail import Thumbnail
 
 _AT_ONCE = 1 << 16  # samples read back
@@ -22,8 +23,8 @@ class Take:
     """Float32 blocks [C, n] at the mel's rate go in; the same at `sample_rate` Hz are read back, as often as wanted.
 
     `file` is open for writing and reading, unbuffered and empty; `path` is what the sound is to become, for messages.
-    `samples` (a channel, of what is read back) and `digest` (SHA-256 of them all) are known once `finish` has been
-    called. Memory depends on the blocks' lengths, not on their number.
+    `samples` (a channel, of what is read back), `digest` (SHA-256 of them all) and `loudness` are known once `finish`
+    has been called. Memory depends on the blocks' lengths, not on their number.
     """
 
     def __init__(self, file: FileIO, path: Path, spec: MelSpec, sample_rate: int):
@@ -33,6 +34,7 @@ class Take:
         self.mel, self.thumbnail = PooledMel(spec), Thumbnail()
         self._hash = hashlib.sha256()
         self.channels, self.samples = 0, 0
+        self.loudness: LoudnessMeter | None = None
 
     @property
     def seconds(self) -> float:
@@ -58,6 +60,7 @@ class Take:
             )
         if not self.channels:
             self.channels = block.shape[0]
+            self.loudness = LoudnessMeter(self._rate, self.channels)
             if self._rate != self._spec.sample_rate:
                 self._resampler = soxr.ResampleStream(self._spec.sample_rate, self._rate, self.channels, quality="VHQ")
         block = np.ascontiguousarray(block, dtype=np.float32)
@@ -84,6 +87,7 @@ class Take:
         if not len(frames):
             return
         self.thumbnail.add(frames)
+        self.loudness.add(frames.T)
         self._hash.update(frames)
         left = memoryview(frames).cast("B")
         try:

@@ -48,9 +48,15 @@ class Vocoder(nn.Module, ABC):
         """
         return None, None
 
-    def block(self, mel: Tensor, carried: Tensor | None, first: int) -> Tensor:
-        """As `forward`, for the frames from number `first` on of a longer mel; `carried` is of these frames."""
-        return self(mel)
+    def block(self, mel: Tensor, carried: Tensor | None, first: int, context: tuple[int, int]) -> Tensor:
+        """The wave of frames of a longer mel, given with what there is of context: so many frames before and after.
+
+        mel [B, n_mels, T] and `carried` [B, C, T] hold the context, too, and `first` is the number of the first of the
+        T frames; the wave is [B, 1, (T - before - after) * hop_length].
+        """
+        before, after = (frames * self.spec.hop_length for frames in context)
+        wave = self(mel)
+        return wave[..., before : wave.shape[-1] - after].clone()
 
     @torch.no_grad()
     def stream(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -109,25 +115,22 @@ class Vocoder(nn.Module, ABC):
             yield window.cut(lengths.popleft())
 
     def _rendered(self, piece: "_Piece") -> Tensor:
-        hop = self.spec.hop_length
         # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
         with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False) if piece.mel.is_cuda else nullcontext():
-            wave = self.block(piece.mel, piece.carried, piece.first)
-        return wave[..., piece.left * hop : (piece.left + piece.length) * hop].clone()
+            return self.block(piece.mel, piece.carried, piece.first, piece.context)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """`length` frames to be rendered, after `left` frames of context: mel [B, n_mels, T], what they owe to those before
+    """Frames to be rendered, with their context: mel [B, n_mels, T], what they owe to those before them, the number of
 
-    them, and the number of the first of the T frames in the whole stream.
+    the first of the T frames in the whole stream, and how many frames of context there are before and after.
     """
 
     mel: Tensor
     carried: Tensor | None
     first: int
-    left: int
-    length: int
+    context: tuple[int, int]
 
 
 class _Window:
@@ -155,7 +158,8 @@ class _Window:
         """The next `length` frames with what there is of context; those that are no longer context are let go of."""
         right, left = self._left + length + self.context, self._left
         carried = None if self._carried is None else self._carried[..., :right]
-        piece = _Piece(self._mel[..., :right], carried, self.start - left, left, length)
+        mel = self._mel[..., :right]
+        piece = _Piece(mel, carried, self.start - left, (left, mel.shape[-1] - left - length))
         self.start, self._left = self.start + length, self._left + length
         surplus = max(0, self._left - self.context)
         self._mel = self._mel[..., surplus:]

@@ -28,10 +28,15 @@ class MelProjection(nn.Module):
         bank = self.mel.bank
         self.register_buffer("share", (bank / bank.sum(0).clamp(min=1e-9)).T.contiguous(), persistent=False)
 
-    def forward(self, wave: Tensor, mel: Tensor, trust: Tensor) -> Tensor:
-        """Towards log-clamp `mel` [B, n_mels, T], by the share `trust` (0…1, the same shape) of what is missing."""
+    def forward(self, wave: Tensor, mel: Tensor, trust: Tensor, around: tuple[int, int] = (0, 0)) -> Tensor:
+        """Towards log-clamp `mel` [B, n_mels, T], by the share `trust` (0…1, the same shape) of what is missing.
+
+        around: frames before and after that are left out of a larger whole. The product with the filterbank rounds by
+        where in the whole a frame lies.
+        """
         spectra = self.mel.spectra(_reflected(wave[:, 0], self.mel.pad))
-        missing = mel - to_log_clamp(counted(torch.matmul, self.mel.bank, magnitudes(spectra)))
+        heard = counted(torch.matmul, self.mel.bank, F.pad(magnitudes(spectra).mT, (0, 0, *around)).mT)
+        missing = mel - to_log_clamp(heard[..., around[0] : heard.shape[-1] - around[1]])
         turn = self.share @ (_BEYOND * trust * missing).clamp(-_STEP, _STEP)
         return self.inverse(spectra * torch.exp(turn))
 

@@ -127,10 +127,30 @@ class VocosGenerator(nn.Module):
         firsts = torch.randint(_DRAWS, (2, len(mel)), generator=random, device=mel.device)
         return self._waves(mel, None, list(firsts))
 
-    def _waves(self, mel: Tensor, phase: Tensor | None, firsts: list[Tensor]) -> list[Tensor]:
+    def block(self, mel: Tensor, phase: Tensor, first: Tensor, context: tuple[int, int]) -> Tensor:
+        """As `forward`, of frames with so many frames of context before and after, whose wave is left out.
+
+        The wave of the context that only the network looks at, which is most of it, is not made.
+        """
+        reach = self.context_frames - _KERNEL // 2 * (1 + self.args["layers"])  # of the windows
+        if mel.shape[-1] < _SMALL:
+            reach = self.context_frames
+        unmade = tuple(max(0, frames - reach) for frames in context)
+        before, after = ((frames - less) * self.hop_length for frames, less in zip(context, unmade, strict=True))
+        wave = self._waves(mel, phase, [first], unmade)[0]
+        return wave[..., before : wave.shape[-1] - after].clone()
+
+    def _waves(
+        self, mel: Tensor, phase: Tensor | None, firsts: list[Tensor], unmade: tuple[int, int] = (0, 0)
+    ) -> list[Tensor]:
+        """The waves of all but the first and last `unmade` frames."""
         small = mel.shape[-1] < _SMALL
-        tone, slow, quick, shape, trust = counted(self._changes, mel) if small else self._changes(mel)
-        partials = self._tones(mel, tone, phase)
+        changes = counted(self._changes, mel) if small else self._changes(mel)
+        if phase is not None:
+            changes = (*changes, phase)
+        made = slice(unmade[0], mel.shape[-1] - unmade[1])
+        mel, tone, slow, quick, shape, trust, *phases = (part[..., made] for part in (mel, *changes))
+        partials = self._tones(mel, tone, *phases)
         level = self.partials.noise_levels(mel)
         slow = torch.exp((slow + level + _noise_gain(self.long)).clamp(max=_LOUDEST))
         # Short windows have every fourth bin, and there are four of them in a frame.
@@ -138,10 +158,11 @@ class VocosGenerator(nn.Module):
         quick, shape = (_in_turn(torch.exp(part.clamp(max=_LOUDEST))) for part in (quick, shape))
         waves = []
         for first in firsts:
+            first = first + unmade[0]
             steady = self.quick.spectra(partials + self.long(_noise(slow, first)))
             wave = self.quick(steady * shape + _noise(quick, _QUICK * first + _DRAWS))
             for _ in range(self.projections):
-                wave = self.projection(wave, mel, trust)
+                wave = self.projection(wave, mel, trust, unmade)
             waves.append(wave.clamp(-1, 1))
         return waves
 
@@ -155,7 +176,7 @@ class VocosGenerator(nn.Module):
         *levels, trust = said.split(self.sizes, dim=1)
         return *counted(_at_most, levels), torch.sigmoid(trust)
 
-    def _tones(self, mel: Tensor, change: Tensor, phase: Tensor | None) -> Tensor:
+    def _tones(self, mel: Tensor, change: Tensor, phase: Tensor | None = None) -> Tensor:
         """The partials' wave [B, 1, T * hop_length]: of each, the Hann window's lobe around its frequency."""
         peak, place, level = self.partials(mel)
         if phase is None:
@@ -233,5 +254,5 @@ class VocosVocoder(TrainedVocoder):
         return phase, (phase[..., -1].clone(), place[..., -1].clone())
 
     @torch.no_grad()
-    def block(self, mel: Tensor, carried: Tensor, first: int) -> Tensor:
-        return self.generator(mel, carried, torch.full(mel.shape[:1], first, device=mel.device))
+    def block(self, mel: Tensor, carried: Tensor, first: int, context: tuple[int, int]) -> Tensor:
+        return self.generator.block(mel, carried, torch.full(mel.shape[:1], first, device=mel.device), context)

@@ -14,7 +14,7 @@ from distillgan.audio.loudness import measure
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.render.export import Exported, export
-from distillgan.render.normalization import AS_BEFORE, Target
+from distillgan.render.normalization import AS_BEFORE, LoudnessMeter, Target
 
 SPEC = MelSpec()
 RATE = SPEC.sample_rate
@@ -42,6 +42,12 @@ def exported(wave, folder, target=AS_BEFORE, rate=RATE, block=3000, name="a", de
     return export(blocks, SPEC, folder, name, Wav(rate, depth), target=target)
 
 
+def metered(wave) -> LoudnessMeter:
+    meter = LoudnessMeter(RATE, len(wave))
+    meter.add(wave)
+    return meter
+
+
 def loudness(path) -> float:
     """As FFmpeg has it: a mono file is one channel."""
     found = measure(path)
@@ -61,7 +67,7 @@ def test_it_is_as_loud_as_asked_for(tmp_path, wish, channels, rate):
 def test_the_ceiling_stands_above_the_wish_and_what_is_short_is_told(tmp_path):
     made = exported(clicks(2), tmp_path, Target(-16.0, -1.5), depth="32f")
     heard = soundfile.read(made.path, dtype="float32", always_2d=True)[0].T
-    again = Target().level([heard], 1, RATE)
+    again = Target().level(metered(heard))
     assert again.true_peak_db == pytest.approx(-1.5, abs=0.002) and again.true_peak_db <= -1.5 + 1e-5
     assert np.abs(heard).max() < 10 ** (-1.6 / 20), "its peaks lie between the samples"
     assert made.level.short_lu == pytest.approx(-16 - loudness(made.path), abs=0.01) and made.level.short_lu > 5
@@ -111,7 +117,7 @@ def test_as_the_recordings_means_as_they_are_heard():
     assert Target.of("source", -1, 2, -20.0).setting == -20 and Target.of("off", -1).setting == "off"
     unknown = Target.of("source", -1, 1, None)
     assert unknown.lufs is None and unknown.setting == "off" and "nothing is known" in unknown.note
-    assert unknown.level([noise(0.5)], 1, RATE).warnings() == [unknown.note]
+    assert unknown.level(metered(noise(0.5))).warnings() == [unknown.note]
 
 
 @pytest.mark.parametrize("value", ["loud", 23, -71, True, None, math.nan, [1]])
