@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 _BLOCK = 128  # samples that are one row of a product of matrices
 _STRETCH = 1 << 16  # samples filtered by one product
@@ -54,18 +55,24 @@ def _filtered(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tupl
     whole = samples // _BLOCK
     filtered = np.empty((channels, samples))
     memory = state.transpose(1, 0, 2).reshape(channels, -1)  # [C, 2 S]
-    inner = np.asarray(wave[:, : whole * _BLOCK], np.float64).reshape(channels, whole, _BLOCK)
-    left = inner @ blocks.leaves  # [C, whole, 2 S]
+    inner = np.ascontiguousarray(wave[:, : whole * _BLOCK], np.float64).reshape(channels, whole, _BLOCK)
+    left = _product(inner, blocks.leaves)  # [C, whole, 2 S]
     before = np.empty_like(left)
     for number in range(whole):
         before[:, number] = memory
         memory = memory @ blocks.passes[_BLOCK] + left[:, number]
-    filtered[:, : whole * _BLOCK] = (inner @ blocks.response + before @ blocks.rings).reshape(channels, -1)
+    made = _product(inner, blocks.response) + _product(before, blocks.rings)
+    filtered[:, : whole * _BLOCK] = made.reshape(channels, -1)
     rest = np.asarray(wave[:, whole * _BLOCK :], np.float64)
     count = rest.shape[1]
     filtered[:, whole * _BLOCK :] = rest @ blocks.response[:count, :count] + memory @ blocks.rings[:, :count]
     memory = memory @ blocks.passes[count] + rest @ blocks.leaves[_BLOCK - count :]
     return filtered, memory.reshape(channels, -1, 2).transpose(1, 0, 2)
+
+
+def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """rows @ matrix, by torch: threads of NumPy's own library would take the cores from those of torch."""
+    return (torch.from_numpy(rows) @ torch.from_numpy(matrix)).numpy()
 
 
 def sosfiltfilt(sections: np.ndarray, wave: np.ndarray, padding: int) -> np.ndarray:

@@ -37,7 +37,8 @@ class MelProjection(nn.Module):
         spectra = self.mel.spectra(_reflected(wave[:, 0], self.mel.pad))
         heard = counted(torch.matmul, self.mel.bank, F.pad(magnitudes(spectra).mT, (0, 0, *around)).mT)
         missing = mel - to_log_clamp(heard[..., around[0] : heard.shape[-1] - around[1]])
-        turn = self.share @ (_BEYOND * trust * missing).clamp(-_STEP, _STEP)
+        # Frame after frame, as the spectra lie.
+        turn = ((_BEYOND * trust * missing).clamp(-_STEP, _STEP).mT @ self.share.T).mT
         return self.inverse(spectra * torch.exp(turn))
 
 
