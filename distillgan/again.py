@@ -18,6 +18,7 @@ from distillgan.errors import UserError
 from distillgan.library.catalog import find_by_fingerprint
 from distillgan.library.history import Generation
 from distillgan.modellayout import read_header
+from distillgan.overrides import quote
 from distillgan.paths import Home, check_name
 from distillgan.recipe import arguments_of, recorded
 from distillgan.studio import Made
@@ -79,7 +80,7 @@ class Original:
             notes.append(f"{self.title} was broken off: it is made whole now, and cannot be compared")
         settings = {**recorded(account["settings"]), **models_now(home, account, notes)}
         # Where it is written to is this user's business, not that of a file that may come from anyone.
-        own = [f"paths.home={entry.quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
+        own = [f"paths.home={quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
         return entry.composed("generate", arguments_of(settings, own) + own), notes
 
     def verdict(self, made: Made) -> "Verdict":

@@ -196,10 +196,10 @@ class Model:
         from omegaconf import OmegaConf
 
         from distillgan.latent.controls import Controls
-        from distillgan.recipe import settings_of
         from distillgan.render.account import origin_of
         from distillgan.render.engine import joined
         from distillgan.render.piece import Piece, Reconstruction, Voice
+        from distillgan.studio import settings_of
 
         path = None if recording is None else str(Path(recording).expanduser().resolve())
         selected = self._selected(told["vocoder"])
@@ -219,9 +219,10 @@ class Model:
 
     def _config(self, told: Mapping[str, Any]):
         from distillgan import entry
+        from distillgan.overrides import quote
         from distillgan.recipe import arguments_of
 
-        home = f"paths.home={entry.quote(str(self._home.root))}"
+        home = f"paths.home={quote(str(self._home.root))}"
         return entry.composed("generate", [home, *arguments_of({**told, "device": self._device})])
 
     def _selected(self, vocoder: str | Vocoder) -> Selected:

@@ -127,7 +127,8 @@ def _folders(noted: str | list[str] | None) -> list[str]:
     """A run's folder, or folders, as an override."""
     if noted is None:
         return []
-    quote = _entry().quote
+    from distillgan.overrides import quote
+
     return [f"data.dir={quote(noted) if isinstance(noted, str) else '[' + ','.join(map(quote, noted)) + ']'}"]
 
 

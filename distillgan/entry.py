@@ -20,7 +20,6 @@ from rich.text import Text
 from distillgan import misspelt, signals
 from distillgan.errors import UserError, message
 from distillgan.overrides import listed, parted, to_overrides, value_of
-from distillgan.overrides import quote as quote  # for whoever makes overrides
 from distillgan.paths import conf_dir, default_home
 from distillgan.texts import keep_texts_of_files
 

@@ -1,32 +1,18 @@
-"""What `generate` was told, as plain values that can be kept, and as the arguments that tell it the same again."""
+"""The arguments of `generate` that say what kept settings say."""
 
 import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from distillgan.entry import quote
 from distillgan.errors import UserError
+from distillgan.overrides import quote
+from distillgan.studio import GROUPS, PLAIN, is_plain
 
-_PLAIN = ("path", "source", "evolution", "duration", "seed", "recording", "device", "preset")
 _NODES = {"model": ("name",), "blend": ("models", "mode")}
-_GROUPS = ("spatial", "export")
 _LEVEL = ("loudness", "peak")  # of `export`: the same for every format
 _NAME = re.compile(r"[a-z]\w*", re.ASCII)
 _DEVICES = ("auto", "cpu", "cuda", "mps")
-
-
-def settings_of(config: DictConfig) -> dict[str, Any]:
-    """The values of a `generate` configuration that make its sound and its file, nested as there."""
-    values = OmegaConf.to_container(config, resolve=True)
-    kept = {key: values[key] for key in ("model", "blend", "controls", *_PLAIN)}
-    groups = {
-        key: {name: value for name, value in values[key].items() if _is_plain(value) and not name.startswith("_")}
-        for key in _GROUPS
-    }
-    return {**kept, **groups, "device": values["device"]["name"], "vocoder": values["vocoder"]["name"]}
 
 
 def recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +36,7 @@ def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list
     """
     said = {argument.partition("=")[0].lstrip("-+~") for argument in given}
     found: list[tuple[str, str]] = []
-    for key in _PLAIN:
+    for key in PLAIN:
         if key in settings:
             found.append((key, _text(key, settings[key])))
     for node, keys in _NODES.items():
@@ -59,7 +45,7 @@ def arguments_of(settings: Mapping[str, Any], given: Sequence[str] = ()) -> list
                 found.append((f"{node}.{key}", _text(f"{node}.{key}", settings[node][key])))
     if settings.get("vocoder") is not None:
         found.append(("vocoder", _group("vocoder", settings["vocoder"])))
-    for group in _GROUPS:
+    for group in GROUPS:
         values = _mapping(settings, group)
         own = "name" in values and group not in said  # otherwise another group is chosen, with values of its own
         if own:
@@ -89,10 +75,6 @@ def _mapping(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | bool | int | float)
-
-
 def _name(key: Any) -> str:
     if not isinstance(key, str) or not _NAME.fullmatch(key):
         raise UserError(f"{key!r} is no name of a setting")
@@ -110,7 +92,7 @@ def _text(key: str, value: Any) -> str:
         raise UserError(f"device={value!r} must be one of {', '.join(_DEVICES)}")
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return f"[{','.join(quote(item) for item in value)}]"
-    if not _is_plain(value):
+    if not is_plain(value):
         raise UserError(f"{key}={value!r} is of no kind that can be set")
     if isinstance(value, str):
         return value if key == "device" else quote(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from distillgan.atomic import replace_file
@@ -19,7 +19,6 @@ from distillgan.errors import UserError
 from distillgan.library.history import History
 from distillgan.paths import Home, name_from_path, shortened
 from distillgan.progress import progress_bar
-from distillgan.recipe import settings_of
 from distillgan.render.account import account_of, comment_of, origin_of
 from distillgan.render.export import Exported, export
 from distillgan.render.inspect import Inspector, Report
@@ -28,6 +27,9 @@ from distillgan.render.normalization import Level, Target
 from distillgan.render.piece import Piece, Reconstruction
 
 Progress = Callable[[int, int], None]
+# Of the configuration of `generate`: values, and groups of values.
+PLAIN = ("path", "source", "evolution", "duration", "seed", "recording", "device", "preset")
+GROUPS = ("spatial", "export")
 _MOST_BYTES = 150  # of a file's name that are the models'; file systems take 255 in all
 
 
@@ -189,3 +191,19 @@ def _counted(blocks: Iterator[np.ndarray], samples: int, told: list[Progress]) -
         done += block.shape[1]
         for progress in told:
             progress(done, samples)
+
+
+def settings_of(config: DictConfig) -> dict[str, Any]:
+    """The values of a `generate` configuration that make its sound and its file, nested as there."""
+    values = OmegaConf.to_container(config, resolve=True)
+    kept = {key: values[key] for key in ("model", "blend", "controls", *PLAIN)}
+    groups = {
+        key: {name: value for name, value in values[key].items() if is_plain(value) and not name.startswith("_")}
+        for key in GROUPS
+    }
+    return {**kept, **groups, "device": values["device"]["name"], "vocoder": values["vocoder"]["name"]}
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is kept as it is: no list and no table."""
+    return value is None or isinstance(value, str | bool | int | float)

@@ -28,6 +28,7 @@ from distillgan.holder import held_by_this
 from distillgan.memory import memory_in_words
 from distillgan.modelcopy import copy_model
 from distillgan.modellayout import read_header
+from distillgan.overrides import quote
 from distillgan.parallel import computing
 from distillgan.paths import Home, check_name, name_from_path
 from distillgan.texts import literals
@@ -284,7 +285,7 @@ def _sweep(arguments: list[str]) -> tuple[Path, list[str]] | None:
     return folder, [
         *(["-m"] if not flags else []),
         *(f"{choice.key}={choice.value}" for choice in settings),
-        f"hydra.sweep.dir={entry.quote(str(folder))}",
+        f"hydra.sweep.dir={quote(str(folder))}",
     ]
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distillgan import entry
+from distillgan.overrides import quote
 from distillgan.paths import Home
 from distillgan.ui.standing import standings
 from distillgan.ui.trainings import Key, State, Trainings
@@ -14,7 +14,7 @@ TINY = ["experiment=tiny", "device=cpu", "trainer.validate_every=50", "callbacks
 
 def tiny(recordings: Path, *more: str) -> list[str]:
     """The overrides of a training of seconds."""
-    return [*TINY, f"data.dir={entry.quote(str(recordings))}", *more]
+    return [*TINY, f"data.dir={quote(str(recordings))}", *more]
 
 
 def wait(trainings: Trainings, key: Key, until: Callable[[State], bool], seconds: float = 90) -> State:

@@ -6,7 +6,8 @@ from support import composed
 
 from distillgan import entry
 from distillgan.errors import UserError
-from distillgan.recipe import arguments_of, settings_of
+from distillgan.recipe import arguments_of
+from distillgan.studio import settings_of
 
 TOLD = [
     ["model.name=rain", "duration=2.5", "seed=7", "path=chunk", "evolution=0.25", "source=prior", "vocoder=universal"],

@@ -15,6 +15,7 @@ from crafted import RATE, write_crafted
 
 from distillgan import entry, signals
 from distillgan.generate import generate
+from distillgan.overrides import quote
 from distillgan.render.piece import Piece
 
 
@@ -33,7 +34,7 @@ def handlers(monkeypatch):
 def told(home):
     """Two sounds of ten minutes. Composed within an entry, as the page does it."""
     words = ["duration=600", "count=2", "vocoder=hifigan", "device=cpu"]
-    return entry.composed("generate", [f"paths.home={entry.quote(str(home))}", *words])
+    return entry.composed("generate", [f"paths.home={quote(str(home))}", *words])
 
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]

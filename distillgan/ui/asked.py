@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError
+from distillgan.overrides import quote
 from distillgan.paths import Home, name_from_path
 from distillgan.recipe import arguments_of, recorded
 from distillgan.ui.page import Page
@@ -144,11 +145,11 @@ def config_of(page: Page, values: Mapping[str, Any], sliders: Mapping[str, float
 
 def own(page: Page, vocoder: str) -> list[str]:
     """Overrides that say where this page works, and on what."""
-    found = [f"paths.home={entry.quote(str(page.home.root))}", f"device={page.settings.device.name}"]
+    found = [f"paths.home={quote(str(page.home.root))}", f"device={page.settings.device.name}"]
     places = page.settings.vocoder
     if vocoder in _WITH_WEIGHTS:
         keys = ("weights_dir", "pin")
-        found += [f"vocoder.{key}={entry.quote(str(places[key]))}" for key in keys if places[key] is not None]
+        found += [f"vocoder.{key}={quote(str(places[key]))}" for key in keys if places[key] is not None]
     return found
 
 

@@ -11,7 +11,7 @@ from distillgan.again import Original, models_now
 from distillgan.errors import UserError
 from distillgan.library import sounds
 from distillgan.library.history import Generation, History
-from distillgan.recipe import settings_of
+from distillgan.studio import settings_of
 from distillgan.ui import history_list
 from distillgan.ui.asked import own, values_of
 from distillgan.ui.compare_panel import ComparePanel

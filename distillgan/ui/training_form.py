@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from distillgan import entry
 from distillgan.errors import UserError
 from distillgan.modellayout import read_header
+from distillgan.overrides import quote
 from distillgan.paths import CONFIG, Home
 from distillgan.ui.corpora import Corpora
 
@@ -106,7 +107,7 @@ def model_overrides(
         raise UserError("choose the recordings to learn from, or add some on the Data tab")
     if grow and anew:
         raise UserError("a model that grows goes on: take one of the two ticks away")
-    chosen = [] if corpus == DEMO else [f"data.dir={entry.quote(str(corpora.folder(corpus)))}"]
+    chosen = [] if corpus == DEMO else [f"data.dir={quote(str(corpora.folder(corpus)))}"]
     if grow and not chosen:
         raise UserError("a model grows with recordings of yours: choose some on the Data tab")
     chosen += SIZES[size] + [f"device={device}"] + _limits("model", steps, minutes)
@@ -183,7 +184,7 @@ def _limits(stage: str, steps: int | None, minutes: float | None) -> list[str]:
 
 
 def _listed(folders: list[str]) -> list[str]:
-    return [f"data.dir=[{','.join(map(entry.quote, folders))}]"]
+    return [f"data.dir=[{','.join(map(quote, folders))}]"]
 
 
 def _recordings_of(home: Home, model: str) -> list[str]:

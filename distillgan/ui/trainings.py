@@ -16,6 +16,7 @@ from distillgan import device as devices
 from distillgan import entry
 from distillgan.errors import UserError
 from distillgan.holder import Holder, holder
+from distillgan.overrides import quote
 from distillgan.paths import Home, check_name, is_name
 from distillgan.signals import ENDING
 from distillgan.ui import elsewhere, started
@@ -100,7 +101,7 @@ class Trainings:
             UserError: the name is none or is being trained, or the configuration refuses the overrides.
         """
         name = check_name(name)
-        full = [f"name={entry.quote(name)}", f"paths.home={entry.quote(str(self.home.root))}", *overrides]
+        full = [f"name={quote(name)}", f"paths.home={quote(str(self.home.root))}", *overrides]
         config = entry.composed("train", entry.to_overrides(full))
         device = devices.resolve(config.trainer.device or config.device.name).type
         wanted = config.stages or ["vae", *["vocoder"] * ("module" in config.vocoder)]

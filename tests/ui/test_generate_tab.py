@@ -17,7 +17,7 @@ from distillgan.latent.descriptors import NAMES
 from distillgan.library.history import History
 from distillgan.library.presets import Presets
 from distillgan.paths import Home
-from distillgan.recipe import settings_of
+from distillgan.studio import settings_of
 from distillgan.ui import history_list, vocoder_words
 from distillgan.ui.asked import START, config_of, values_of
 from distillgan.ui.generate_tab import build
