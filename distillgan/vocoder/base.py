@@ -48,14 +48,17 @@ class Vocoder(nn.Module, ABC):
         """
         return None, None
 
-    def block(self, mel: Tensor, carried: Tensor | None, first: int, context: tuple[int, int]) -> Tensor:
-        """The wave of frames of a longer mel, given with what there is of context: so many frames before and after.
+    def block(self, mel: Tensor, carried: Tensor | None, first: int) -> Tensor:
+        """As `forward`, for the frames from number `first` on of a longer mel; `carried` is of these frames."""
+        return self(mel)
 
-        mel [B, n_mels, T] and `carried` [B, C, T] hold the context, too, and `first` is the number of the first of the
-        T frames; the wave is [B, 1, (T - before - after) * hop_length].
+    def inner_block(self, mel: Tensor, carried: Tensor | None, first: int, context: tuple[int, int]) -> Tensor:
+        """As `block`, without the wave of so many frames of context before and after.
+
+        One that need not make all of that wave to begin with says so here.
         """
         before, after = (frames * self.spec.hop_length for frames in context)
-        wave = self(mel)
+        wave = self.block(mel, carried, first)
         return wave[..., before : wave.shape[-1] - after].clone()
 
     @torch.no_grad()
@@ -117,7 +120,7 @@ class Vocoder(nn.Module, ABC):
     def _rendered(self, piece: "_Piece") -> Tensor:
         # By itself CUDA rounds convolutions to 10 bits (TF32), and may add in another order each time.
         with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False) if piece.mel.is_cuda else nullcontext():
-            return self.block(piece.mel, piece.carried, piece.first, piece.context)
+            return self.inner_block(piece.mel, piece.carried, piece.first, piece.context)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class VocosGenerator(nn.Module):
         firsts = torch.randint(_DRAWS, (2, len(mel)), generator=random, device=mel.device)
         return self._waves(mel, None, list(firsts))
 
-    def block(self, mel: Tensor, phase: Tensor, first: Tensor, context: tuple[int, int]) -> Tensor:
+    def inner(self, mel: Tensor, phase: Tensor, first: Tensor, context: tuple[int, int]) -> Tensor:
         """As `forward`, of frames with so many frames of context before and after, whose wave is left out.
 
         The wave of the context that only the network looks at, which is most of it, is not made.
@@ -254,5 +254,9 @@ class VocosVocoder(TrainedVocoder):
         return phase, (phase[..., -1].clone(), place[..., -1].clone())
 
     @torch.no_grad()
-    def block(self, mel: Tensor, carried: Tensor, first: int, context: tuple[int, int]) -> Tensor:
-        return self.generator.block(mel, carried, torch.full(mel.shape[:1], first, device=mel.device), context)
+    def block(self, mel: Tensor, carried: Tensor, first: int) -> Tensor:
+        return self.generator(mel, carried, torch.full(mel.shape[:1], first, device=mel.device))
+
+    @torch.no_grad()
+    def inner_block(self, mel: Tensor, carried: Tensor, first: int, context: tuple[int, int]) -> Tensor:
+        return self.generator.inner(mel, carried, torch.full(mel.shape[:1], first, device=mel.device), context)
