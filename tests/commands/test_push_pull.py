@@ -72,7 +72,7 @@ def run(home, capsys):
 
     def run(verb, *arguments, at=home):
         with pytest.raises(SystemExit) as left:
-            verb.main([*map(str, arguments), "--home", str(at.root)])
+            verb([*map(str, arguments), "--home", str(at.root)])
         return left.value.code, *capsys.readouterr()
 
     return run
@@ -93,9 +93,11 @@ def test_there_and_back_again_byte_by_byte(store, home, run, tmp_path):
     assert code == 0, err
     assert f"rain: pulled, {other.model('rain')}" in out and f"{REPO} at {repo.commits[-1][0]}" in out
     assert other.model("rain").read_bytes() == home.model("rain").read_bytes()
-    assert run(models, "verify", "rain", at=other)[:2] == (0, "rain: whole\n")
-    assert f"ada/rain, commit {repo.commits[-1][0][:12]}, rain.distillgan" in run(models, "info", "rain", at=other)[1]
-    origin = json.loads(run(models, "info", "rain", "--json", at=other)[1])["origin"]
+    assert run(models.main, "verify", "rain", at=other)[:2] == (0, "rain: whole\n")
+    assert (
+        f"ada/rain, commit {repo.commits[-1][0][:12]}, rain.distillgan" in run(models.main, "info", "rain", at=other)[1]
+    )
+    origin = json.loads(run(models.main, "info", "rain", "--json", at=other)[1])["origin"]
     assert origin == {"repo": REPO, "commit": repo.commits[-1][0], "file": "rain.distillgan"}
 
     fetched = len(store.asked("GET", "/cdn/"))
@@ -324,7 +326,7 @@ def test_names_that_are_taken_and_several_models(store, home, run, tmp_path):
     assert code == 2 and "rain is taken by another model" in err and "--name NAME" in err
     assert other.model("rain").read_bytes() == before
     assert run(pull_verb, REPO, "--name", "drizzle", at=other)[0] == 0
-    assert run(models, "verify", "--all", at=other)[:2] == (0, "drizzle: whole\nrain: whole\n")
+    assert run(models.main, "verify", "--all", at=other)[:2] == (0, "drizzle: whole\nrain: whole\n")
     made(tmp_path / "third", 2, "bells")
     bells = (tmp_path / "third" / "models" / "bells.distillgan").read_bytes()
     store.repos[REPO].commit({**store.repos[REPO].files, "more/bells.distillgan": bells})
