@@ -10,13 +10,13 @@ __all__ = ["Clip", "Model", "load", "train"]
 if not (Path(__file__).parent / "vendor").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
 
-from distillgan import threads
+from distillgan import process
 
-threads.settle()  # every way into the package comes by here, before torch is loaded
+process.settle()  # every way into the package comes by here, before torch is loaded
 
 if sys.argv[:1] == ["-m"] and "".join(sys.orig_argv).partition("-m")[2].startswith("distillgan"):
     # `python -m distillgan.train`: this comes before that module, which takes seconds to be imported.
-    from distillgan.signals import leave_while_importing
+    from distillgan.process import leave_while_importing
 
     leave_while_importing()
 

@@ -1,4 +1,8 @@
-"""The same engine from Python.
+"""distillgan from Python: train, load, render; and a sound in memory with how it becomes a file.
+
+A sound in memory, and how it becomes a file.
+
+The same engine from Python.
 
     >>> import distillgan as dg
     >>> model = dg.load("rain")
@@ -17,25 +21,94 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distillgan.clip import Clip
 from distillgan.errors import UserError
 from distillgan.paths import Home, default_home
-from distillgan.threads import checked
+from distillgan.process import checked
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from distillgan.latent.sliders import Slider
-    from distillgan.modelheader import Header
-    from distillgan.render.engine import Model as Engine
-    from distillgan.render.piece import Piece, Reconstruction
-    from distillgan.vocoder.base import Vocoder
-    from distillgan.vocoder.select import Selected
+    from distillgan.control.sliders import Slider
+    from distillgan.models.base import Vocoder
+    from distillgan.models.header import Header
+    from distillgan.models.vocoders.registry import Selected
+    from distillgan.synthesis.renderer import Model as Engine
+    from distillgan.synthesis.request import Piece, Reconstruction
+
+
+_PathLike = str | os.PathLike
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sound in memory: wave float32 [C, N], as it is rendered, at `sample_rate` Hz.
+
+    origin: what made it. source_lufs: how loud the recordings are that it was learnt from, None if nobody knows.
+    """
+
+    wave: np.ndarray
+    sample_rate: int
+    origin: Mapping[str, Any] | None
+    source_lufs: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.wave.shape[1] / self.sample_rate
+
+    def save(
+        self, path: _PathLike, *, loudness: float | str = "source", peak: float | None = -1.0, **options: Any
+    ) -> Path:
+        """Write a WAV, FLAC, OGG or MP3, by the path's suffix, whole or not at all; an older file is replaced.
+
+        loudness, peak: as `export.loudness` and `export.peak` of `generate`: the whole is brought to the loudness of
+        the recordings, to so many LUFS, or left ("off"), under a true peak in dBTP; a warning says what is not reached,
+        or not known. options: of the format, such as `depth=16` or `quality=5`. The tags say what made the sound.
+
+        Raises:
+            UserError: the suffix is none of these, a value or an option is refused, or the disk refuses.
+        """
+        import hashlib
+        import warnings
+
+        import numpy as np
+
+        from distillgan.audio import formats
+        from distillgan.audio.tags import Tags
+        from distillgan.synthesis.export import LoudnessMeter, Target
+        from distillgan.synthesis.metadata import comment_of
+
+        target, kinds = Path(path).expanduser(), {".wav": formats.Wav, ".flac": formats.Flac}
+        kinds |= {".ogg": formats.Ogg, ".mp3": formats.Mp3}
+        if target.suffix.lower() not in kinds:
+            raise UserError(f"{target}: its suffix must be one of {', '.join(kinds)}")
+        try:
+            form = kinds[target.suffix.lower()](self.sample_rate, **options)
+        except TypeError as error:
+            raise UserError(f"{target.name} has no such option: {', '.join(options)} ({error})") from error
+        goal = Target.of(loudness, peak, len(self.wave), self.source_lufs)
+        heard = LoudnessMeter(self.sample_rate, len(self.wave))
+        heard.add(self.wave)
+        level = goal.level(heard)
+        for words in level.warnings():
+            warnings.warn(f"{target.name}: {words}", stacklevel=2)
+        digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()
+        comment = ""
+        if self.origin is not None:
+            settings = self.origin["settings"]
+            export = {**settings["export"], "name": target.suffix.lower()[1:], **vars(form)}
+            export |= {"loudness": goal.setting, "peak": peak}
+            comment = comment_of({**self.origin, "settings": {**settings, "export": export}}, digest, False, level)
+        tags = Tags(target.stem, date=f"{date.today():%Y-%m-%d}", comment=comment)
+        form.write(target, [np.float32(level.gain) * self.wave], self.wave.shape, tags)
+        return target
+
 
 PathLike = str | os.PathLike
 
@@ -48,9 +121,9 @@ def load(
     home: where the models are, as `paths.home`; device: auto, cpu, cuda or mps; threads: blocks of sound that are
     computed at once, None for one a core. Raises UserError: there is no such model or device, or the model is damaged.
     """
-    from distillgan import device as devices
-    from distillgan.library.catalog import find_model
-    from distillgan.render.engine import Model as Engine
+    from distillgan import compute as devices
+    from distillgan.store.library import find_model
+    from distillgan.synthesis.renderer import Model as Engine
 
     place, chosen, threads = Home(home or default_home()), devices.resolve(device), checked(threads)
     engine = Engine.load(find_model(place, None if name is None else os.fspath(name)), chosen)
@@ -69,9 +142,9 @@ def train(
         UserError: a setting, the recordings or the disk; as the command tells it.
         SystemExit: Ctrl-C; what was trained is kept.
     """
-    from distillgan import entry
-    from distillgan.data.folders import folders
-    from distillgan.recipe import written
+    from distillgan.cli import hydra_app
+    from distillgan.cli.serialization import written
+    from distillgan.data.corpus import folders
 
     if not isinstance(name, str) or "search" in settings:
         raise UserError(f"name={name} must be a text, and search=… is for the command: from Python a training is one")
@@ -81,7 +154,7 @@ def train(
     overrides = [f"{key}={written(value)}" for key, value in given.items()]
     overrides += [f"{key.replace('__', '.')}={written(value)}" for key, value in settings.items()]
     # By name, as the command line finds it: that module in turn calls this function.
-    import_module("distillgan.train").train(entry.composed("train", entry.to_overrides(overrides)))
+    import_module("distillgan.training.pipeline").train(hydra_app.composed("train", hydra_app.to_overrides(overrides)))
     return load(name, home=home)
 
 
@@ -148,7 +221,7 @@ class Model:
 
     def encode(self, recording: PathLike) -> np.ndarray:
         """The posterior's mean of a recording, float32 [D, L], `latent_rate` frames a second. Raises UserError."""
-        from distillgan.render.engine import encoded
+        from distillgan.synthesis.renderer import encoded
 
         return encoded(self.engine, self._read(recording))
 
@@ -161,7 +234,7 @@ class Model:
         """A latent sequence, float32 [D, L], as sound. Raises UserError if it has another D, or is not finite."""
         import numpy as np
 
-        from distillgan.render.engine import decoded_mels, joined, play
+        from distillgan.synthesis.renderer import decoded_mels, joined, play
 
         z = np.asarray(z, np.float32)
         latent_dim = self.engine.network.latent_dim
@@ -195,11 +268,11 @@ class Model:
     def _clip(self, told: Mapping[str, Any], recording: PathLike | None) -> Clip:
         from omegaconf import OmegaConf
 
-        from distillgan.latent.controls import Controls
-        from distillgan.render.account import origin_of
-        from distillgan.render.engine import joined
-        from distillgan.render.piece import Piece, Reconstruction, Voice
-        from distillgan.studio import settings_of
+        from distillgan.control.sliders import Controls
+        from distillgan.synthesis.generation import settings_of
+        from distillgan.synthesis.metadata import origin_of
+        from distillgan.synthesis.renderer import joined
+        from distillgan.synthesis.request import Piece, Reconstruction, Voice
 
         path = None if recording is None else str(Path(recording).expanduser().resolve())
         selected = self._selected(told["vocoder"])
@@ -218,21 +291,21 @@ class Model:
         return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device), piece.source_lufs)
 
     def _config(self, told: Mapping[str, Any]):
-        from distillgan import entry
-        from distillgan.overrides import quote
-        from distillgan.recipe import arguments_of
+        from distillgan.cli import hydra_app
+        from distillgan.cli.overrides import quote
+        from distillgan.cli.serialization import arguments_of
 
         home = f"paths.home={quote(str(self._home.root))}"
-        return entry.composed("generate", [home, *arguments_of({**told, "device": self._device})])
+        return hydra_app.composed("generate", [home, *arguments_of({**told, "device": self._device})])
 
     def _selected(self, vocoder: str | Vocoder) -> Selected:
-        from distillgan.vocoder.base import Vocoder
-        from distillgan.vocoder.select import Selected, select
+        from distillgan.models.base import Vocoder
+        from distillgan.models.vocoders.registry import Selected, select
 
         if isinstance(vocoder, Vocoder):
             return Selected(type(vocoder).__name__, vocoder, "as given")
         if not isinstance(vocoder, str):
-            raise UserError(f"vocoder={vocoder!r} must be a name or a distillgan.vocoder.base.Vocoder")
+            raise UserError(f"vocoder={vocoder!r} must be a name or a distillgan.models.base.Vocoder")
         if vocoder not in self._vocoders:
             device = next(self.engine.network.parameters()).device
             own, spec = self.engine.vocoder, self.engine.spec
@@ -242,7 +315,7 @@ class Model:
 
     def _read(self, recording: PathLike):
         from distillgan.data.cache import AudioCache
-        from distillgan.render.engine import check_length
+        from distillgan.synthesis.renderer import check_length
 
         with AudioCache(self._home.decoded, self.sample_rate) as cache:
             clip = cache.clip(Path(recording).expanduser())

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from distillgan.latent.descriptors import NAMES
+from distillgan.features.descriptors import NAMES
 from distillgan.paths import Home, default_home
-from distillgan.render.engine import Model
+from distillgan.synthesis.renderer import Model
 
 MEASURES = ("error", "vocoder_error", "kl_nats", "active_dimensions", "seconds")
 OTHERS = {"model", "reason", "steps", "peak_mb", "seed", *MEASURES}

@@ -11,8 +11,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from functools import partial
 from pathlib import Path
+from runpy import run_module
 
 import torch
 from hydra.core.global_hydra import GlobalHydra
@@ -32,12 +33,13 @@ class Done:
 
 def distillgan(*arguments: object, cwd: Path | None = None, stdin: str = "", **environment: object) -> Done:
     """`distillgan ARGUMENTS …` in the folder `cwd`, with these variables besides this process's own (None: unset)."""
-    return call("distillgan.cli", *arguments, cwd=cwd, stdin=stdin, **environment)
+    return call("distillgan.cli.main", *arguments, cwd=cwd, stdin=stdin, **environment)
 
 
 def call(module: str, *arguments: object, cwd: Path | None = None, stdin: str = "", **environment: object) -> Done:
     """`python -m MODULE ARGUMENTS …`, likewise."""
-    return process(import_module(module).main, module, *arguments, cwd=cwd, stdin=stdin, **environment)
+    main = partial(run_module, module, run_name="__main__")
+    return process(main, module, *arguments, cwd=cwd, stdin=stdin, **environment)
 
 
 def process(

@@ -12,7 +12,7 @@ from hub import Hub, serve, small_release
 from huggingface_hub import constants
 from support import tiny, trace
 
-from distillgan.train import train
+from distillgan.training.pipeline import train
 
 RATE = 44100
 TESTS = Path(__file__).parent

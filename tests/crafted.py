@@ -6,15 +6,13 @@ import numpy as np
 import torch
 
 from distillgan.audio.mel import MelSpec
-from distillgan.latent.axes import Axes
-from distillgan.latent.corpus import CorpusLatents
-from distillgan.latent.descriptors import NAMES
-from distillgan.latent.moments import Moments
-from distillgan.latent.sliders import PERCENTILES, POSITIONS, Analysis
-from distillgan.modelfile import write_model
-from distillgan.modelheader import Header
-from distillgan.vae.network import VAENetwork
-from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
+from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.sliders import PERCENTILES, POSITIONS, Analysis, Axes
+from distillgan.features.descriptors import NAMES
+from distillgan.models.header import Header
+from distillgan.models.modelfile import write_model
+from distillgan.models.vae.network import VAENetwork
+from distillgan.models.vocoders.hifigan import HiFiGANGenerator, HiFiGANVocoder
 
 RATE = 44100
 CPU = torch.device("cpu")

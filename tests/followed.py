@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distillgan.overrides import quote
+from distillgan.cli.overrides import quote
 from distillgan.paths import Home
-from distillgan.ui.standing import standings
-from distillgan.ui.trainings import Key, State, Trainings
+from distillgan.ui.runs import Key, State, Trainings, standings
 
 TINY = ["experiment=tiny", "device=cpu", "trainer.validate_every=50", "callbacks.preview.every=5000"]
 

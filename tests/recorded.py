@@ -8,7 +8,7 @@ import pytest
 
 from distillgan.audio.formats import Wav
 from distillgan.audio.tags import Tags
-from distillgan.library.history import History
+from distillgan.store.history import History
 
 RATE = 44100
 

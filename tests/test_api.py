@@ -13,13 +13,13 @@ from support import composed
 
 import distillgan as dg
 from distillgan import api
-from distillgan.again import Original
 from distillgan.audio.mel import MelSpec
 from distillgan.audio.tags import read_comment
+from distillgan.cli.reproduce import Original
 from distillgan.errors import UserError
-from distillgan.generate import generate
+from distillgan.models.base import Vocoder
 from distillgan.paths import Home
-from distillgan.vocoder.base import Vocoder
+from distillgan.synthesis.generation import generate
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_saved_clip_tells_how_it_was_made(home, model, tmp_path):
         heard, rate = soundfile.read(path)
         assert (rate, len(heard)) == (RATE, RATE // 2) and np.abs(heard).max() > 0.1
         assert '"brightness":2' in read_comment(path)
-    code = "import sys; from distillgan.commands.reproduce import main; main(sys.argv[1:])"
+    code = "import sys; from distillgan.cli.commands.sound_commands import reproduce_main; reproduce_main(sys.argv[1:])"
     command = [sys.executable, "-c", code, str(tmp_path / "a.flac"), f"paths.home={home}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "the same samples" in done.stdout, done.stdout + done.stderr

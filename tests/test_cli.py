@@ -7,7 +7,7 @@ import pytest
 from cli_runner import distillgan
 from omegaconf import OmegaConf
 
-from distillgan import cli
+from distillgan.cli import main
 
 
 def test_help_and_version():
@@ -55,13 +55,13 @@ def test_train_vocoder_goes_on_with_the_kind_that_the_run_has(tmp_path, noted, k
     if noted in ("hifigan", "vocos"):
         note["vocoder"]["module"] = {"seed": 1}
     OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
-    overrides = cli._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
+    overrides = main._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
     assert f"vocoder={kind}" in overrides and "data.dir='/my rain'" in overrides
     assert not any(item.startswith("data.channels") for item in overrides)  # of a run from before there was a choice
     note["data"]["channels"] = "left"
     OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
-    assert "data.channels=left" in cli._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
-    asked = cli._vocoder_overrides(["rain", "--vocoder", "hifigan", f"paths.home={tmp_path}"])
+    assert "data.channels=left" in main._vocoder_overrides(["rain", f"paths.home={tmp_path}"])
+    asked = main._vocoder_overrides(["rain", "--vocoder", "hifigan", f"paths.home={tmp_path}"])
     assert [item for item in asked if item.startswith("vocoder=")] == ["vocoder=hifigan"]
 
 

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from support import composed
 
-from distillgan.again import Original
-from distillgan.generate import generate
-from distillgan.library.history import History
-from distillgan.library.presets import Presets
+from distillgan.cli.reproduce import Original
 from distillgan.paths import Home
-from distillgan.train import train
+from distillgan.store.history import History
+from distillgan.store.presets import Presets
+from distillgan.synthesis.generation import generate
+from distillgan.training.pipeline import train
 
 MADE = Path(__file__).parent / "compat" / "0.1.0"
 

@@ -14,15 +14,13 @@ from served import Server
 from support import composed, tiny
 
 from distillgan.audio.mel import MelSpec
-from distillgan.controls import controls
+from distillgan.cli.commands.engine_commands import controls, export, weights
 from distillgan.errors import UserError
-from distillgan.evaluate import evaluate
-from distillgan.export_vocoder import export
-from distillgan.generate import generate
-from distillgan.modelfile import read_model
+from distillgan.evaluation.tasks import evaluate
+from distillgan.models.modelfile import read_model
 from distillgan.paths import conf_dir
-from distillgan.train import train
-from distillgan.weights import weights
+from distillgan.synthesis.generation import generate
+from distillgan.training.pipeline import train
 
 CONF = conf_dir()
 FILES = {path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml")}

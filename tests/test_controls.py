@@ -5,9 +5,9 @@ from cli_runner import distillgan
 from crafted import write_crafted
 from support import composed
 
-from distillgan.controls import controls
+from distillgan.cli.commands.engine_commands import controls
 from distillgan.errors import UserError
-from distillgan.latent.descriptors import NAMES
+from distillgan.features.descriptors import NAMES
 
 
 @pytest.fixture(scope="module")

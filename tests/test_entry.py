@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from distillgan import entry
-from distillgan.building import build
-from distillgan.entry import model_by_name, run, steered, to_overrides
+from distillgan.cli import hydra_app
+from distillgan.cli.hydra_app import model_by_name, run, steered, to_overrides
+from distillgan.configuration import build
 from distillgan.errors import UserError
 from distillgan.paths import conf_dir
 
@@ -259,7 +259,7 @@ def test_a_list_of_folders_is_taken_letter_by_letter():
         "stages=[vae]",
         "data.augment.time_stretch=[0.9,1.1]",
     ]
-    config = entry.composed("train", to_overrides([given]))
+    config = hydra_app.composed("train", to_overrides([given]))
     assert list(config.data.dir) == ["~/a b", "/tmp/c(1)", "ü"]
 
 
@@ -268,7 +268,7 @@ def test_composed_within_an_entry_and_by_many_at_once(tmp_path):
 
     def task(config):
         def one(seed):
-            return entry.composed("generate", [f"seed={seed}"]).seed
+            return hydra_app.composed("generate", [f"seed={seed}"]).seed
 
         with ThreadPoolExecutor(8) as pool:
             print(list(pool.map(one, range(24))) == list(range(24)))
@@ -281,10 +281,10 @@ def test_composed_within_an_entry_and_by_many_at_once(tmp_path):
 def test_what_hydra_refuses_is_a_mistake_too(override, capsys):
     with pytest.raises(SystemExit) as end:
         run(lambda config: None, "generate", [override])
-    assert end.value.code == entry.EXIT_USER_ERROR
+    assert end.value.code == hydra_app.EXIT_USER_ERROR
 
 
 def test_a_text_is_found_as_it_was_typed():
     for text in ("a=b, [c] {d} ${e} 'q' \"", "null and void", "ü ß"):
-        assert entry.value_of(to_overrides([f"preset={text}"]), "preset") == text
-    assert entry.value_of(to_overrides(["preset=null"]), "preset") is None
+        assert hydra_app.value_of(to_overrides([f"preset={text}"]), "preset") == text
+    assert hydra_app.value_of(to_overrides(["preset=null"]), "preset") is None

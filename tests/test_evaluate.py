@@ -11,8 +11,8 @@ from support import composed
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError
-from distillgan.evaluate import evaluate
-from distillgan.render.engine import Model
+from distillgan.evaluation.tasks import evaluate
+from distillgan.synthesis.renderer import Model
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from cli_runner import distillgan
 from support import composed
 
 from distillgan.audio.mel import MelSpec
+from distillgan.cli.commands.engine_commands import export
 from distillgan.errors import UserError
-from distillgan.export_vocoder import export
-from distillgan.modelfile import read_model
-from distillgan.vocoder import exported
-from distillgan.vocoder.hifigan import HiFiGANGenerator, HiFiGANVocoder
-from distillgan.vocoder.own import load_own
-from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
+from distillgan.models.modelfile import read_model
+from distillgan.models.vocoders import graph_export
+from distillgan.models.vocoders.harmonic import HarmonicGenerator, HarmonicVocoder
+from distillgan.models.vocoders.hifigan import HiFiGANGenerator, HiFiGANVocoder
+from distillgan.models.vocoders.registry import load_own
 
 FRAMES = (1, 3, 32, 50)
 
@@ -60,7 +60,7 @@ def kind(request):
 @pytest.mark.parametrize("resblock", ["1", "2"])
 def test_the_file_plays_what_the_vocoder_plays(tmp_path, kind, resblock):
     vocoder, path = small_vocoder(resblock=resblock), tmp_path / "own.file"
-    assert exported.export_vocoder(vocoder, kind, path) <= 1e-4
+    assert graph_export.export_vocoder(vocoder, kind, path) <= 1e-4
     exact = vocoder.double()
     for frames in FRAMES:
         mel = mel_of(frames)
@@ -93,41 +93,41 @@ def test_where_it_goes_by_itself(tmp_path, trained):
 
 
 def test_a_generator_without_an_onnx_form(tmp_path):
-    vocoder = VocosVocoder(VocosGenerator(channels=16, layers=1), MelSpec())
-    assert exported.export_vocoder(vocoder, "torchscript", tmp_path / "v.ts") <= 1e-4
+    vocoder = HarmonicVocoder(HarmonicGenerator(channels=16, layers=1), MelSpec())
+    assert graph_export.export_vocoder(vocoder, "torchscript", tmp_path / "v.ts") <= 1e-4
     wave, _ = play_torchscript(tmp_path / "v.ts", mel_of(50))
     torch.testing.assert_close(wave, vocoder(mel_of(50)), atol=1e-5, rtol=0)
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    with pytest.raises(UserError, match="VocosVocoder has no ONNX form yet: use format=torchscript"):
-        exported.export_vocoder(vocoder, "onnx", tmp_path / "v.onnx")
+    with pytest.raises(UserError, match="HarmonicVocoder has no ONNX form yet: use format=torchscript"):
+        graph_export.export_vocoder(vocoder, "onnx", tmp_path / "v.onnx")
     assert not (tmp_path / "v.onnx").exists()
 
 
 @pytest.mark.parametrize("change", [lambda x: x + 2e-4, lambda x: x[..., :-1], lambda x: x * float("nan")])
 def test_a_file_that_plays_something_else_is_not_put_in_place(tmp_path, monkeypatch, change):
-    path, read = tmp_path / "own.ts", exported._READERS["torchscript"]
+    path, read = tmp_path / "own.ts", graph_export._READERS["torchscript"]
 
     def changed(file):
         module = read(file)
         return lambda mel: change(module(mel))
 
-    monkeypatch.setitem(exported._READERS, "torchscript", changed)
+    monkeypatch.setitem(graph_export._READERS, "torchscript", changed)
     path.write_bytes(b"an older one")
     with pytest.raises(UserError, match="is not written: it would differ"):
-        exported.export_vocoder(small_vocoder(), "torchscript", path)
+        graph_export.export_vocoder(small_vocoder(), "torchscript", path)
     assert path.read_bytes() == b"an older one" and list(tmp_path.iterdir()) == [path]
 
 
 def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(exported, "find_spec", lambda name: None if name == "onnx" else object())
+    monkeypatch.setattr(graph_export, "find_spec", lambda name: None if name == "onnx" else object())
     with pytest.raises(UserError, match=r"wants onnx: pip install 'distillgan\[onnx\]'"):
-        exported.export_vocoder(small_vocoder(), "onnx", tmp_path / "own.onnx")
-    exported.export_vocoder(small_vocoder(), "torchscript", tmp_path / "own.ts")
+        graph_export.export_vocoder(small_vocoder(), "onnx", tmp_path / "own.onnx")
+    graph_export.export_vocoder(small_vocoder(), "torchscript", tmp_path / "own.ts")
 
 
 def test_a_model_without_a_vocoder(tmp_path, trained):
-    from distillgan.modelfile import write_model
+    from distillgan.models.modelfile import write_model
 
     header, tensors = read_model(trained[0] / "models" / "tiny.distillgan")
     bare = {name: value for name, value in tensors.items() if not name.startswith("vocoder.")}

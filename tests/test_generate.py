@@ -9,8 +9,8 @@ from hub import write_pin
 from support import composed
 
 from distillgan.errors import UserError
-from distillgan.generate import generate
-from distillgan.train import train
+from distillgan.synthesis.generation import generate
+from distillgan.training.pipeline import train
 
 
 def made(home):

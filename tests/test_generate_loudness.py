@@ -11,20 +11,20 @@ from recorded import said
 from support import composed
 
 import distillgan as dg
-from distillgan.again import Original
 from distillgan.api import Clip
 from distillgan.audio.formats import Wav
 from distillgan.audio.loudness import DUAL_MONO_LU, measure
 from distillgan.audio.tags import Tags, read_comment
-from distillgan.commands import history as history_command
+from distillgan.cli.commands import history_commands as history_command
+from distillgan.cli.reproduce import Original
+from distillgan.cli.serialization import arguments_of, recorded
 from distillgan.errors import UserError
 from distillgan.generate import generate, with_preset
-from distillgan.library.history import History
-from distillgan.library.presets import Presets
 from distillgan.paths import Home
-from distillgan.recipe import arguments_of, recorded
-from distillgan.ui.asked import settings_of, values_of
-from distillgan.ui.sound_card import check
+from distillgan.store.history import History
+from distillgan.store.presets import Presets
+from distillgan.ui.sound_panels import check
+from distillgan.ui.sound_settings import settings_of, values_of
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_by_default_it_is_as_loud_as_the_recordings_are_heard(home, capsys):
     assert level["lufs"] == level["asked_lufs"] == mono.account["settings"]["export"]["loudness"] == -25.51
     assert level["short_lu"] == 0 and level["true_peak_db"] < -1
     assert f"  -25.5 LUFS, peak {level['true_peak_db']:.1f} dBTP, turned " in capsys.readouterr().out
-    code, shown, _ = said(capsys, history_command.main, "show", mono.id, "--home", home)
+    code, shown, _ = said(capsys, history_command.history_main, "show", mono.id, "--home", home)
     assert code == 0 and "level.lufs: -25.51" in shown
     card = check(mono.account)
     assert "<td>loudness</td><td>-25.5 LUFS</td>" in card and "to -25.51 LUFS" in card and "true peak" in card

@@ -10,7 +10,7 @@ from hub import write_pin
 from support import composed
 
 from distillgan.errors import UserError
-from distillgan.generate import generate
+from distillgan.synthesis.generation import generate
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from distillgan.holder import held_by_this, holder
+from distillgan.atomic import held_by_this, holder
 from distillgan.paths import Home
 
 

@@ -8,12 +8,12 @@ import torch
 from support import tiny
 
 from distillgan.audio.mel import MelSpec
+from distillgan.compute import memory_in_words, ran_out
 from distillgan.errors import UserError
-from distillgan.memory import memory_in_words, ran_out
-from distillgan.render.engine import play
-from distillgan.train import train
-from distillgan.vae.module import VAEModule
-from distillgan.vocoder.base import Vocoder
+from distillgan.models.base import Vocoder
+from distillgan.models.vae.module import VAEModule
+from distillgan.synthesis.renderer import play
+from distillgan.training.pipeline import train
 
 TOO_MUCH = 1 << 50  # floats that no computer has: PyTorch's own allocator refuses
 CUDA = (

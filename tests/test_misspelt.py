@@ -3,13 +3,13 @@
 import pytest
 from cli_runner import call
 
-from distillgan import entry
+from distillgan.cli import hydra_app
 from distillgan.errors import UserError
 
 
 def words(name: str, *overrides: str) -> str:
     with pytest.raises(UserError) as refused:
-        entry.composed(name, list(overrides))
+        hydra_app.composed(name, list(overrides))
     text = str(refused.value)
     assert "\n" not in text and "http" not in text
     return text
@@ -92,7 +92,7 @@ def test_misspelt_and_of_another_choice():
 
 
 def test_what_is_added_by_hydras_own_sign_stays_and_what_is_there_is_not_added():
-    config = entry.composed("train", ["+colour=blue", "++shade.of=grey"])
+    config = hydra_app.composed("train", ["+colour=blue", "++shade.of=grey"])
     assert config.colour == "blue" and config.shade.of == "grey"
     assert words("train", "+seed=3") == "+seed=3: seed is there already, leave out the +"
     assert words("train", "+experiment=tiny") == "+experiment=tiny: experiment is there already, leave out the +"
@@ -108,11 +108,11 @@ def test_what_cannot_be_read_is_told(override):
     [
         ("distillgan.generate", ["--durations", "3"], "generate has no setting durations: did you mean duration?"),
         ("distillgan.train", ["seed=1,2"], "seed=1,2"),
-        ("distillgan.cli", ["weights", "--wher"], "weights has no setting wher: did you mean where?"),
+        ("distillgan.cli.main", ["weights", "--wher"], "weights has no setting wher: did you mean where?"),
     ],
 )
 def test_the_commands_say_so(tmp_path, module, arguments, told):
     done = call(module, *arguments, cwd=tmp_path, DISTILLGAN_HOME=tmp_path / "home")
-    assert done.returncode == entry.EXIT_USER_ERROR, done.stderr
+    assert done.returncode == hydra_app.EXIT_USER_ERROR, done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and told in done.stderr
     assert not (tmp_path / "home").exists(), "nothing was begun"

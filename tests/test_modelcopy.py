@@ -12,10 +12,8 @@ from crafted import STAGE
 
 from distillgan.audio.spec import MelSpec
 from distillgan.errors import UserError
-from distillgan.modelcopy import copy_model, damaged_tensors
-from distillgan.modelfile import read_model, write_model
-from distillgan.modelheader import Header
-from distillgan.modellayout import read_header
+from distillgan.models.header import Header, copy_model, damaged_tensors, read_header
+from distillgan.models.modelfile import read_model, write_model
 
 HEADER = Header(
     name="rain",

@@ -14,9 +14,8 @@ import torch
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model, replace_vocoder, write_model
-from distillgan.modelheader import Header
-from distillgan.modellayout import read_header
+from distillgan.models.header import Header, read_header
+from distillgan.models.modelfile import read_model, replace_vocoder, write_model
 
 STAGE = {"steps": 100, "seconds": 2.5, "date": "2025-01-02T03:04:05+00:00", "loss": 0.25}
 HEADER = Header(
@@ -157,7 +156,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from distillgan.modelfile import read_model, write_model
+from distillgan.models.modelfile import read_model, write_model
 
 path = Path(sys.argv[1])
 header, tensors = read_model(path)

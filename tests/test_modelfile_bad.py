@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model, write_model
-from distillgan.modelheader import Header
-from distillgan.modellayout import read_header
+from distillgan.models.header import Header, read_header
+from distillgan.models.modelfile import read_model, write_model
 
 STAGE = {"steps": 100, "seconds": 2.5, "date": "2025-01-02T03:04:05+00:00", "loss": 0.25}
 HEADER = Header(

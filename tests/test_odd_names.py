@@ -7,15 +7,17 @@ import sys
 
 import pytest
 
-from distillgan import api, cli, entry
-from distillgan.again import Original
+from distillgan import api
+from distillgan.cli import hydra_app
+from distillgan.cli import main as cli
+from distillgan.cli.overrides import to_overrides
+from distillgan.cli.reproduce import Original
 from distillgan.errors import UserError
-from distillgan.generate import generate
-from distillgan.library.history import History
-from distillgan.modellayout import read_header
-from distillgan.overrides import to_overrides
+from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.train import train
+from distillgan.store.history import History
+from distillgan.synthesis.generation import generate
+from distillgan.training.pipeline import train
 from distillgan.ui.training_form import _recordings_of
 
 FOLDER = "${oc.env:HOME} 808_909, [ö]"
@@ -29,25 +31,25 @@ def made(tmp_path_factory, recordings):
     folder = root / FOLDER
     shutil.copytree(recordings, folder)
     arguments = [*TINY, f"data.dir={folder}", "name=雨", f"paths.home={root / 'home'}", "note=${x}"]
-    train(entry.composed("train", to_overrides(arguments)))
+    train(hydra_app.composed("train", to_overrides(arguments)))
     return Home(root / "home"), folder, arguments
 
 
 def test_the_run_knows_its_folder_and_the_same_command_goes_on(made):
     home, folder, arguments = made
     assert read_header(home.model("雨")).note == "${x}"
-    assert list(entry.composed("train", _recordings_of(home, "雨")).data.dir) == [str(folder)]
-    train(entry.composed("train", to_overrides([*arguments, "model.max_steps=3"])))
+    assert list(hydra_app.composed("train", _recordings_of(home, "雨")).data.dir) == [str(folder)]
+    train(hydra_app.composed("train", to_overrides([*arguments, "model.max_steps=3"])))
     assert read_header(home.model("雨")).training["vae"]["steps"] == 3
     overrides = cli._vocoder_overrides(["雨", f"paths.home={home.root}"])
-    config = entry.composed("train", to_overrides(overrides))
+    config = hydra_app.composed("train", to_overrides(overrides))
     assert (config.name, config.data.dir, list(config.stages)) == ("雨", str(folder), ["vocoder"])
 
 
 def test_it_plays_and_is_made_again_and_from_python(made):
     home, folder, _ = made
     given = ["model.name=雨", "duration=0.3", "vocoder=universal", f"paths.home={home.root}", "device=cpu"]
-    (sound,) = generate(entry.composed("generate", to_overrides([*given, "export.title=808_909"])))
+    (sound,) = generate(hydra_app.composed("generate", to_overrides([*given, "export.title=808_909"])))
     assert sound.path.name == "雨_seed1.wav"
     kept = History(home).get(sound.id)
     assert kept.account["settings"]["export"]["title"] == "808_909"
@@ -58,14 +60,14 @@ def test_it_plays_and_is_made_again_and_from_python(made):
     assert original.verdict(again).same
     assert api.load("雨", home=home.root).name == "雨"
     given = [f"recording={folder}/take1.wav", "model.name=雨", "vocoder=universal", f"paths.home={home.root}"]
-    (sound,) = generate(entry.composed("generate", to_overrides(given)))
+    (sound,) = generate(hydra_app.composed("generate", to_overrides(given)))
     assert json.loads(sound.path.with_suffix(".json").read_text())["path"] == "reconstruct"
 
 
 @pytest.mark.parametrize("seed", ["0.5", "-1", "true", "x", "1e3", "5000000000"])
 def test_a_seed_is_a_whole_number(made, seed):
     with pytest.raises(UserError, match=r"seed=.* must be a whole number from 0 to 4294967295"):
-        train(entry.composed("train", to_overrides([*made[2], f"seed={seed}", "name=other"])))
+        train(hydra_app.composed("train", to_overrides([*made[2], f"seed={seed}", "name=other"])))
 
 
 @pytest.mark.slow

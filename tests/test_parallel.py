@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from distillgan.audio.mel import MelSpec
-from distillgan.parallel import computing, counted, in_order, limited
-from distillgan.vocoder.vocos import VocosGenerator, VocosVocoder
+from distillgan.compute import computing, counted, in_order, limited
+from distillgan.models.vocoders.harmonic import HarmonicGenerator, HarmonicVocoder
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -21,11 +21,11 @@ def torch_threads(request):
 
 
 @pytest.fixture(scope="module")
-def vocoder() -> VocosVocoder:
+def vocoder() -> HarmonicVocoder:
     torch.manual_seed(4)
-    generator = VocosGenerator(channels=48, layers=2)
+    generator = HarmonicGenerator(channels=48, layers=2)
     torch.nn.init.trunc_normal_(generator.head.weight, std=0.3)
-    return VocosVocoder(generator, MelSpec())
+    return HarmonicVocoder(generator, MelSpec())
 
 
 def mel_of(frames: int) -> torch.Tensor:

@@ -7,10 +7,9 @@ import pytest
 from crafted import write_small
 
 from distillgan.errors import UserError
-from distillgan.library.catalog import find_named
-from distillgan.library.shelf import rename_model
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
 from distillgan.paths import Home, check_name, is_name, name_from_path, shortened
+from distillgan.store.library import find_named, rename_model
 
 DECOMPOSED = unicodedata.normalize("NFD", "Vögel")
 SCRIPTS = ["Vögel", "雨", "дождь", "बारिश", "مطر", "비", "٣", "é" * 75]

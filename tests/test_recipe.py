@@ -4,10 +4,10 @@ import pytest
 from omegaconf import OmegaConf
 from support import composed
 
-from distillgan import entry
+from distillgan.cli import hydra_app
+from distillgan.cli.serialization import arguments_of
 from distillgan.errors import UserError
-from distillgan.recipe import arguments_of
-from distillgan.studio import settings_of
+from distillgan.synthesis.generation import settings_of
 
 TOLD = [
     ["model.name=rain", "duration=2.5", "seed=7", "path=chunk", "evolution=0.25", "source=prior", "vocoder=universal"],
@@ -22,7 +22,7 @@ TOLD = [
 def test_settings_tell_the_same_again(tmp_path, told):
     config = composed("generate", tmp_path, *told)
     settings = settings_of(config)
-    again = entry.composed("generate", [f"paths.home={tmp_path}", *arguments_of(settings)])
+    again = hydra_app.composed("generate", [f"paths.home={tmp_path}", *arguments_of(settings)])
     assert again == config and settings_of(again) == settings
 
 
@@ -46,7 +46,7 @@ def test_what_is_given_goes_before():
     ],
 )
 def test_texts_stay_texts(tmp_path, settings):
-    config = entry.composed("generate", [f"paths.home={tmp_path}", *arguments_of(settings)])
+    config = hydra_app.composed("generate", [f"paths.home={tmp_path}", *arguments_of(settings)])
     plain = OmegaConf.to_container(config, resolve=True)
     for key, value in settings.items():
         assert plain[key] == ({**plain[key], **value} if isinstance(value, dict) else value)
@@ -76,4 +76,4 @@ def test_what_is_no_setting_is_refused(settings, words):
 
 def test_a_setting_that_does_not_exist_is_refused_by_its_name(tmp_path):
     with pytest.raises(UserError, match="nosuch"):
-        entry.composed("generate", arguments_of({"export": {"name": "wav", "nosuch": 1}}))
+        hydra_app.composed("generate", arguments_of({"export": {"name": "wav", "nosuch": 1}}))

@@ -13,10 +13,11 @@ import pytest
 import soundfile
 from crafted import RATE, write_crafted
 
-from distillgan import entry, signals
-from distillgan.generate import generate
-from distillgan.overrides import quote
-from distillgan.render.piece import Piece
+from distillgan import process as signals
+from distillgan.cli import hydra_app
+from distillgan.cli.overrides import quote
+from distillgan.synthesis.generation import generate
+from distillgan.synthesis.request import Piece
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def handlers(monkeypatch):
 def told(home):
     """Two sounds of ten minutes. Composed within an entry, as the page does it."""
     words = ["duration=600", "count=2", "vocoder=hifigan", "device=cpu"]
-    return entry.composed("generate", [f"paths.home={quote(str(home))}", *words])
+    return hydra_app.composed("generate", [f"paths.home={quote(str(home))}", *words])
 
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]
@@ -50,7 +51,7 @@ def test_a_rendering_ends_as_a_whole_shorter_file(tmp_path, handlers, capsys, si
             os.kill(os.getpid(), signum)
 
     with pytest.raises(SystemExit) as left:
-        entry.run(lambda config: generate(told(tmp_path), progress=end), "generate", [])
+        hydra_app.run(lambda config: generate(told(tmp_path), progress=end), "generate", [])
     out, err = capsys.readouterr()
     assert (left.value.code, err) == (code, f"{words}\n")
     assert "stopped: the file holds what was rendered until then" in out
@@ -68,7 +69,7 @@ def test_one_that_ends_too_early_leaves_none_and_says_so(tmp_path, handlers, cap
 
     monkeypatch.setattr(Piece, "blocks", blocks)
     with pytest.raises(SystemExit) as left:
-        entry.run(lambda config: generate(told(tmp_path)), "generate", [])
+        hydra_app.run(lambda config: generate(told(tmp_path)), "generate", [])
     out, err = capsys.readouterr()
     assert (left.value.code, err) == (143, "ended by SIGTERM\n")
     assert "stopped before there was anything to keep: no file is written" in out
@@ -79,7 +80,7 @@ def test_nohup_is_respected(handlers):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signals.raise_when_told()
     os.kill(os.getpid(), signal.SIGHUP)
-    from distillgan.training.interrupt import InterruptGuard
+    from distillgan.training.callbacks import InterruptGuard
 
     with InterruptGuard() as guard:
         os.kill(os.getpid(), signal.SIGHUP)
@@ -88,7 +89,7 @@ def test_nohup_is_respected(handlers):
 
 def test_a_closed_terminal_ends_a_training_with_a_model_that_plays(tmp_path, recordings):
     """The kernel sends SIGHUP, and every word to that terminal is an error from then on."""
-    from distillgan.modellayout import read_header
+    from distillgan.models.header import read_header
 
     first, second = pty.openpty()
     command = [sys.executable, "-m", "distillgan.train", "experiment=tiny", "device=cpu", "model.max_steps=100000"]
@@ -114,7 +115,9 @@ def test_a_closed_terminal_ends_a_training_with_a_model_that_plays(tmp_path, rec
     assert header.name == "雨" and header.sliders_pending and header.training["vae"]["steps"] >= 2
 
 
-@pytest.mark.parametrize("command", [["-m", "distillgan.train"], ["-c", "from distillgan.cli import main; main()"]])
+@pytest.mark.parametrize(
+    "command", [["-m", "distillgan.train"], ["-c", "from distillgan.cli.main import main; main()"]]
+)
 def test_ctrl_c_while_importing_is_a_word(tmp_path, command):
     """The import of torch is a folder of our own here, in which it never ends."""
     (tmp_path / "torch").mkdir()

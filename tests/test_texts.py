@@ -7,12 +7,11 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from distillgan import entry
-from distillgan.building import build
-from distillgan.overrides import quote, to_overrides, value_of
+from distillgan.cli import hydra_app
+from distillgan.cli.overrides import quote, to_overrides, value_of
+from distillgan.cli.serialization import arguments_of
+from distillgan.configuration import FREE, WITHOUT_DEFAULT, _leaves, _texts_of, as_read, build, is_text, literal
 from distillgan.paths import conf_dir
-from distillgan.recipe import arguments_of
-from distillgan.texts import FREE, WITHOUT_DEFAULT, _leaves, _texts_of, as_read, is_text, literal
 
 WORDS = ["808_909", "7e12345", "1e3", "nan", "inf", "-inf", "true", "False", "Null", "NULL", "007", "2024_01_02"]
 WORDS += ["2024-01-02", "0x1F", ".5", "-5", "1_000.5", "12:30", "no", "~", "雨", "Vögel 3", "a;b", "x(1)"]
@@ -66,7 +65,7 @@ def test_values_of_sweeps_and_lists_stay_texts_each_for_itself():
     assert swept("vocoder.init=choice(1e3,universal)") == ["1e3", "universal"]
     assert swept("seed=1,2") == [1, 2]
     assert read(to_overrides(["data.dir=[2024_01_02,'x,y',true]"])[0]) == ["2024_01_02", "x,y", "true"]
-    assert read(to_overrides(entry.steered(["blend=[808_909:60,1e3:40]"]))[0]) == ["808_909:60", "1e3:40"]
+    assert read(to_overrides(hydra_app.steered(["blend=[808_909:60,1e3:40]"]))[0]) == ["808_909:60", "1e3:40"]
 
 
 def test_what_needs_no_quotes_gets_none():
@@ -78,10 +77,10 @@ def test_what_needs_no_quotes_gets_none():
 def test_a_preset_or_a_file_says_the_same_again():
     """As presets, `reproduce`, the page and Python do: by `arguments_of`, and `entry.composed`."""
     settings = {"model": {"name": "808_909"}, "path": "crossfade", "export": {"name": "wav", "title": "1e3"}}
-    config = entry.composed("generate", to_overrides(arguments_of(settings)))
+    config = hydra_app.composed("generate", to_overrides(arguments_of(settings)))
     assert (config.model.name, config.export.title) == ("808_909", "1e3")
     settings = {"blend": {"models": ["2024_01_02:1", "nan:1"], "mode": "mel"}, "recording": "7e12345"}
-    config = entry.composed("generate", arguments_of(settings))
+    config = hydra_app.composed("generate", arguments_of(settings))
     assert (list(config.blend.models), config.recording) == (["2024_01_02:1", "nan:1"], "7e12345")
 
 
@@ -96,7 +95,7 @@ def test_texts_in_files_of_configurations_stay_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train"])
     seen = []
     arguments = ["--config-dir", str(tmp_path), "experiment=2024_01_02", "vocoder=mine", "vocoder.kind=1e3"]
-    entry.run(lambda config: seen.append(OmegaConf.to_container(config, resolve=False)), "train", arguments)
+    hydra_app.run(lambda config: seen.append(OmegaConf.to_container(config, resolve=False)), "train", arguments)
     (config,) = seen
     assert (config["name"], config["note"], config["licence"]) == ("808_909", "1e3", "true")
     assert (config["data"]["dir"], config["data"]["batch_size"]) == ("7e12345", 10)
@@ -109,7 +108,7 @@ NASTY = ["${x}", "a${b", r"\${x}", r"c\\${x}\\", "${oc.env:HOME}, [it's]", r"\\'
 @pytest.mark.parametrize("text", NASTY)
 def test_signs_of_interpolations_are_letters(text):
     assert OmegaConf.create({"k": literal(text)}).k == text == as_read(literal(text))
-    assert entry.composed("generate", [f"recording={quote(text)}"]).recording == text
+    assert hydra_app.composed("generate", [f"recording={quote(text)}"]).recording == text
     assert value_of([f"recording={quote(text)}"], "recording") == text
     assert all(value_of(to_overrides([f"{key}={text}"]), key) == text for key in FREE if not text.startswith("'"))
     # Hydra's `instantiate` resolves twice.

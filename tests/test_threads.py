@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from distillgan import threads
+from distillgan import process as threads
 from distillgan.errors import UserError
 
 VARIABLES = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT", "KMP_LIBRARY", "OMP_NUM_THREADS")
@@ -20,7 +20,7 @@ class Watch(importlib.abc.MetaPathFinder):
             print("torch comes:", os.environ.get("GOMP_SPINCOUNT"), os.environ.get("KMP_BLOCKTIME"))
 sys.meta_path.insert(0, Watch())
 sys.argv = ["distillgan", *sys.argv[1:]]
-runpy.run_module("distillgan.cli", run_name="__main__", alter_sys=True)
+runpy.run_module("distillgan.cli.main", run_name="__main__", alter_sys=True)
 """
 
 

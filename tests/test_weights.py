@@ -19,7 +19,7 @@ def start(tmp_path, url, *arguments) -> subprocess.Popen:
     places = {"DISTILLGAN_HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": url}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")} | places
     return subprocess.Popen(
-        [sys.executable, "-m", "distillgan.cli", *map(str, arguments)],
+        [sys.executable, "-m", "distillgan.cli.main", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

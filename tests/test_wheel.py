@@ -107,7 +107,7 @@ def test_the_console_command(installed, tmp_path):
 
 def test_the_installed_universal_vocoder_plays(installed, tmp_path):
     code = (
-        "import torch, distillgan.vocoder.weights_file as w; path = w.packaged(w.UNIVERSAL); print(path)\n"
+        "import torch, distillgan.models.vocoders.registry as w; path = w.packaged(w.UNIVERSAL); print(path)\n"
         "print(w.read_weights(path).vocoder()(torch.zeros(1, 128, 20)).isfinite().all().item())"
     )
     path, finite = call([installed / "python", "-c", code], tmp_path).splitlines()[-2:]

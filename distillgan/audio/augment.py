@@ -12,7 +12,7 @@ import soxr
 import torch
 from torch import Tensor
 
-from distillgan.checks import number, pair
+from distillgan.errors import number, pair
 
 
 @dataclass(frozen=True)

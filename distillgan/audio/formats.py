@@ -11,11 +11,10 @@ import numpy as np
 import soundfile as sf
 
 from distillgan.atomic import replace_file
-from distillgan.audio import ogg
+from distillgan.audio import containers
 from distillgan.audio.io import printable
 from distillgan.audio.tags import Tags, append_id3, id3, write_info, write_strings
-from distillgan.checks import number
-from distillgan.errors import UserError
+from distillgan.errors import UserError, number
 
 SAMPLE_RATES = (44100, 48000, 96000)
 _WAV_BYTES = 2**32 - 65536  # of samples and `id3 `: the sizes in a WAV are 32-bit
@@ -115,7 +114,7 @@ class Ogg(Format):
             path, "w", self.sample_rate, shape[0], "VORBIS", format="OGG", compression_level=level
         ) as file:
             write_strings(file, tags)
-            order = ogg.from_wav(shape[0])
+            order = containers.from_wav(shape[0])
             self._encode(file, (block[order] for block in blocks), shape)
 
 

@@ -1,15 +1,295 @@
-"""Audio files in and out: float32 [C, N] in memory, libsndfile or FFmpeg at the disk, soxr between sample rates."""
+"""Reading sound files of any kind as one stream of samples.
+
+One stream of samples from any audio file: its parts one after the other, each through the decoder that knows it.
+
+Audio files in and out: float32 [C, N] in memory, libsndfile or FFmpeg at the disk, soxr between sample rates.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import soundfile as sf
 import soxr
 
-from distillgan.audio.source import AudioFileError, AudioSource
-from distillgan.errors import printable
+from distillgan.audio import containers, media, mpeg
+from distillgan.audio import containers as ogg
+from distillgan.audio.mpeg import Part, Plan, Splice, Window
+from distillgan.errors import UserError, printable
+
+_UNKNOWN_FORMAT, _MALFORMED = 1, 3
+_BOXES = (b"OggS", b"RIFF", b"RIFX", b"RF64", b"caff", b"FORM")
+# libsndfile says of any content that turns out not to be MPEG audio that the file does not exist.
+_MISLEADING = {7: "there is no audio in it", 29: "damaged audio data"}
+# Of these libsndfile's count is no promise: a guess by the bit rate, or a clock that runs since a broadcast began.
+_GUESSED = ("MPEG_LAYER_I", "MPEG_LAYER_II", "VORBIS", "OPUS")
+_ENDLESS = 1 << 62  # libsndfile's count of samples where a header has none
+
+
+class AudioFileError(UserError):
+    """One audio file that cannot be used: `path`, `reason`, and whether the next try might do better (`transient`)."""
+
+    def __init__(self, path: str | os.PathLike, reason: str, transient: bool = False):
+        super().__init__(f"{printable(path)}: {reason}")
+        self.path, self.reason, self.transient = path, reason, transient
+
+    @classmethod
+    def from_os(cls, path: str | os.PathLike, error: OSError) -> "AudioFileError":
+        """For what the operating system refuses: a missing file, a folder, no permission, a failing disk."""
+        remedy = ": check its access rights" if isinstance(error, PermissionError) else ""
+        return cls(path, f"unreadable: {(error.strerror or str(error)).lower()}{remedy}", transient=True)
+
+
+class _Sndfile(sf.SoundFile):
+    """libsndfile's stream, read on and on: soundfile seeks to where it is after every read, where that is possible.
+
+    After a seek an MP3 decoder lacks what earlier frames left over for the next ones, and its first frames are other
+    sound (8000 samples and more of each block, by libsndfile 1.2.2); in a FLAC of unknown length the last seek fails.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _SndfileStream:
+    """A part by libsndfile, as `MediaStream` is one by FFmpeg: `frames` is None where the header does not tell.
+
+    `failure`: libsndfile's words, once it gave up before the end.
+    """
+
+    layout, slack, failure = "", 0, ""
+
+    def __init__(self, file, order: tuple[int, ...]):
+        """Raises LibsndfileError."""
+        self._file, self._order = _Sndfile(file), list(order)
+        self.samplerate, self.channels = self._file.samplerate, self._file.channels
+        self.format, self.subtype, self.comment = self._file.format, self._file.subtype, self._file.comment
+        self.frames = self._file.frames if self._file.frames < _ENDLESS else None
+        self.notes: list[str] = []
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, count: int) -> np.ndarray:
+        """The next samples, float32 [n, C], n = count but at the end, or where the data is damaged."""
+        if self.failure:
+            return np.zeros((0, self.channels), np.float32)
+        block = np.full((count, self.channels), np.nan, np.float32)
+        try:
+            block = self._file.read(out=block)
+        except sf.LibsndfileError as error:
+            self.failure = _words(error)
+            # It does not say how many samples came before that: those that are not as they were.
+            untouched = np.isnan(block).any(axis=1)
+            block = block[: int(untouched.argmax())] if untouched.any() else block
+        return block[:, self._order] if self._order else block
+
+
+class AudioSource:
+    """An open audio file, read from its first sample to its last, whatever its header says.
+
+    Attributes:
+        samplerate: Hz; of joined recordings the highest.
+        channels: in WAV's order (FL FR FC LFE BL BR …), as they were coded; of joined recordings the most.
+        frames: samples a channel, as far as that is known before they are read: None where no header tells.
+        layout: FFmpeg's name of the channels' layout, "" where libsndfile reads.
+        format, subtype, comment: what the decoder calls it, and its tag.
+        notes: what its owner may want to know; complete once all is read.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO):
+        """Raises AudioFileError."""
+        self.path, self._file = path, file
+        window = Window(file)
+        self._head = window.at(0, 32)
+        plan = self._plan(window)
+        self.notes = list(plan.notes)
+        self._look_at(plan.parts or [Part([(0, window.size)])])
+        if plan.promised is not None:
+            self.frames = plan.promised
+        self._promised, self._cut = self.frames, plan.cut
+        if plan.stated and self.frames is not None:
+            self._promised = self.frames * plan.stated[0] // max(1, plan.stated[1])
+        self._at, self._decoded, self._damaged, self._ended = 0, 0, False, False
+        self._resampler, self._rate = None, self.samplerate
+        self._rest = np.zeros((0, self.channels), np.float32)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def read(self, count: int) -> np.ndarray:
+        """The next `count` samples as float32 [count, C] in -1…1; fewer at the end, and then none.
+
+        Raises:
+            AudioFileError: nothing of it can be decoded.
+        """
+        blocks, have = [self._rest], len(self._rest)
+        while have < count and (block := self._more(count - have)) is not None:
+            blocks.append(block)
+            have += len(block)
+        block = np.concatenate(blocks) if len(blocks) > 2 or len(self._rest) else blocks[-1]
+        self._rest = block[count:]
+        return block[:count]
+
+    def _plan(self, window: Window) -> Plan:
+        if self._head[:4] == b"OggS":
+            return ogg.ogg_plan(window) or Plan()
+        plan = containers.container_plan(window)
+        sync = self._head[:3] == b"ID3" or self._head[:1] == b"\xff" or self.path.suffix.lower() == ".mp3"
+        return plan or (mpeg.plan(window) if sync else None) or Plan()
+
+    def _look_at(self, parts: list[Part]) -> None:
+        """Open each part for what is to be known of it; a single one stays open. What cannot be decoded is noted."""
+        self._parts, self._stream, facts, refusal = [], None, [], None
+        for number, part in enumerate(parts, 1):
+            try:
+                stream = self._open(part)
+            except AudioFileError as error:
+                refusal = error
+                if len(parts) > 1:
+                    self.notes.append(f"part {number} of {len(parts)} is left out: {error.reason}")
+                continue
+            if not facts:
+                self.format, self.subtype, self.comment, self.layout = (
+                    stream.format, stream.subtype, stream.comment, stream.layout,
+                )  # fmt: skip
+            facts.append((stream.samplerate, stream.channels, stream.frames))
+            self._parts.append(part)
+            if len(parts) == 1:
+                self._stream = stream
+            else:
+                stream.close()
+        if refusal and not facts:
+            raise refusal
+        rates, channels, frames = zip(*facts, strict=True)
+        self.samplerate, self.channels = max(rates), max(channels)
+        known = all(count is not None for count in frames)
+        self.frames = sum(round(n * self.samplerate / r) for n, r in zip(frames, rates, strict=True)) if known else None
+        if len(set(rates)) > 1:
+            words = ", ".join(f"{rate / 1000:g}" for rate in sorted(set(rates)))
+            self.notes.append(f"its parts have {words} kHz: resampled to {self.samplerate / 1000:g} kHz")
+        if len(set(channels)) > 1:
+            self.notes.append(f"its parts have {', '.join(map(str, sorted(set(channels))))} channels")
+
+    def _open(self, part: Part) -> "_SndfileStream | media.MediaStream":
+        # Through the open file: libsndfile looks for more beside a path, and takes what macOS leaves there for it.
+        data = Splice(self._file, part.pieces)
+        beside = os.fsencode(self.path) if self.path.suffix.lower() == ".sd2" else None
+        try:
+            stream = _SndfileStream(beside or data, part.order)
+        except sf.LibsndfileError as error:
+            self._check(data)
+            data = Splice(self._file, part.pieces)
+            stream = self._by_media(data, error)
+        self._data = data
+        return stream
+
+    def _check(self, data: Splice) -> None:
+        if data.error is not None:
+            raise AudioFileError.from_os(self.path, data.error) from data.error
+
+    def _by_media(self, data: Splice, error: sf.LibsndfileError) -> media.MediaStream:
+        """Raises AudioFileError."""
+        words = f"{_words(error)} (libsndfile)"
+        kind = media.kind(self._head, self.path.suffix)
+        if media.available():
+            try:
+                return media.MediaStream(data)
+            except media.Unreadable as refusal:
+                why = f"{refusal} (FFmpeg)" if kind else words
+                extra = False
+        else:
+            # Speex and FLAC in Ogg, ALAC in CAF and the like: libsndfile knows the box and not what is in it.
+            boxed = self._head[:4] in _BOXES and error.code not in (_UNKNOWN_FORMAT, _MALFORMED)
+            why = f"libsndfile has no decoder for {kind}" if kind else words
+            extra = bool(kind) or boxed
+        remedy = f"{media.EXTRA}, or export it as wav or flac" if extra else "export it again as wav or flac"
+        # With the extra, or another version of it, the next try may do better.
+        raise AudioFileError(self.path, f"unreadable: {why}: {remedy}", transient=bool(kind) or extra) from error
+
+    def _more(self, count: int) -> np.ndarray | None:
+        """Samples at the common rate, some or none; None at the end."""
+        while self._at < len(self._parts):
+            if self._stream is None:
+                self._stream = self._open(self._parts[self._at])
+            stream = self._stream
+            block = stream.read(count)
+            self._check(self._data)
+            if len(block):
+                return self._resampled(_fitted(block, self.channels), stream.samplerate)
+            self._part_ended(stream)
+            self.close()
+            self._at += 1
+        if self._ended:
+            return None
+        self._ended = True
+        rest = self._resampled(self._rest[:0], self.samplerate)
+        self._note_end()
+        return rest
+
+    def _resampled(self, block: np.ndarray, rate: int) -> np.ndarray:
+        """`block` at `rate` Hz at the common rate, after what is left of a part at another rate."""
+        before = []
+        if rate != self._rate:
+            if self._resampler is not None:
+                before = [self._resampler.resample_chunk(block[:0], last=True)]
+            differs = rate != self.samplerate
+            self._resampler = (
+                soxr.ResampleStream(rate, self.samplerate, self.channels, dtype="float32", quality="VHQ")
+                if differs else None
+            )  # fmt: skip
+            self._rate = rate
+        if self._resampler is not None:
+            block = self._resampler.resample_chunk(np.ascontiguousarray(block))
+        block = np.concatenate([*before, block]) if before else block
+        self._decoded += len(block)
+        return block
+
+    def _part_ended(self, stream) -> None:
+        self.notes += stream.notes
+        self._slack = stream.slack
+        if not stream.failure:
+            return
+        if not self._decoded:
+            raise AudioFileError(
+                self.path, f"unreadable: {stream.failure} (libsndfile): export it again as wav or flac"
+            )
+        at, rest = self._decoded / self.samplerate, len(self._parts) - self._at - 1
+        if rest or not self._data.reached_end:
+            self._damaged = True
+            self.notes.append(f"damaged at {at:.2f} s: what follows{' in that part' * bool(rest)} is left out")
+        elif self._promised is None:
+            self.notes.append(f"cut short at {at:.2f} s")
+
+    def _note_end(self) -> None:
+        early = self._promised is not None and self._decoded < self._promised - self._slack
+        if self._cut:
+            self.notes.append(f"cut short at {self._decoded / self.samplerate:.2f} s: {self._cut}")
+        elif early and not self._damaged and self.subtype not in _GUESSED:
+            seconds, promised = self._decoded / self.samplerate, self._promised / self.samplerate
+            self.notes.append(f"ends early: {seconds:.2f} s of the {promised:.2f} s its header promises")
+
+
+def _fitted(block: np.ndarray, channels: int) -> np.ndarray:
+    """[n, c] with other channels: one is put on all, others stay where they are; of too many for one the mean."""
+    found = block.shape[1]
+    if found == channels:
+        return block
+    if found == 1:
+        return np.repeat(block, channels, axis=1)
+    if channels == 1:
+        return block.mean(axis=1, keepdims=True)
+    return np.pad(block, ((0, 0), (0, max(0, channels - found))))[:, :channels]
+
+
+def _words(error: sf.LibsndfileError) -> str:
+    return _MISLEADING.get(error.code, error.error_string.removeprefix("Error : ").rstrip("."))
+
 
 __all__ = [
     "AudioFileError", "AudioSource", "iter_audio", "open_audio", "printable", "read_audio", "read_blocks", "resample",

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from distillgan.checks import number, whole
-from distillgan.errors import UserError
+from distillgan.errors import UserError, number, whole
 
 
 @dataclass(frozen=True)

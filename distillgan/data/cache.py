@@ -20,9 +20,8 @@ import soundfile as sf
 from distillgan.atomic import replace_file
 from distillgan.audio.io import AudioFileError, printable
 from distillgan.data.band import NONE
-from distillgan.data.decode import DECODER_VERSION, Sound, Unusable, decode
+from distillgan.data.decode import DECODER_VERSION, Sound, Unusable, decode, gain_db
 from distillgan.data.downmix import MIX
-from distillgan.data.loudness import gain_db
 from distillgan.errors import UserError
 
 _NPY_HEADER_BYTES = 128

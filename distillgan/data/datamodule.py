@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from distillgan.audio.augment import Augment
 from distillgan.audio.mel import MelSpec
-from distillgan.checks import number, whole
 from distillgan.data.manifest import AudioClip
+from distillgan.errors import number, whole
 
 
 def learnt_limits(clips: Sequence[AudioClip]) -> np.ndarray | None:

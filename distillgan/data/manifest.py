@@ -11,7 +11,7 @@ from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
 from distillgan.data.band import NONE
 from distillgan.data.cache import AudioCache, AudioClip
-from distillgan.data.loudness import together
+from distillgan.data.decode import together
 from distillgan.errors import UserError
 
 FORMAT = "distillgan manifest 1"

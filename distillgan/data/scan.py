@@ -13,9 +13,8 @@ from distillgan.audio import media
 from distillgan.audio.io import AudioFileError, printable
 from distillgan.data.band import readable
 from distillgan.data.cache import AudioCache
-from distillgan.data.decode import Sound
+from distillgan.data.decode import Sound, gain_db
 from distillgan.data.downmix import EACH, MIX
-from distillgan.data.loudness import gain_db
 from distillgan.data.manifest import HELD_OUT, TRAIN, Entry, Manifest
 from distillgan.errors import UserError
 

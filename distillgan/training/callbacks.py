@@ -1,19 +1,131 @@
-"""Callbacks of both trainings: the budget, the NaN stop, the progress bar."""
+"""Lightning callbacks: interruption, progress, patience, checkpoints, previews; and accumulation.
+
+trainer.accumulate_grad_batches: several batches of the VAE make one step of its optimizer.
+
+Ctrl-C, SIGTERM and SIGHUP: a training stops at the end of its step, keeps what it has, and leaves with 130, 143 or
+129.
+
+Callbacks of both trainings: the budget, the NaN stop, the progress bar.
+
+Checkpoints of a stage: the last (to go on from) and the best (to pack), each whole or old.
+
+Pictures and sound of a few fixed clips while a model learns: TensorBoard, and the latest as files in the run.
+"""
 
 import math
+import signal
 import time
 from datetime import timedelta
+from pathlib import Path
+from types import FrameType
 
 import lightning as L
+import numpy as np
+import soundfile as sf
 import torch
+from lightning.pytorch.callbacks import Checkpoint
+from omegaconf import DictConfig
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from distillgan.checks import duration
-from distillgan.errors import UserError
-from distillgan.training.accumulation import stepped
-from distillgan.training.team import largest
+from distillgan.atomic import replace_file
+from distillgan.audio.mel import log1p_to_log_clamp
+from distillgan.audio.picture import draw_mels, save_picture
+from distillgan.errors import UserError, duration, whole
+from distillgan.process import ENDING, SIGHUP, ignored
+from distillgan.training.distributed import largest
+
+
+def check(config: DictConfig, vocoder: bool) -> None:
+    """Raises UserError unless what is counted in batches comes out even; `vocoder`: is one to be trained, too?"""
+    key = "trainer.accumulate_grad_batches"
+    count = whole(key, config.trainer.accumulate_grad_batches, 1)
+    if count > 1 and vocoder:
+        raise UserError(
+            f"{key}={count} is for the VAE: the vocoder's two networks step at every batch. Train the VAE with it and "
+            "stages=[vae], then the vocoder without; vocoder.data.batch_size is how much it hears in a step"
+        )
+    for counted, value in (
+        ("data.epoch_steps", config.data.epoch_steps),
+        ("trainer.validate_every", config.trainer.validate_every),
+    ):
+        if whole(counted, value, 1) % count:
+            raise UserError(f"{counted}={value} must be a multiple of {key}={count}: no batch is left over")
+
+
+def stepped(trainer: L.Trainer, module: L.LightningModule) -> bool:
+    """Has the optimizer stepped since the last batch? What is stopped or kept in between would lose gradients."""
+    return module.steps_done % trainer.accumulate_grad_batches == 0
+
+
+class Interrupted(BaseException):
+    """A signal came while nothing was being trained. Like KeyboardInterrupt no error, which a library might swallow."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
+class InterruptGuard(L.Callback):
+    """As a context manager it owns the three; as a callback it ends the training at the next step.
+
+    The first signal during training only asks for the end. A second one, or one outside training, raises `Interrupted`.
+    `signum` is the signal that came, or None. Of several processes that train together one that is signalled is enough:
+    they agree after each step, so that all end at the same.
+    """
+
+    def __init__(self):
+        self.signum: int | None = None
+        self._training = False
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> "InterruptGuard":
+        self._install(self._previous)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.signum is None else 128 + self.signum
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        # Lightning has just put its own SIGTERM handler in place, which would raise in the middle of the loop.
+        self._install({})
+        self._training = True
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        self._agree(trainer)
+        if self.signum is not None and stepped(trainer, module):
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._training = False
+        self._agree(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._install({})  # as above; `trainer.validate` puts Lightning's there, too
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        self._training = False
+
+    def _agree(self, trainer: L.Trainer) -> None:
+        self.signum = int(largest(trainer, self.signum or 0)) or None
+
+    def _install(self, previous: dict) -> None:
+        for signum in ENDING:
+            if signum != SIGHUP or not ignored(signum):  # nohup: the training is to outlive its terminal
+                previous[signum] = signal.signal(signum, self._handle)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if not self._training or self.signum is not None:
+            self.signum = signum
+            raise Interrupted(signum)
+        self.signum = signum
 
 
 class Budget(L.Callback):
@@ -163,3 +275,135 @@ class Progress(L.Callback):
         values = "  ".join(f"{key} {value:.3g}" for key, value in shown.items() if key != "v_num")
         speed = (module.steps_done - self._first_step) / passed
         return f"step {module.steps_done}  {values}  {speed:.2f} steps/s  {left} left"
+
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+class StepCheckpoint(Checkpoint):
+    """Saves `last.ckpt` every `every` steps and at the end, `best.ckpt` after each validation that was the best yet.
+
+    It counts the module's own `steps_done`; Lightning's `global_step` counts every optimizer step (DESIGN 7).
+    `monitor` (lower is better) and `folder` are set by the stage. The best from before the module's `judged_from` is
+    only kept until something later was judged: a network that is still silent scores well on quiet recordings.
+    """
+
+    def __init__(self, every: int):
+        self.every = whole("callbacks.checkpoint.every", every, 1)
+        self.folder: Path
+        self.monitor: str
+        self.best: float | None = None
+        self._best_at = 0
+        self._saved_at = 0
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        # The file itself says how good it is: so it and what is known of it can never part, whatever is killed when.
+        best = self.folder / BEST
+        if best.exists():
+            checkpoint = load_checkpoint(best)
+            self.best, self._best_at = checkpoint["best_error"], checkpoint["steps_done"]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._saved_at = module.steps_done
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if module.steps_done - self._saved_at >= self.every and stepped(trainer, module):
+            self._save(trainer, module, LAST)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        value = float(trainer.callback_metrics[self.monitor])
+        too_early = self._best_at < module.judged_from <= module.steps_done
+        if self.best is None or value < self.best or too_early:
+            self.best, self._best_at = value, module.steps_done
+            self._save(trainer, module, BEST)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
+        checkpoint["best_error"] = self.best
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._save(trainer, module, LAST)
+
+    def _save(self, trainer: L.Trainer, module: L.LightningModule, name: str) -> None:
+        if name == LAST:
+            self._saved_at = module.steps_done
+        target = self.folder / name
+        if trainer.is_global_zero:
+            with replace_file(target) as temporary:
+                trainer.save_checkpoint(temporary)
+        else:
+            trainer.save_checkpoint(target)  # takes part in what the strategy gathers; only rank 0 writes
+        trainer.strategy.barrier()  # whoever reads it next finds it in its place
+
+
+def load_checkpoint(path: Path) -> dict:
+    """The content of a checkpoint, on the CPU; runs no code.
+
+    Raises:
+        UserError: damaged or foreign; names the file and what to do.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises half a dozen types for one cause: the file is not a whole checkpoint
+        raise UserError(
+            f"{path} is not a readable checkpoint ({str(error).splitlines()[0][:120]}): "
+            "delete it to go on from the other one, or begin anew with resume=never"
+        ) from error
+
+
+class Preview(L.Callback):
+    """Every `every` steps, and at the end, runs `module.preview` on the first `clips` judged clips.
+
+    `module.preview(wave [1, 1, N])` returns named log1p mels [n_mels, T], drawn side by side, and waves [1, 1, N],
+    heard: `preview.png` and `preview_<clip>_<name>.wav` in `folder` are the latest.
+    `folder` is set by the stage, and `vocoder` where the model has one already: then mels can be heard, too.
+    """
+
+    def __init__(self, every: int, clips: int):
+        self.every = whole("callbacks.preview.every", every, 1)
+        self.clips = whole("callbacks.preview.clips", clips, 1)
+        self.folder: Path
+        self.title = ""
+        self.vocoder = None
+        self._shown_at = -1
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if module.steps_done % self.every == 0:
+            self._show(trainer, module)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if module.steps_done != self._shown_at:
+            self._show(trainer, module)
+
+    def _show(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        self._shown_at = module.steps_done
+        judged = trainer.datamodule.judged
+        rows = []
+        for number in range(min(self.clips, len(judged))):
+            shown = module.preview(judged[number]["wave"][None].to(module.device))
+            if self.vocoder is not None:
+                mel = log1p_to_log_clamp(shown["reconstruction"], module.spec)
+                shown["reconstruction_heard"] = self.vocoder.render(mel[None].cpu())
+            rows.append({name: value.float().cpu() for name, value in shown.items()})
+        mels = [{name: v for name, v in row.items() if v.dim() == 2} for row in rows]
+        picture = draw_mels(mels, f"{self.title}, step {module.steps_done}", module.spec)
+        save_picture(picture, self.folder / "preview.png")
+        for number, row in enumerate(rows):
+            for name, value in row.items():
+                if value.dim() == 3:
+                    with replace_file(self.folder / f"preview_{number}_{name}.wav") as temporary:
+                        sf.write(temporary, value[0, 0].clamp(-1, 1).numpy(), module.spec.sample_rate, format="WAV")
+        if trainer.logger is not None:
+            board = trainer.logger.experiment
+            ground = Image.new(
+                "RGBA", picture.size, "white"
+            )  # TensorBoard drops how transparent the letters' edges are
+            seen = np.asarray(Image.alpha_composite(ground, picture).convert("RGB"))
+            board.add_image("preview/mels", seen, module.steps_done, dataformats="HWC")
+            for number, row in enumerate(rows):
+                for name, value in row.items():
+                    if value.dim() == 3:
+                        tag = f"preview/{number}_{name}"
+                        board.add_audio(tag, value[0].clamp(-1, 1), module.steps_done, module.spec.sample_rate)

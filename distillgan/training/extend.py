@@ -12,19 +12,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
+from distillgan.configuration import literals
+from distillgan.control.trajectory import decode, encode
 from distillgan.data.cache import AudioClip
 from distillgan.data.downmix import MIX, chosen
 from distillgan.data.manifest import HELD_OUT, TRAIN, Entry, Manifest
 from distillgan.data.scan import split
 from distillgan.errors import UserError
-from distillgan.latent.sounding import decode, encode
-from distillgan.modelfile import read_model
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
+from distillgan.models.modelfile import read_model
+from distillgan.models.vae.losses import mel_error_db
+from distillgan.models.vae.network import VAENetwork
 from distillgan.paths import CONFIG, Home
-from distillgan.texts import literals
-from distillgan.training.run import MANIFEST, Run
-from distillgan.vae.losses import mel_error_db
-from distillgan.vae.network import VAENetwork
+from distillgan.training.run_status import MANIFEST, Run
 
 MOST_FORGOTTEN = 1.1  # times the error on the old recordings, after over before
 REPLAYED = 0.5  # least share of the segments that are of old recordings

@@ -9,18 +9,23 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from distillgan.building import build
-from distillgan.checks import duration
+from distillgan.compute import hardware, memory_in_words
+from distillgan.configuration import build
 from distillgan.data.datamodule import AudioDataModule
-from distillgan.device import hardware
-from distillgan.errors import UserError
-from distillgan.memory import memory_in_words
-from distillgan.training.callbacks import Budget, Patience, Progress
-from distillgan.training.checkpoint import BEST, LAST, StepCheckpoint, load_checkpoint
-from distillgan.training.interrupt import InterruptGuard
-from distillgan.training.preview import Preview
-from distillgan.training.status import Status
-from distillgan.training.team import Team
+from distillgan.errors import UserError, duration
+from distillgan.training.callbacks import (
+    BEST,
+    LAST,
+    Budget,
+    InterruptGuard,
+    Patience,
+    Preview,
+    Progress,
+    StepCheckpoint,
+    load_checkpoint,
+)
+from distillgan.training.distributed import Team
+from distillgan.training.run_status import Status
 
 # What it would say is said better by the run itself; its errors still come through.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

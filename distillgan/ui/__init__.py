@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
-from distillgan import entry
+from distillgan.cli import hydra_app
 from distillgan.errors import UserError
 
 
@@ -24,4 +24,4 @@ def ui(config: DictConfig) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    entry.run(ui, "ui", sys.argv[1:] if arguments is None else arguments)
+    hydra_app.run(ui, "ui", sys.argv[1:] if arguments is None else arguments)

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from distillgan.ui import data_tab, generate_tab, library_tab, train_tab
-from distillgan.ui.model_card import CSS
+from distillgan.ui.library_tab import CSS
 from distillgan.ui.page import Page, Shown
 
 TABS = {

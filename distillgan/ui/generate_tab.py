@@ -1,4 +1,9 @@
-"""The Generate tab: the instrument itself."""
+"""The Generate tab, and where a rendering stands.
+
+Where a rendering stands, as the page says it.
+
+The Generate tab: the instrument itself.
+"""
 
 import time
 from html import escape
@@ -7,22 +12,67 @@ from typing import Any
 
 import gradio as gr
 
-from distillgan.again import Original, models_now
+from distillgan.cli.reproduce import Original, models_now
 from distillgan.errors import UserError
-from distillgan.library import sounds
-from distillgan.library.history import Generation, History
-from distillgan.studio import settings_of
-from distillgan.ui import history_list
-from distillgan.ui.asked import own, values_of
-from distillgan.ui.compare_panel import ComparePanel
-from distillgan.ui.controls_panel import ControlsPanel
-from distillgan.ui.page import Page, Shown
-from distillgan.ui.presets_panel import PresetsPanel
-from distillgan.ui.queue_words import status
-from distillgan.ui.renderings import DONE
-from distillgan.ui.sliders import STYLE
-from distillgan.ui.sound_card import SoundCard
-from distillgan.ui.telling import told
+from distillgan.store import sounds
+from distillgan.store.history import Generation, History
+from distillgan.synthesis.generation import settings_of
+from distillgan.ui import sound_panels
+from distillgan.ui.page import Page, Shown, errors_shown
+from distillgan.ui.renderings import CANCELLED, DONE, FAILED, RENDERING, WAITING, Standing
+from distillgan.ui.slider_panel import STYLE, ControlsPanel
+from distillgan.ui.sound_panels import ComparePanel, PresetsPanel, SoundCard
+from distillgan.ui.sound_settings import own, values_of
+
+
+def status(standing: Standing | None) -> str:
+    """A bar and words, as HTML."""
+    if standing is None:
+        return ""
+    if standing.state == WAITING:
+        before = f"{standing.ahead} before it" if standing.ahead else "next"
+        return _bar(0.0, f"In the queue: {before}")
+    if standing.transfer is not None:
+        transfer = standing.transfer
+        left = "" if transfer.seconds_left is None else f", {clock(transfer.seconds_left)} left"
+        done = f"{transfer.done / 1e6:,.1f} of {transfer.total / 1e6:,.1f} MB"
+        words = f"Fetching {transfer.file}, once: {done}{left}"
+        return _bar(transfer.done / max(transfer.total, 1), words)
+    if standing.state == RENDERING:
+        left = "" if standing.seconds_left is None else f", {clock(standing.seconds_left)} left"
+        words = f"Rendering: {standing.share:.0%}{left}" if standing.share else "Opening the model and its vocoder"
+        return _bar(standing.share, words)
+    notes = "".join(f"<p>{escape(line)}</p>" for line in _notes(standing.said))
+    if standing.state == FAILED:
+        return f'<div class="failed" role="alert"><b>This cannot be rendered.</b> {_lines(standing.error)}</div>'
+    if standing.state == CANCELLED:
+        left = "what was rendered until then is in the history" if standing.made else "nothing was rendered yet"
+        return f"<p>Cancelled: {left}.</p>{notes}"
+    assert standing.state == DONE
+    return notes
+
+
+def clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _notes(said: str) -> list[str]:
+    """Of what `generate` printed, that which is not on the page anyhow: what plays and why, and warnings."""
+    return [line.strip() for line in said.splitlines() if line.startswith(("model ", "warning: "))]
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(escape(line) for line in text.splitlines())
+
+
+def _bar(share: float, words: str) -> str:
+    return (
+        f'<div class="bar" role="progressbar" aria-valuenow="{100 * share:.0f}" aria-valuemin="0" aria-valuemax="100">'
+        f'<i style="width:{100 * share:.1f}%"></i></div><p>{escape(words)}</p>'
+    )
+
 
 _TICK_SECONDS = 0.5
 _HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
@@ -60,7 +110,7 @@ class _Tab:
         self.pulse = gr.State(0)  # changes when the tab is to be brought up to date
         self.visitor, self.owner = gr.Textbox(visible=False, label="Visitor"), gr.State("")
         self.job, self.again, self.seen = gr.State(), gr.State(), gr.State(0)
-        self.chosen, self.limit = gr.State(), gr.State(history_list.SHOWN)
+        self.chosen, self.limit = gr.State(), gr.State(sound_panels.SHOWN)
         self.timer = gr.Timer(_TICK_SECONDS, active=False)
         with gr.Row():
             with gr.Column(scale=6, min_width=420):
@@ -92,7 +142,7 @@ class _Tab:
                     info = "rain seed=3 brightness=5"
                     self.search = gr.Textbox(label="Search", placeholder=info, scale=3, min_width=140)
                     self.starred = gr.Checkbox(False, label="Starred only", scale=1, min_width=110)
-                self.list = history_list.history_list()
+                self.list = sound_panels.history_list()
                 self.more = gr.Button("More", size="sm")
             with gr.Tab("Presets"):
                 self.presets = PresetsPanel(self._home)
@@ -107,28 +157,28 @@ class _Tab:
         running = [self.job, self.again, self.seen, self.timer, self.cancel, self.status]
         arrived = [self.owner, *running, self.list, *presets.outputs, *controls.outputs]
         inputs = [self.visitor, self.job, self.chosen, *view, presets.folder, presets.preset, *controls.inputs]
-        self.pulse.change(told(self._arrived), inputs, arrived, js=_VISITOR, **_HIDDEN)
-        self.generate.click(told(self._asked), [self.owner, *controls.inputs], running, **_HIDDEN)
+        self.pulse.change(errors_shown(self._arrived), inputs, arrived, js=_VISITOR, **_HIDDEN)
+        self.generate.click(errors_shown(self._asked), [self.owner, *controls.inputs], running, **_HIDDEN)
         self.cancel.click(self._cancelled, [self.owner, self.job], self.cancel, **_HIDDEN)
         inputs = [self.owner, self.job, self.again, self.seen, *view]
-        self.timer.tick(told(self._watched), inputs, [*running[2:], *shown], **_HIDDEN)
+        self.timer.tick(errors_shown(self._watched), inputs, [*running[2:], *shown], **_HIDDEN)
 
-        self.list.select(told(self._picked), view, shown, **_HIDDEN)
+        self.list.select(errors_shown(self._picked), view, shown, **_HIDDEN)
         for change in (self.search.change, self.starred.change, self.history.select):
-            change(told(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
-        more = self.more.click(lambda limit: limit + history_list.SHOWN, self.limit, self.limit, **_HIDDEN)
-        more.then(told(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
-        self.recall.click(told(self._recalled), self.chosen, controls.outputs, **_HIDDEN)
-        self.remake.click(told(self._remade), [self.owner, self.chosen], running, **_HIDDEN)
-        self.star.click(told(self._starred), [self.chosen, *view], shown, **_HIDDEN)
+            change(errors_shown(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
+        more = self.more.click(lambda limit: limit + sound_panels.SHOWN, self.limit, self.limit, **_HIDDEN)
+        more.then(errors_shown(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
+        self.recall.click(errors_shown(self._recalled), self.chosen, controls.outputs, **_HIDDEN)
+        self.remake.click(errors_shown(self._remade), [self.owner, self.chosen], running, **_HIDDEN)
+        self.star.click(errors_shown(self._starred), [self.chosen, *view], shown, **_HIDDEN)
         self.delete.click(lambda: gr.update(visible=True), None, self.sure, **_HIDDEN)
         self.keep.click(lambda: gr.update(visible=False), None, self.sure, **_HIDDEN)
-        self.really.click(told(self._forgotten), [self.chosen, *view], shown, **_HIDDEN)
-        self.wholly.click(told(self._deleted), [self.chosen, *view], shown, **_HIDDEN)
+        self.really.click(errors_shown(self._forgotten), [self.chosen, *view], shown, **_HIDDEN)
+        self.wholly.click(errors_shown(self._deleted), [self.chosen, *view], shown, **_HIDDEN)
 
         naming = [presets.name, presets.into, presets.replace, presets.folder]
-        presets.save.click(told(self._saved), [*naming, *controls.inputs], presets.outputs, **_HIDDEN)
-        presets.recall.click(told(self._preset_recalled), presets.preset, controls.outputs, **_HIDDEN)
+        presets.save.click(errors_shown(self._saved), [*naming, *controls.inputs], presets.outputs, **_HIDDEN)
+        presets.recall.click(errors_shown(self._preset_recalled), presets.preset, controls.outputs, **_HIDDEN)
         sides = zip("AB", self.take, compare.keep, (compare.first, compare.second), compare.titles, strict=True)
         for side, take, keep, number, title in sides:
             take.click(_with(compare.taken, side), self.chosen, [number, title], **_HIDDEN)
@@ -145,8 +195,8 @@ class _Tab:
         standing = None if latest is None or job is not None else self._page.renderings.standing(latest, owner)
         if standing is not None and not standing.over:
             running = self._running(latest)
-        entries = history_list.found(self._home, words, starred, limit)
-        listed = [history_list.listed(entries, chosen), *self.presets.listed(folder, preset)]
+        entries = sound_panels.found(self._home, words, starred, limit)
+        listed = [sound_panels.listed(entries, chosen), *self.presets.listed(folder, preset)]
         return [owner, *running, *listed, *self.controls.arrived(*controls)]
 
     def _asked(self, owner: str, *given: Any) -> list[Any]:
@@ -188,7 +238,7 @@ class _Tab:
         return Original.of_history(self._generation(again)).verdict(made).words
 
     def _picked(self, words: str, starred: bool, limit: int, event: gr.EventData) -> list[Any]:
-        return self._shown(self._generation(history_list.chosen_of(event)), words, starred, limit)
+        return self._shown(self._generation(sound_panels.chosen_of(event)), words, starred, limit)
 
     def _starred(self, chosen: int | None, *view: Any) -> list[Any]:
         generation = self._generation(chosen)
@@ -216,7 +266,7 @@ class _Tab:
         return [chosen, *self.card.shown(generation), there, star, gr.update(visible=False), listed]
 
     def _listed(self, words: str, starred: bool, limit: int, chosen: int | None) -> str:
-        return history_list.listed(history_list.found(self._home, words, starred, limit), chosen)
+        return sound_panels.listed(sound_panels.found(self._home, words, starred, limit), chosen)
 
     def _recalled(self, chosen: int | None) -> list[Any]:
         account, notes = self._generation(chosen).account, []
@@ -249,4 +299,4 @@ class _Tab:
 
 def _with(act: Any, side: str) -> Any:
     """A handler of A or B."""
-    return told(lambda number, *rest: act(number, side, *rest))
+    return errors_shown(lambda number, *rest: act(number, side, *rest))

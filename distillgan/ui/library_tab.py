@@ -1,21 +1,260 @@
-"""The Library tab: the models there are, what is known of each, and keeping house. All of it is `distillgan models`."""
+"""The Library tab: models, their cards and curves.
 
+A model's details as a piece of the page: what its file says, and its sliders. Texts from files are escaped.
+
+How the training of a model went, drawn from what TensorBoard was told.
+
+What the Library tab asks of the library: lists, checks and copies, as `distillgan models` makes them.
+
+The Library tab: the models there are, what is known of each, and keeping house. All of it is `distillgan models`.
+"""
+
+import tempfile
 import time
+from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+import torch
 from gradio.utils import get_upload_folder
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distillgan.library import shelf
-from distillgan.paths import MODEL_SUFFIX
-from distillgan.ui import housekeeping
-from distillgan.ui.model_card import facts, sliders_and_map, summary
-from distillgan.ui.page import Page, Shown
-from distillgan.ui.telling import told
+from distillgan.audio.plots import on_any_ground
+from distillgan.control.sliders import Slider
+from distillgan.errors import UserError
+from distillgan.evaluation.slider_fidelity import draw_map
+from distillgan.features.descriptors import readable
+from distillgan.models.header import damaged_tensors
+from distillgan.paths import MODEL_SUFFIX, Home
+from distillgan.store import library as shelf
+from distillgan.store import records
+from distillgan.store.records import Record, described, moment, parameters, size, tags
+from distillgan.synthesis.renderer import Model
+from distillgan.ui.page import Page, Shown, errors_shown
 
-_HEADINGS = ["name", "made", "minutes", "error", "vocoder", "size", "tags"]
+CSS = """
+.facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0; }
+.facts dt { color: var(--body-text-color-subdued); }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+.fidelity { width: 100%; border-collapse: collapse; border: 0 !important; font-variant-numeric: tabular-nums; }
+.fidelity th, .fidelity td { text-align: right; padding: 3px 8px !important; border: 0 !important; }
+.fidelity tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
+.fidelity td:not(.why) { white-space: nowrap; }
+#models * { font-family: var(--font); }
+#models .selection-button, #files .selection-button { display: none; }
+/* It would sort by letters, beside the order that is chosen above. */
+#models .cell-menu-button, #files .cell-menu-button { display: none; }
+.fidelity th { color: var(--body-text-color-subdued); font-weight: 500; }
+.fidelity th:first-child, .fidelity td:first-child, .fidelity td.why { text-align: left; }
+.fidelity tr.off { color: var(--body-text-color-subdued); }
+.quiet { color: var(--body-text-color-subdued); }
+"""
+_HEADINGS = ("slider", "range", "at -10", "at 0", "at 10", "unit", "follows", "moves others")
+
+
+def summary(record: Record) -> str:
+    """A model in a few lines; or why the file cannot be read."""
+    header, name = record.header, escape(record.name)
+    if header is None:
+        return f"<h3>{name}</h3><p>This file cannot be played: {escape(record.fault or '')}</p>"
+    error = "" if record.error_db is None else f" Reconstructs them with an error of {record.error_db:.2f} dB."
+    own = f"A {escape(record.vocoder)} vocoder of its own." if record.vocoder else "No vocoder of its own."
+    learnt = f"Learnt from {header.corpus['files']} recordings, {record.minutes:.1f} minutes."
+    return f"<h3>{name}</h3><p>{learnt}{error} {own} Made {moment(header.created)}.</p>"
+
+
+def facts(record: Record) -> str:
+    """All that `models info` shows of a model that can be read."""
+    try:
+        lines = described(record, parameters(record.path))
+    except UserError as fault:  # whole as far as its header goes
+        return f"<p>{escape(str(fault))}</p>"
+    rows = "".join(f"<dt>{escape(heading)}</dt><dd>{escape(text)}</dd>" for heading, text in lines.items())
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def sliders_and_map(path: Path) -> tuple[str, Figure | None]:
+    """What each slider was measured to do, and the map of the recordings; why there is none, in words."""
+    try:
+        model = Model.load(path, torch.device("cpu"))
+    except UserError as fault:
+        return f'<p class="quiet">{escape(str(fault))}</p>', None
+    if model.analysis is None:
+        words = model.header.no_sliders
+        return f'<p class="quiet">{words[0].upper()}{words[1:]}.</p>', None
+    table = fidelity(model.analysis.sliders(), len(model.analysis.axes.spread))
+    return table, draw_map(path.stem, model.material, model.analysis)
+
+
+def fidelity(sliders: Sequence[Slider], axes: int) -> str:
+    """A table of the measured sliders."""
+    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
+    rows = "".join(_row(slider) for slider in sliders if slider.rank is not None)
+    more = f"Besides, axis1 to axis{axes}: the latent's principal axes, not measured." if axes > 1 else ""
+    return (
+        f'<table class="fidelity"><tr>{head}</tr>{rows}</table><p class="quiet">Measured on rendered sound. '
+        "-10 and 10 aim at the 2nd and 98th percentile of the recordings. Follows: rank correlation of slider "
+        f"and sound, 1 is best. Moves others: how much the other seven change, over its own; 0 is best. {more}</p>"
+    )
+
+
+def _row(slider: Slider) -> str:
+    shown = [readable(slider.shown[place]) for place in (0, len(slider.shown) // 2, -1)]
+    if slider.reason is not None:
+        why = f'<td class="why" colspan="6">{escape(slider.reason)}</td>'
+        return f'<tr class="off"><td>{slider.name}</td><td>inactive</td>{why}</tr>'
+    ends = f"{max(slider.least, -10):g} … {min(slider.most, 10):g}"
+    cells = [slider.name, ends, *shown, slider.unit, f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"]
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+_POINTS = 1000  # of each curve that are read
+_STAGES = {"vae": "VAE", "vocos": "vocoder (vocos)", "hifigan": "vocoder (hifigan)"}
+_LOSSES, _ERRORS = ("loss", "reconstruction"), ("error",)
+
+Curves = dict[str, tuple[list[int], list[float]]]
+
+
+def curves(run: Path) -> dict[str, Curves]:
+    """Stage → name, as it was logged → steps and values: what was trained on and what was held out. {} of no run."""
+    found = {}
+    for stage in _STAGES:
+        folder = run / stage
+        if not folder.is_dir():
+            continue
+        events = EventAccumulator(str(folder), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})
+        events.Reload()
+        names = [name for name in events.Tags()["scalars"] if _group(name) is not None]
+        scalars = {name: events.Scalars(name) for name in names}
+        found[stage] = {
+            name: ([point.step for point in points], [point.value for point in points])
+            for name, points in scalars.items()
+        }
+    return {stage: lines for stage, lines in found.items() if lines}
+
+
+def draw_curves(found: dict[str, Curves], name: str) -> Figure:
+    """A row a stage: losses on the left, errors of the held-out recordings on the right."""
+    figure = Figure(figsize=(11, 0.6 + 2.7 * len(found)), layout="constrained")
+    figure.suptitle(f"{name}: how the training went")
+    rows = figure.subplots(len(found), 2, squeeze=False)
+    for axes, (stage, lines) in zip(rows, found.items(), strict=True):
+        for kind, axis in zip(("train", "val"), axes, strict=True):
+            for line, points in sorted(lines.items()):
+                if _group(line) == kind:
+                    axis.plot(
+                        *points, label=line.partition("/")[2].replace("_", " "), marker="." if kind == "val" else ""
+                    )
+            axis.set_title(f"{_STAGES[stage]}, {'losses' if kind == 'train' else 'error on the held-out recordings'}")
+            axis.set_xlabel("step")
+            if axis.lines:
+                _scale(axis)
+                axis.legend(fontsize=8)
+    return on_any_ground(figure)
+
+
+def _scale(axis: Axes) -> None:
+    """Logarithmic where a curve goes through more than one order of magnitude."""
+    values = np.concatenate([line.get_ydata() for line in axis.lines])
+    if values.min() > 0 and values.max() > 10 * values.min():
+        axis.set_yscale("log")
+        for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            formatted("{x:g}")
+
+
+def _group(name: str) -> str | None:
+    """`train` or `val` for a curve that is worth a look, None for another."""
+    kind, _, inner = name.partition("/")
+    wanted = {"train": _LOSSES, "val": _ERRORS}.get(kind, ())
+    return kind if any(word in inner for word in wanted) else None
+
+
+OWN = {"any vocoder": None, "with a vocoder of its own": True, "without": False}
+
+
+def model_rows(home: Home, words: str, own: str, tag: str | None, order: str, reverse: bool) -> list[list[Any]]:
+    """The list as it is asked for, a row a model; a file that cannot be read is in it, if nothing narrows it."""
+    found = records.search(records.records(home), words.split())
+    kept = records.narrowed(found, vocoder=OWN[own], tags=[tag] if tag else [])
+    return [_housekeeping_row(model_record) for model_record in records.ordered(kept, order, reverse)]
+
+
+def all_tags(home: Home) -> list[str]:
+    return sorted(
+        {tag for model_record in records.records(home) if model_record.header for tag in model_record.header.tags}
+    )
+
+
+def model_record(home: Home, name: str) -> records.Record:
+    """Raises UserError if the list has none of this name, as when another visitor has just deleted it."""
+    for found in records.records(home):
+        if found.name == name:
+            return found
+    raise UserError(f"there is no model {name} any more: choose another in the list")
+
+
+def change_tags(home: Home, name: str, text: str) -> None:
+    """Give a model exactly the tags in the text, which commas or spaces part."""
+    header = model_record(home, name).header
+    there = set(header.tags if header else ())
+    wanted = {shelf.check_tag(word) for word in text.replace(",", " ").split()}
+    shelf.set_tags(home, name, add=wanted - there, remove=there - wanted)
+
+
+def verified(home: Home, name: str) -> str:
+    damaged = damaged_tensors(model_record(home, name).path)
+    return (
+        f"{name} is damaged: {', '.join(damaged)}" if damaged else f"{name} is whole: each tensor is as it was written."
+    )
+
+
+def exported(home: Home, name: str, folder: str) -> Path:
+    """A copy of the model, every tensor verified, in a new folder within `folder`, for the browser to take away."""
+    return shelf.export_model(model_record(home, name).path, Path(tempfile.mkdtemp(dir=folder)))
+
+
+def imported(home: Home, file: str | None, name: str) -> shelf.Imported:
+    """An uploaded file into the library.
+
+    Raises:
+        UserError: as `import_model`, naming the file as the visitor knows it.
+    """
+    if file is None:
+        raise UserError(f"choose a {MODEL_SUFFIX} file first")
+    try:
+        return shelf.import_model(home, Path(file), name.strip() or None)
+    except UserError as fault:
+        raise UserError(str(fault).replace(file, Path(file).name).replace(", --name NAME", "")) from fault
+
+
+def training_curves(home: Home, name: str) -> Figure | None:
+    found = curves(home.run(name))
+    return draw_curves(found, name) if found else None
+
+
+def _housekeeping_row(model_record: records.Record) -> list[Any]:
+    header = model_record.header
+    if header is None:
+        return [model_record.name, "", None, "", "", size(model_record.bytes), "cannot be read"]
+    error = "" if model_record.error_db is None else f"{model_record.error_db:.2f} dB"
+    made, minutes = moment(header.created), round(model_record.minutes or 0, 1)
+    return [
+        model_record.name,
+        made,
+        minutes,
+        error,
+        model_record.vocoder or "",
+        size(model_record.bytes),
+        tags(header.tags),
+    ]
+
+
+_LIBRARY_TAB_HEADINGS = ["name", "made", "minutes", "error", "vocoder", "size", "tags"]
 _KINDS = ["str", "str", "number", "str", "str", "str", "str"]
 _ANY = "any"
 _ORDERS = {
@@ -49,12 +288,12 @@ class _Library:
     def _list(self) -> None:
         with gr.Row(equal_height=True):
             self.words = gr.Textbox("", label="Search", placeholder="words in name, tags or note", scale=3)
-            self.own = gr.Dropdown(list(housekeeping.OWN), label="Vocoder", scale=2, min_width=120)
+            self.own = gr.Dropdown(list(OWN), label="Vocoder", scale=2, min_width=120)
             self.tag = gr.Dropdown([_ANY], value=_ANY, label="Tag", scale=1, min_width=120)
             self.order = gr.Dropdown(list(_ORDERS), label="Order", scale=2, min_width=120)
             self.reverse = gr.Checkbox(label="Reversed", scale=1, min_width=110)
         self.table = gr.Dataframe(
-            headers=_HEADINGS,
+            headers=_LIBRARY_TAB_HEADINGS,
             datatype=_KINDS,
             label="Models",
             interactive=False,
@@ -107,7 +346,7 @@ class _Library:
         lists = [self.looked.change, self.words.change, *(control.input for control in asked[1:])]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
-            lists, told(self._listed), asked,
+            lists, errors_shown(self._listed), asked,
             [self.table, self.tag], **quiet,
         )  # fmt: skip
         card = [
@@ -116,40 +355,40 @@ class _Library:
         ]  # fmt: skip
         pictures = [self.sliders, self.map, self.curves, self.untrained]
         waited: dict[str, Any] = {"show_progress_on": self.sliders, "api_visibility": "private"}
-        self.table.select(told(self._selected), None, card, **quiet).then(
-            told(self._pictured), self.chosen, pictures, **waited
+        self.table.select(errors_shown(self._selected), None, card, **quiet).then(
+            errors_shown(self._pictured), self.chosen, pictures, **waited
         )
         for given, act in ((self.tags, self._tag), (self.note, self._note), (self.new_name, self._rename)):
-            done = given.submit(told(act), [self.chosen, given], card, **quiet)
+            done = given.submit(errors_shown(act), [self.chosen, given], card, **quiet)
             done.success(time.time_ns, None, self.looked, **quiet)
-        self.verify.click(told(self._verify), self.chosen, self.said, api_visibility="private")
-        self.export.click(told(self._export), self.chosen, [self.download, self.said], api_visibility="private")
-        self.delete.click(told(self._ask), self.chosen, [self.asking, self.question, self.really], **quiet)
+        self.verify.click(errors_shown(self._verify), self.chosen, self.said, api_visibility="private")
+        self.export.click(errors_shown(self._export), self.chosen, [self.download, self.said], api_visibility="private")
+        self.delete.click(errors_shown(self._ask), self.chosen, [self.asking, self.question, self.really], **quiet)
         self.keep.click(lambda: gr.update(visible=False), None, self.asking, **quiet)
-        gone = self.really.click(told(self._delete), self.chosen, card, **quiet)
+        gone = self.really.click(errors_shown(self._delete), self.chosen, card, **quiet)
         gone.success(time.time_ns, None, self.looked, **quiet)
         added = self.do_import.click(
-            told(self._add),
+            errors_shown(self._add),
             [self.file, self.import_name],
             [*card, self.file, self.import_name],
             api_visibility="private",
         )
         added.success(time.time_ns, None, self.looked, **quiet).then(
-            told(self._pictured), self.chosen, pictures, **waited
+            errors_shown(self._pictured), self.chosen, pictures, **waited
         )
 
     def _listed(self, words: str, own: str, tag: str, order: str, reverse: bool) -> tuple[Any, Any]:
-        tags = [_ANY, *housekeeping.all_tags(self._home)]
+        tags = [_ANY, *all_tags(self._home)]
         tag = tag if tag in tags else _ANY
         wanted = None if tag == _ANY else tag
-        rows = housekeeping.rows(self._home, words, own, wanted, _ORDERS[order], reverse)
+        rows = model_rows(self._home, words, own, wanted, _ORDERS[order], reverse)
         return gr.update(value=rows), gr.update(choices=tags, value=tag)
 
     def _selected(self, event: gr.SelectData) -> list[Any]:
         return self._card(str(event.row_value[0]))
 
     def _card(self, name: str, said: str = "") -> list[Any]:
-        record = housekeeping.record(self._home, name)
+        record = model_record(self._home, name)
         header = record.header
         return [
             record.name,
@@ -168,14 +407,14 @@ class _Library:
     def _pictured(self, name: str | None) -> tuple[str, Figure | None, Any, str]:
         if name is None:
             return "", None, gr.update(value=None, visible=False), ""
-        record = housekeeping.record(self._home, name)
+        record = model_record(self._home, name)
         sliders, picture = sliders_and_map(record.path) if record.header else ("", None)
-        curves = housekeeping.training(self._home, name)
+        curves = training_curves(self._home, name)
         words = "" if curves else '<p class="quiet">Its run is not in this library, so there are no curves.</p>'
         return sliders, picture, gr.update(value=curves, visible=curves is not None), words
 
     def _tag(self, name: str, text: str) -> list[Any]:
-        housekeeping.change_tags(self._home, name, text)
+        change_tags(self._home, name, text)
         return self._card(name, "The tags are saved.")
 
     def _note(self, name: str, note: str) -> list[Any]:
@@ -189,10 +428,10 @@ class _Library:
         return self._card(new, f"{name} is {new} now.")
 
     def _verify(self, name: str) -> str:
-        return f"<p>{escape(housekeeping.verified(self._home, name))}</p>"
+        return f"<p>{escape(verified(self._home, name))}</p>"
 
     def _export(self, name: str) -> tuple[Any, str]:
-        copy = housekeeping.exported(self._home, name, get_upload_folder())
+        copy = exported(self._home, name, get_upload_folder())
         button = gr.update(value=str(copy), label=f"Download {copy.name}", visible=True)
         return button, '<p class="quiet">Every tensor is checked; the file is ready.</p>'
 
@@ -208,7 +447,7 @@ class _Library:
         return [None, about, "", hidden, hidden, "", "", "", "", hidden, hidden]
 
     def _add(self, file: str | None, name: str) -> list[Any]:
-        path, added = housekeeping.imported(self._home, file, name)
+        path, added = imported(self._home, file, name)
         said = (
             "Every tensor was checked; it is in the library." if added else "It was here already, and stays as it was."
         )

@@ -1,18 +1,56 @@
-"""What every tab of the page is given, and what it gives back."""
+"""What all tabs share: the page's state, and errors in a corner of it.
+
+What the engine refuses, told on the page: its words in a corner, and no traceback.
+
+What every tab of the page is given, and what it gives back.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from html import escape
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
 from omegaconf import DictConfig
 
+from distillgan.errors import UserError
 from distillgan.paths import Home
 
 if TYPE_CHECKING:
     from distillgan.ui.renderings import Renderings
-    from distillgan.ui.trainings import Trainings
+    from distillgan.ui.runs import Trainings
+
+
+def errors_shown(function: Callable) -> Callable:
+    """The function (or generator) as a handler whose UserError is shown to the visitor."""
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def generating(*arguments: Any, **named: Any) -> Any:
+            try:
+                yield from function(*arguments, **named)
+            except UserError as error:
+                raise shown(error) from error
+
+        return generating
+
+    @wraps(function)
+    def calling(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except UserError as error:
+            raise shown(error) from error
+
+    return calling
+
+
+def shown(error: UserError) -> gr.Error:
+    """The error as the page shows it. What it quotes, from a stranger's file perhaps, is text and no markup."""
+    return gr.Error(escape(str(error)), title="This cannot be done", print_exception=False, duration=20)
 
 
 @dataclass(frozen=True)

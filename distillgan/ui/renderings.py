@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig
 from rich.console import Console
 
-from distillgan import device as devices
+from distillgan import compute as devices
+from distillgan.compute import limited
 from distillgan.errors import UserError
-from distillgan.generate import generate
-from distillgan.parallel import limited
 from distillgan.paths import Home
 from distillgan.progress import Cancelled, Transfer
-from distillgan.studio import Made
+from distillgan.synthesis.generation import Made, generate
 
 WAITING, RENDERING, DONE, CANCELLED, FAILED = "waiting", "rendering", "done", "cancelled", "failed"
 _KEPT = 200  # finished jobs that are remembered

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from distillgan import entry
+from distillgan.cli import hydra_app
+from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
-from distillgan.modellayout import read_header
-from distillgan.overrides import quote
+from distillgan.models.header import read_header
 from distillgan.paths import CONFIG, Home
-from distillgan.ui.corpora import Corpora
+from distillgan.ui.data_tab import Corpora
 
 DEMO = "the built-in demo"
 ITS_OWN = "those it was trained on"
@@ -81,7 +81,7 @@ def devices() -> list[str]:
 
 def defaults(fields: list[Field], overrides: list[str]) -> list[str]:
     """What each field is if it is left empty, as text."""
-    config = entry.composed("train", overrides)
+    config = hydra_app.composed("train", overrides)
     values = [OmegaConf.select(config, field.key) for field in fields]
     return [field.null if value is None else str(value) for field, value in zip(fields, values, strict=True)]
 

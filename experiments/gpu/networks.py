@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec
-from distillgan.entry import composed
+from distillgan.cli.hydra_app import composed
+from distillgan.models.vocoders.hifigan import HiFiGANGenerator
 from distillgan.vendor.bigvgan.generator import BigVGANGenerator
-from distillgan.vocoder.hifigan import HiFiGANGenerator
 
 SPEC = MelSpec()
 

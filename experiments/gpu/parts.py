@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 
 from distillgan.audio.mel import MelSpectrogram, to_log1p, to_log_clamp
-from distillgan.device import hardware
+from distillgan.compute import hardware
 from distillgan.errors import UserError
-from distillgan.render.engine import play
-from distillgan.vae.network import VAENetwork
-from distillgan.vocoder.base import Vocoder
-from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
+from distillgan.models.base import Vocoder
+from distillgan.models.vae.network import VAENetwork
+from distillgan.models.vocoders.registry import UNIVERSAL, read_packaged
+from distillgan.synthesis.renderer import play
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINE = "machine"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 from torch.utils.data import DataLoader
 
-from distillgan.building import build
+from distillgan.configuration import build
 
 SAME = 1e-3  # of the loudest sample, that a compiled form may be off the plain one
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

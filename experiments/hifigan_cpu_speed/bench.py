@@ -13,9 +13,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from distillgan.vocoder import channels_last
-from distillgan.vocoder.channels_last import ChannelsLast
-from distillgan.vocoder.hifigan import HiFiGANGenerator
+from distillgan.models.vocoders import hifigan as channels_last
+from distillgan.models.vocoders.hifigan import ChannelsLast, HiFiGANGenerator
 
 Form = Callable[[Tensor], Tensor]
 
@@ -38,7 +37,7 @@ def flat_as_images(generator: nn.Module) -> nn.Module:
 def onnx_runtime(generator: nn.Module, threads: int) -> Form:
     import onnxruntime
 
-    from distillgan.vocoder.onnx_graph import hifigan_graph
+    from distillgan.models.vocoders.graph_export import hifigan_graph
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

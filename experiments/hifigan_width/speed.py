@@ -9,9 +9,9 @@ import time
 import torch
 
 from distillgan.audio.mel import MelSpec
-from distillgan.building import build
-from distillgan.entry import composed
-from distillgan.vocoder.losses import MelL1
+from distillgan.cli.hydra_app import composed
+from distillgan.configuration import build
+from distillgan.models.vocoders.losses import MelL1
 
 WIDTHS, ROUNDS = (64, 128, 256), 5
 

@@ -22,11 +22,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from distillgan.building import build
+from distillgan.configuration import build
+from distillgan.models.vocoders.discriminators import FoldedConv1d
+from distillgan.models.vocoders.module import Adversary, VocoderModule, accuracies
 from distillgan.paths import conf_dir
-from distillgan.vocoder.adversary import Adversary, accuracies
-from distillgan.vocoder.folded import FoldedConv1d
-from distillgan.vocoder.module import VocoderModule
 
 STEPS = 4  # a round, after one that warms up
 

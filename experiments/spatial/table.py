@@ -9,9 +9,8 @@ from omegaconf import OmegaConf
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
 from distillgan.paths import conf_dir
-from distillgan.render.air import SOUND_SPEED
-from distillgan.render.spatial import Spatial
-from distillgan.render.sphere import RADIUS
+from distillgan.synthesis.spatial.binaural import RADIUS, SOUND_SPEED
+from distillgan.synthesis.spatial.placement import Spatial
 
 RATE, SAMPLES, FINE = 44100, 8192, 32
 AROUND = RADIUS / SOUND_SPEED

@@ -36,8 +36,8 @@ import time, torch
 from pathlib import Path
 from omegaconf import OmegaConf
 from rich.console import Console
-from distillgan.render.engine import Model
-from distillgan.training.analyse import analyse
+from distillgan.synthesis.renderer import Model
+from distillgan.training.stages import analyse
 model = Model.load(Path({path!r}), torch.device("cpu"))
 settings = OmegaConf.create({{"seconds": 3.0, "seeds": 1, "probes": 16}})
 begun = time.perf_counter()

@@ -27,12 +27,9 @@ from scipy import signal
 
 from distillgan.audio.io import resample
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
-from distillgan.scores.metrics import SPEED, TrueWave, mean
-from distillgan.scores.perceptual import JUDGES
-from distillgan.scores.players import external
-from distillgan.scores.spectral import WINDOWS, multi_resolution, stft_distances
-from distillgan.vocoder.own import load_own
-from distillgan.vocoder.weights_file import read_weights
+from distillgan.evaluation.metrics import JUDGES, SPEED, WINDOWS, TrueWave, mean, multi_resolution, stft_distances
+from distillgan.evaluation.vocoders import external
+from distillgan.models.vocoders.registry import load_own, read_weights
 
 HERE = Path(__file__).parent
 SPEC = MelSpec()

@@ -10,7 +10,7 @@ import numpy as np
 import tinysoundfont
 from numpy.random import Generator
 
-from distillgan.data.demo_instruments import room
+from distillgan.data.demo import room
 
 SAMPLE_RATE = 44100
 BANDS = 18

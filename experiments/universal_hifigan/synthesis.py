@@ -10,8 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy import signal
 
-from distillgan.data import demo_instruments as play
-from distillgan.data.demo_instruments import SAMPLE_RATE, drift, lay, midi, timeline
+from distillgan.data import demo as play
+from distillgan.data.demo import SAMPLE_RATE, drift, lay, midi, timeline
 
 TAKES = 9  # of each recipe
 _BODIES = (play.FREE_BAR, play.TUNED_BAR, play.CHURCH_BELL, play.MEMBRANE, play.WINE_GLASS)

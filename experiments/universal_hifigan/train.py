@@ -16,22 +16,21 @@ from omegaconf import DictConfig
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from distillgan import entry
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
-from distillgan.building import build
-from distillgan.checks import whole
+from distillgan.cli import hydra_app
+from distillgan.configuration import build
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.data.scan import scan
-from distillgan.modelfile import read_model
+from distillgan.errors import whole
+from distillgan.models.modelfile import read_model
+from distillgan.models.vae.network import VAENetwork
 from distillgan.paths import Home
-from distillgan.training import sizing
-from distillgan.training.checkpoint import LAST
+from distillgan.training import auto_settings
+from distillgan.training.callbacks import LAST, Interrupted, InterruptGuard
+from distillgan.training.distributed import Place, Team
 from distillgan.training.fit import Stage, fit
-from distillgan.training.interrupt import Interrupted, InterruptGuard
-from distillgan.training.start import start
-from distillgan.training.team import Place, Team
-from distillgan.vae.network import VAENetwork
+from distillgan.training.stages import start
 
 
 def train_universal(config: DictConfig) -> None:
@@ -96,7 +95,7 @@ def _prepare(config: DictConfig, team: Team, home: Home, spec: MelSpec, console:
     clips = [manifest.clips(home.decoded) for manifest in manifests]
     minutes = [sum(clip.length for clip in part) / spec.sample_rate / 60 for part in clips]
     console.print(f"{minutes[0]:.1f} minutes to train on, {minutes[1]:.1f} held out, on {team}")
-    for choice in sizing.fill_in(config, minutes[0], team.device.type):
+    for choice in auto_settings.fill_in(config, minutes[0], team.device.type):
         console.print(f"chosen: {choice}")
     home.run(config.name).mkdir(parents=True, exist_ok=True)
     return config, clips
@@ -130,4 +129,4 @@ def write(path: Path, name: str, module, fitted, spec: MelSpec) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(train_universal, "train", sys.argv[1:])
+    hydra_app.run(train_universal, "train", sys.argv[1:])

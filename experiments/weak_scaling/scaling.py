@@ -19,9 +19,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from distillgan.building import build
+from distillgan.configuration import build
 from distillgan.paths import conf_dir
-from distillgan.training.team import Place, Team
+from distillgan.training.distributed import Place, Team
 
 SEGMENT = 71680  # samples: 128 frames, and what stretching wants beyond
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from distillgan.audio.convolve import convolved, evenly
+from distillgan.audio.filters import convolved, evenly
 
 RNG = np.random.default_rng(3)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from distillgan.audio.iir import butterworth, sosfilt, sosfiltfilt
+from distillgan.audio.filters import butterworth, sosfilt, sosfiltfilt
 
 RATE = 44100 / 128
 

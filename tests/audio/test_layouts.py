@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from distillgan.audio.layouts import layout_of
+from distillgan.data.downmix import layout_of
 
 FIVE_ONE = ("FL", "FR", "FC", "LFE", "BL", "BR")
 B_FORMAT = bytes.fromhex("0100000021" + "07d3118644c8c1ca000000")

@@ -8,8 +8,8 @@ import pytest
 import soundfile as sf
 
 from distillgan.audio.loudness import Meter, k_weighting, measure
-from distillgan.audio.matching import gains_db, match
 from distillgan.errors import UserError
+from distillgan.store.comparison import gains_db, match
 
 
 def tone(db, seconds, rate=48000, frequency=1000.0, channels=2):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from distillgan.audio.lowpass import band_limited, below, lowpass
+from distillgan.audio.filters import band_limited, below, lowpass
 from distillgan.audio.mel import LOG_FLOOR, MelSpec, MelSpectrogram, lowest_hertz, silent_above, to_log_clamp
 
 RATE = 44100

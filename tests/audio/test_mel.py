@@ -8,14 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distillgan.audio.mel import (
-    MelSpec,
-    MelSpectrogram,
-    from_log1p,
-    log1p_to_log_clamp,
-    to_log1p,
-    to_log_clamp,
-)
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.errors import UserError
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "bigvgan" / "mel_44k_128.safetensors"

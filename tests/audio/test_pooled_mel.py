@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from distillgan.audio.mel import MelSpec, MelSpectrogram
-from distillgan.audio.pooled_mel import PooledMel
+from distillgan.audio.mel import MelSpec, MelSpectrogram, PooledMel
 
 SPEC = MelSpec()
 RATE = SPEC.sample_rate

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recordings import RATE, coded, decoded, mp3, sweep, wav, written
 
-from distillgan.audio import ogg
+from distillgan.audio import containers
 from distillgan.audio.formats import Ogg
 from distillgan.audio.io import AudioFileError, open_audio, read_blocks
 from distillgan.audio.tags import Tags
@@ -111,7 +111,7 @@ def test_channels_of_ogg_come_in_wav_order(read, tmp_path, channels):
     heard = [channel for channel in range(channels) if channel != lfe]
     assert found.shape == wave.shape and near(found[:, heard], wave[:, heard], -15)
     stored = decoded(data)
-    assert np.array_equal(found, stored[:, ogg.TO_WAV.get(channels, range(channels))])
+    assert np.array_equal(found, stored[:, containers.TO_WAV.get(channels, range(channels))])
 
 
 def test_a_flac_of_unknown_length_is_read_whole(read):

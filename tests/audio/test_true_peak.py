@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distillgan.audio.true_peak import TruePeakMeter
+from distillgan.audio.loudness import TruePeakMeter
 
 
 def peak(wave, block=None):

@@ -10,9 +10,9 @@ import soundfile
 from crafted import write_crafted
 from hub import CHECKPOINT, Hub, serve, small_release, write_pin
 
-from distillgan.library.history import History
-from distillgan.library.presets import Presets
 from distillgan.paths import Home
+from distillgan.store.history import History
+from distillgan.store.presets import Presets
 
 expect = pytest.importorskip("playwright.sync_api").expect
 

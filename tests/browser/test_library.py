@@ -3,9 +3,9 @@
 import pytest
 from crafted import write_crafted, write_small
 
-from distillgan.library.records import records
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
 from distillgan.paths import Home
+from distillgan.store.records import records
 
 expect = pytest.importorskip("playwright.sync_api").expect
 

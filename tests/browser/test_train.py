@@ -7,7 +7,7 @@ import psutil
 import pytest
 import soundfile
 
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
 
 TINY = "experiment=tiny\nmodel.max_steps=5000\ntrainer.validate_every=20\ncallbacks.preview.every=50"
 _MILLISECONDS = 120_000

@@ -7,9 +7,9 @@ import soxr
 from rich.console import Console
 
 from distillgan.data.band import BandMeter
+from distillgan.data.corpus import summary_table
 from distillgan.data.manifest import Manifest
 from distillgan.data.scan import scan
-from distillgan.data.summary import summary_table
 
 RATE = 44100
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from distillgan.audio.layouts import Layout
-from distillgan.data.downmix import chosen, downmix
+from distillgan.data.downmix import Layout, chosen, downmix
 from distillgan.data.manifest import Manifest
 from distillgan.data.scan import scan
 from distillgan.errors import UserError

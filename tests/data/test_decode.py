@@ -3,7 +3,7 @@ import pytest
 import soundfile as sf
 
 from distillgan.audio.loudness import measure
-from distillgan.data.loudness import gain_db, together
+from distillgan.data.decode import gain_db, together
 from distillgan.data.scan import scan
 
 RATE = 44100

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from scipy import signal
 
-from distillgan.data import demo, demo_instruments
-from distillgan.data.demo import write_demo_corpus
-from distillgan.data.demo_instruments import SAMPLE_RATE
+from distillgan.data import demo
+from distillgan.data import demo as demo_instruments
+from distillgan.data.demo import SAMPLE_RATE, write_demo_corpus
 from distillgan.errors import UserError
 
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from omegaconf import OmegaConf
 
-from distillgan.data.folders import folders, merged
+from distillgan.data.corpus import folders, merged
 from distillgan.data.scan import scan
 from distillgan.errors import UserError
 

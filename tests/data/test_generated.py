@@ -11,10 +11,10 @@ from rich.console import Console
 
 from distillgan.audio.formats import Wav
 from distillgan.audio.tags import Tags
-from distillgan.data.generated import is_generated
+from distillgan.data.corpus import summary_table
+from distillgan.data.decode import is_generated
 from distillgan.data.manifest import HELD_OUT, TRAIN, Manifest
 from distillgan.data.scan import scan
-from distillgan.data.summary import summary_table
 
 RATE = 44100
 MARK = '{"distillgan": "2.0"}'

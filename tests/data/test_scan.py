@@ -11,9 +11,9 @@ from recordings import coded
 from rich.console import Console
 
 import distillgan.data.cache as cache_module
+from distillgan.data.corpus import summary_table
 from distillgan.data.manifest import Manifest
 from distillgan.data.scan import scan
-from distillgan.data.summary import summary_table
 from distillgan.errors import UserError
 
 RATE = 44100

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
-from distillgan.scores.metrics import TrueWave
+from distillgan.evaluation.metrics import TrueWave
 from experiments.yardsticks import griffin_lim
 
 

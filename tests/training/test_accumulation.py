@@ -5,8 +5,8 @@ import torch
 from support import tiny
 
 from distillgan.errors import UserError
-from distillgan.train import train
-from distillgan.training.checkpoint import load_checkpoint
+from distillgan.training.callbacks import load_checkpoint
+from distillgan.training.pipeline import train
 
 pytestmark = pytest.mark.slow
 

@@ -10,16 +10,15 @@ from rich.console import Console
 from support import composed, tiny
 
 from distillgan.audio.mel import MelSpec
+from distillgan.control.latents import CorpusLatents, Moments
 from distillgan.errors import UserError
-from distillgan.latent.corpus import CorpusLatents
-from distillgan.latent.descriptors import NAMES
-from distillgan.latent.moments import Moments
-from distillgan.modelfile import read_model
-from distillgan.render.engine import Model
-from distillgan.train import train
-from distillgan.training.analyse import analyse
-from distillgan.vae.network import VAENetwork
-from distillgan.vocoder.hifigan import HiFiGANVocoder
+from distillgan.features.descriptors import NAMES
+from distillgan.models.modelfile import read_model
+from distillgan.models.vae.network import VAENetwork
+from distillgan.models.vocoders.hifigan import HiFiGANVocoder
+from distillgan.synthesis.renderer import Model
+from distillgan.training.pipeline import train
+from distillgan.training.stages import analyse
 
 
 def test_a_trained_model_has_an_analysis_of_its_own_moments(trained):

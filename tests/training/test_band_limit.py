@@ -8,13 +8,13 @@ from support import composed, tiny
 
 from distillgan.audio.augment import Augment
 from distillgan.audio.mel import MelSpec
-from distillgan.building import build
+from distillgan.configuration import build
 from distillgan.data.datamodule import AudioDataModule, learnt_limits
 from distillgan.data.scan import scan
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
+from distillgan.models.vae.losses import ReconstructionLoss
 from distillgan.paths import Home
-from distillgan.train import train
-from distillgan.vae.losses import ReconstructionLoss
+from distillgan.training.pipeline import train
 
 RATE = 44100
 

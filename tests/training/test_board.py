@@ -20,21 +20,19 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram
+from distillgan.control.latents import CorpusLatents, Moments, pieces_of
+from distillgan.control.sliders import Analysis
 from distillgan.data.cache import AudioClip
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError
-from distillgan.latent.corpus import CorpusLatents, pieces_of
-from distillgan.latent.descriptors import DESCRIPTORS
-from distillgan.latent.moments import Moments
-from distillgan.latent.sliders import Analysis
-from distillgan.modelfile import read_model
-from distillgan.modellayout import read_header
+from distillgan.features.descriptors import DESCRIPTORS
+from distillgan.models.header import read_header
+from distillgan.models.modelfile import read_model
 from distillgan.paths import Home, conf_dir
-from distillgan.train import train
-from distillgan.training.board import show_results
-from distillgan.training.board_corpus import MOST, SIDE, corpus_points
-from distillgan.training.run import Run
-from distillgan.training.settings import note_settings, noted_settings
+from distillgan.training.auto_settings import note_settings, noted_settings
+from distillgan.training.pipeline import train
+from distillgan.training.run_status import Run
+from distillgan.training.tensorboard import MOST, SIDE, corpus_points, show_results
 
 RATE, STRIDE = 44100, 8
 SPEC = MelSpec()

@@ -3,8 +3,8 @@
 import pytest
 from support import tiny
 
-from distillgan.train import train
-from distillgan.training.checkpoint import BEST, load_checkpoint
+from distillgan.training.callbacks import BEST, load_checkpoint
+from distillgan.training.pipeline import train
 
 
 @pytest.mark.parametrize(("warmup", "best"), [(0, 2), (3, 4)])

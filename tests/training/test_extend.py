@@ -16,13 +16,13 @@ from distillgan.data.datamodule import Segments
 from distillgan.data.manifest import TRAIN, Entry, Manifest
 from distillgan.data.scan import scan
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
+from distillgan.models.modelfile import read_model
 from distillgan.paths import Home
-from distillgan.render.engine import Model
-from distillgan.train import train
+from distillgan.synthesis.renderer import Model
 from distillgan.training import extend
-from distillgan.training.run import Run
+from distillgan.training.pipeline import train
+from distillgan.training.run_status import Run
 
 MORE = ("extend=true", "stages=[vae]")
 

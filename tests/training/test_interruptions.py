@@ -8,14 +8,14 @@ import torch
 from processes import FOLDERS, start, wait_for
 from support import composed, tiny
 
-from distillgan.controls import controls
+from distillgan.cli.commands.engine_commands import controls
 from distillgan.errors import UserError
-from distillgan.modellayout import read_header
-from distillgan.render.engine import Model, render
-from distillgan.train import train
-from distillgan.training.checkpoint import load_checkpoint
-from distillgan.ui.model_card import sliders_and_map
-from distillgan.vocoder.weights_file import UNIVERSAL, read_packaged
+from distillgan.models.header import read_header
+from distillgan.models.vocoders.registry import UNIVERSAL, read_packaged
+from distillgan.synthesis.renderer import Model, render
+from distillgan.training.callbacks import load_checkpoint
+from distillgan.training.pipeline import train
+from distillgan.ui.library_tab import sliders_and_map
 
 EVERY = 5
 VOCODER = ("vocoder", signal.SIGTERM, 143)

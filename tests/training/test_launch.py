@@ -7,7 +7,7 @@ import sys
 import joblib
 import pytest
 
-from distillgan.training.launch import choose, jobs_of
+from distillgan.training.sweep import choose, jobs_of
 
 
 @pytest.fixture(autouse=True)
@@ -68,12 +68,12 @@ WITHOUT = """
 import sys, types
 sys.modules["hydra_plugins"] = types.ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
-from distillgan import entry
+from distillgan.cli import hydra_app
 from distillgan.errors import UserError
-entry.check("train", ["seed=1,2", "experiment=tiny"])
+hydra_app.check("train", ["seed=1,2", "experiment=tiny"])
 for override in sys.argv[1:]:
     try:
-        entry.check("train", ["seed=1", override])
+        hydra_app.check("train", ["seed=1", override])
     except UserError as error:
         print(error)
 """

@@ -12,8 +12,8 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from processes import FOLDERS, TESTS
 from support import trace
 
-from distillgan.modellayout import read_header
-from distillgan.training.checkpoint import load_checkpoint
+from distillgan.models.header import read_header
+from distillgan.training.callbacks import load_checkpoint
 
 pytestmark = pytest.mark.slow
 

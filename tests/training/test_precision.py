@@ -5,10 +5,10 @@ import torch
 from support import tiny
 
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model
-from distillgan.train import train
-from distillgan.vae.module import VAEModule
-from distillgan.vocoder.module import VocoderModule
+from distillgan.models.modelfile import read_model
+from distillgan.models.vae.module import VAEModule
+from distillgan.models.vocoders.module import VocoderModule
+from distillgan.training.pipeline import train
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
-from distillgan.training.pulse import Pulse
+from distillgan.training.distributed import Pulse
 
 PATIENCE = 2.0
 

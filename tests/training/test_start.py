@@ -11,16 +11,16 @@ from support import copy_of, tiny
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model, write_model
-from distillgan.train import train
-from distillgan.training.checkpoint import load_checkpoint
-from distillgan.vocoder.hifigan import HiFiGANGenerator
-from distillgan.vocoder.vocos import VocosGenerator
-from distillgan.vocoder.weights_file import packaged, read_weights
+from distillgan.models.modelfile import read_model, write_model
+from distillgan.models.vocoders.harmonic import HarmonicGenerator
+from distillgan.models.vocoders.hifigan import HiFiGANGenerator
+from distillgan.models.vocoders.registry import packaged, read_weights
+from distillgan.training.callbacks import load_checkpoint
+from distillgan.training.pipeline import train
 
 pytestmark = pytest.mark.slow
 
-GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": VocosGenerator(channels=32)}
+GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": HarmonicGenerator(channels=32)}
 
 
 VOCODER = "stages=[vocoder]"

@@ -11,10 +11,9 @@ from processes import start, wait_for
 from support import composed, tiny
 
 from distillgan.errors import UserError
-from distillgan.train import train
-from distillgan.training.callbacks import Budget
-from distillgan.training.checkpoint import BEST, load_checkpoint
-from distillgan.training.status import Status
+from distillgan.training.callbacks import BEST, Budget, load_checkpoint
+from distillgan.training.pipeline import train
+from distillgan.training.run_status import Status
 
 
 def curves(home, stage="vae"):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from distillgan.modelfile import read_model
-from distillgan.overrides import quote
+from distillgan.cli.overrides import quote
+from distillgan.models.modelfile import read_model
 from distillgan.paths import Home, is_name
 from distillgan.training.sweep import job_name, sweep_folder, varied
 

@@ -11,10 +11,10 @@ from processes import FOLDERS, start, wait_for
 from support import tiny, trace
 
 from distillgan.errors import UserError
-from distillgan.modellayout import read_header
-from distillgan.render.engine import Model, render
-from distillgan.train import train
-from distillgan.training.checkpoint import load_checkpoint
+from distillgan.models.header import read_header
+from distillgan.synthesis.renderer import Model, render
+from distillgan.training.callbacks import load_checkpoint
+from distillgan.training.pipeline import train
 
 
 def noted(path: Path, rank: int) -> list[list[str]]:
@@ -135,7 +135,7 @@ def test_a_killed_first_process_leaves_nobody_behind_and_ctrl_c_stops_all_at_one
     ],
 )
 def test_what_cannot_be_is_refused_before_any_process_is_started(tmp_path, recordings, overrides, words, monkeypatch):
-    monkeypatch.setattr("distillgan.training.team.start_processes", None)
+    monkeypatch.setattr("distillgan.training.distributed.start_processes", None)
     with pytest.raises(UserError, match=words):
         train(tiny(tmp_path, recordings, *overrides))
 

@@ -10,12 +10,12 @@ from support import composed, copy_of, tiny
 
 from distillgan.audio.loudness import measure
 from distillgan.errors import UserError
-from distillgan.modelfile import read_model
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
+from distillgan.models.modelfile import read_model
 from distillgan.paths import Home
-from distillgan.train import train
-from distillgan.training.checkpoint import load_checkpoint
-from distillgan.training.run import Run
+from distillgan.training.callbacks import load_checkpoint
+from distillgan.training.pipeline import train
+from distillgan.training.run_status import Run
 
 
 def last(home, stage):

@@ -8,10 +8,10 @@ import torch
 from followed import TINY, ended, steps, wait
 from served import Server
 
-from distillgan.modelfile import read_model
+from distillgan.models.modelfile import read_model
 from distillgan.paths import Home
-from distillgan.render.engine import Model
-from distillgan.ui.trainings import Key, Trainings
+from distillgan.synthesis.renderer import Model
+from distillgan.ui.runs import Key, Trainings
 
 MORE = "\n".join(item for item in TINY if not item.startswith("device=")) + "\nmodel.max_steps=100000"
 KEY = Key("lasting")

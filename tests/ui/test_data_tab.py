@@ -9,8 +9,7 @@ import soundfile as sf
 
 from distillgan.errors import UserError
 from distillgan.paths import Home
-from distillgan.ui.corpora import COLUMNS, Corpora, heard, outline
-from distillgan.ui.corpus_view import HEADINGS, entry_of, rows, summary
+from distillgan.ui.data_tab import COLUMNS, HEADINGS, Corpora, entry_of, heard, outline, rows, summary
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import time
 import pytest
 from followed import ended, steps, tiny, wait
 
+from distillgan.atomic import holder
 from distillgan.errors import UserError
-from distillgan.holder import holder
-from distillgan.library.shelf import rename_model
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.ui import elsewhere
-from distillgan.ui.trainings import Key, Trainings
+from distillgan.store.library import rename_model
+from distillgan.ui import spawned_run
+from distillgan.ui.runs import Key, Trainings
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +117,7 @@ def test_whose_process_it_is(home):
 
     home.runs.mkdir(exist_ok=True)
     state = noted()
-    assert state.phase == "running" and not elsewhere.here(state.process)
+    assert state.phase == "running" and not spawned_run.here(state.process)
     with pytest.raises(UserError, match="far is being trained on here: stop it there"):
         Trainings(home).cancel(Key("far"))
     assert noted(started=time.time() - 3600) is None  # not heard of for long

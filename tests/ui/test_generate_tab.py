@@ -9,23 +9,21 @@ from crafted import write_crafted
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from distillgan import entry
-from distillgan.again import Original
+from distillgan.cli import hydra_app
+from distillgan.cli.reproduce import Original
 from distillgan.errors import UserError
-from distillgan.generate import generate
-from distillgan.latent.descriptors import NAMES
-from distillgan.library.history import History
-from distillgan.library.presets import Presets
+from distillgan.features.descriptors import NAMES
 from distillgan.paths import Home
-from distillgan.studio import settings_of
-from distillgan.ui import history_list, vocoder_words
-from distillgan.ui.asked import START, config_of, values_of
+from distillgan.store.history import History
+from distillgan.store.presets import Presets
+from distillgan.synthesis.generation import generate, settings_of
+from distillgan.ui import slider_panel, sound_panels
 from distillgan.ui.generate_tab import build
 from distillgan.ui.page import Page
-from distillgan.ui.presets_panel import PresetsPanel
 from distillgan.ui.renderings import Renderings
-from distillgan.ui.sound_card import SoundCard
-from distillgan.ui.steering import Steering, reasons, scale
+from distillgan.ui.slider_panel import Steering, reasons, scale
+from distillgan.ui.sound_panels import PresetsPanel, SoundCard
+from distillgan.ui.sound_settings import START, config_of, values_of
 
 EVIL = "<img src=x onerror=alert(1)>"
 SET = [
@@ -61,8 +59,8 @@ def test_the_same_samples_as_the_command_line(page):
     mine = quietly(config_of(page, given, {"brightness": 6.0, "density": 0.0}))
     line = ["model=rain", "vocoder=hifigan", "duration=0.5", "seed=4", "count=2", "path=interpolate", "device=cpu"]
     line += ["spatial=stereo", "spatial.width=0.7", "export=flac", "export.depth=16", "controls.brightness=6"]
-    overrides = entry.to_overrides(entry.steered([*line, f"paths.home={page.home.root}"]))
-    other = quietly(entry.composed("generate", overrides))
+    overrides = hydra_app.to_overrides(hydra_app.steered([*line, f"paths.home={page.home.root}"]))
+    other = quietly(hydra_app.composed("generate", overrides))
     assert [made.account["sound"] for made in mine] == [made.account["sound"] for made in other]
     assert mine[0].account["settings"] == other[0].account["settings"]
     moved = quietly(config_of(page, values(seed=4, path="interpolate"), {"brightness": -6.0}))
@@ -142,13 +140,13 @@ def test_the_sliders_are_the_models_own(page):
 
 def test_what_auto_would_take_is_said_before(page, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert ("This model's own (hifigan)", "hifigan") in vocoder_words.choices(page, ["rain"])
-    assert "hifigan" not in dict(map(reversed, vocoder_words.choices(page, ["wind"])))
-    assert vocoder_words.foreseen(page, ["rain"], "auto") == "Auto takes the model's own vocoder (hifigan)."
-    said = vocoder_words.foreseen(page, ["wind"], "auto")
+    assert ("This model's own (hifigan)", "hifigan") in slider_panel.choices(page, ["rain"])
+    assert "hifigan" not in dict(map(reversed, slider_panel.choices(page, ["wind"])))
+    assert slider_panel.foreseen(page, ["rain"], "auto") == "Auto takes the model's own vocoder (hifigan)."
+    said = slider_panel.foreseen(page, ["wind"], "auto")
     assert "this model has no vocoder of its own" in said and "489 MB" in said and "small universal one" in said
-    assert "a blend has no vocoder of its own" in vocoder_words.foreseen(page, ["rain", "wind"], "auto")
-    assert vocoder_words.foreseen(page, ["wind"], "universal") == ""
+    assert "a blend has no vocoder of its own" in slider_panel.foreseen(page, ["rain", "wind"], "auto")
+    assert slider_panel.foreseen(page, ["wind"], "universal") == ""
 
 
 def test_presets_of_the_controls(page):
@@ -187,17 +185,17 @@ def test_the_history_as_a_list_has_no_foreign_markup(page):
     with gr.Blocks():
         card = SoundCard()
     shown = [
-        history_list.listed([generation], None),
+        sound_panels.listed([generation], None),
         *(text for text in card.shown(generation) if isinstance(text, str)),
     ]
     assert len(shown) == 3 and not any("<img" in text for text in shown)
     assert "brightness 2" in shown[0] and f'data-id="{made.id}"' in shown[0] and "<polygon" in shown[0]
-    assert history_list.found(page.home, "seed=11 brightness=2", False, 5) == [History(page.home).get(made.id)]
+    assert sound_panels.found(page.home, "seed=11 brightness=2", False, 5) == [History(page.home).get(made.id)]
     made.path.unlink()
     assert "it is gone" in card.shown(generation)[0]
     for numbers in ({}, {"number": "1"}, {"number": True}, {"number": -1}, None):
         with pytest.raises(UserError):
-            history_list.chosen_of(gr.EventData(None, numbers))
+            sound_panels.chosen_of(gr.EventData(None, numbers))
 
 
 def test_every_control_has_a_label_and_every_slider_a_row(page):

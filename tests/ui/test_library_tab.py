@@ -8,14 +8,13 @@ from crafted import write_crafted, write_small
 from torch.utils.tensorboard import SummaryWriter
 
 from distillgan.errors import UserError
-from distillgan.latent.descriptors import NAMES
-from distillgan.library.records import record_of
-from distillgan.modellayout import read_header
+from distillgan.features.descriptors import NAMES
+from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.ui import housekeeping
-from distillgan.ui.learning_curves import curves, draw_curves
-from distillgan.ui.model_card import facts, sliders_and_map, summary
-from distillgan.ui.telling import told
+from distillgan.store.records import record_of
+from distillgan.ui import library_tab
+from distillgan.ui.library_tab import curves, draw_curves, facts, sliders_and_map, summary
+from distillgan.ui.page import errors_shown
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -29,7 +28,7 @@ def home(tmp_path) -> Home:
 
 
 def listed(home: Home, words="", own="any vocoder", tag=None, order="name", reverse=False) -> list[str]:
-    return [row[0] for row in housekeeping.rows(home, words, own, tag, order, reverse)]
+    return [row[0] for row in library_tab.model_rows(home, words, own, tag, order, reverse)]
 
 
 def test_the_list_is_searched_narrowed_and_ordered(home):
@@ -38,25 +37,25 @@ def test_the_list_is_searched_narrowed_and_ordered(home):
     assert listed(home, own="with a vocoder of its own") == ["wind"] and listed(home, own="without") == ["rain"]
     assert listed(home, tag="dry") == ["wind"] and listed(home, tag="dry", own="without") == []
     assert listed(home, order="minutes") == ["wind", "rain"] == listed(home, order="error")
-    assert housekeeping.all_tags(home) == ["dry", "field", "wet"]
-    row = housekeeping.rows(home, "", "any vocoder", None, "name", False)[0]
+    assert library_tab.all_tags(home) == ["dry", "field", "wet"]
+    row = library_tab.model_rows(home, "", "any vocoder", None, "name", False)[0]
     assert row[2:] == [2.0, "2.00 dB", "", "1.2 MB", "wet, field"] and len(row) == 7
 
 
 def test_a_damaged_file_is_in_the_list_and_says_so(home):
     (home.models / "half.distillgan").write_bytes(home.model("rain").read_bytes()[:5000])
     assert listed(home) == ["half", "rain", "wind"] and listed(home, tag="wet") == ["rain"]
-    record = housekeeping.record(home, "half")
+    record = library_tab.model_record(home, "half")
     assert "This file cannot be played" in summary(record) and "half" in summary(record)
 
 
 def test_tags_become_those_that_are_written(home):
-    housekeeping.change_tags(home, "rain", "Wet, night  roof")
+    library_tab.change_tags(home, "rain", "Wet, night  roof")
     assert read_header(home.model("rain")).tags == ["night", "roof", "wet"]
     with pytest.raises(UserError, match="a tag is one word"):
-        housekeeping.change_tags(home, "rain", "wet,no!")
+        library_tab.change_tags(home, "rain", "wet,no!")
     assert read_header(home.model("rain")).tags == ["night", "roof", "wet"]
-    housekeeping.change_tags(home, "rain", "")
+    library_tab.change_tags(home, "rain", "")
     assert read_header(home.model("rain")).tags == []
 
 
@@ -64,49 +63,49 @@ def test_tags_become_those_that_are_written(home):
 def test_only_what_is_in_the_list_can_be_chosen(home, name):
     """The name comes from the browser."""
     write_small(home.root, "outside", 3)
-    for act in (housekeeping.record, housekeeping.verified, lambda h, n: housekeeping.exported(h, n, str(h.root))):
+    for act in (library_tab.model_record, library_tab.verified, lambda h, n: library_tab.exported(h, n, str(h.root))):
         with pytest.raises(UserError, match="there is no model"):
             act(home, name)
 
 
 def test_a_model_is_verified_and_taken_away_whole(home, tmp_path):
-    assert housekeeping.verified(home, "rain") == "rain is whole: each tensor is as it was written."
+    assert library_tab.verified(home, "rain") == "rain is whole: each tensor is as it was written."
     copies = tmp_path / "copies"
     copies.mkdir()
-    first, second = (housekeeping.exported(home, "rain", str(copies)) for _ in range(2))
+    first, second = (library_tab.exported(home, "rain", str(copies)) for _ in range(2))
     assert first != second and first.name == "rain.distillgan" and first.read_bytes() == second.read_bytes()
     data = bytearray(home.model("wind").read_bytes())
     data[-1] ^= 1
     home.model("wind").write_bytes(data)
-    assert "wind is damaged: vae.weight" in housekeeping.verified(home, "wind").replace("vocoder.weight", "vae.weight")
+    assert "wind is damaged: vae.weight" in library_tab.verified(home, "wind").replace("vocoder.weight", "vae.weight")
     with pytest.raises(UserError, match="does not match its checksum"):
-        housekeeping.exported(home, "wind", str(copies))
+        library_tab.exported(home, "wind", str(copies))
 
 
 def test_an_upload_is_checked_and_added_under_the_name_that_is_asked_for(home, tmp_path):
     upload = write_small(tmp_path / "cache", "drone", 4)
-    path, added = housekeeping.imported(home, str(upload), " hum ")
+    path, added = library_tab.imported(home, str(upload), " hum ")
     assert added and path == home.model("hum") and read_header(path).name == "hum"
-    assert housekeeping.imported(home, str(upload), "").added is False  # there already
+    assert library_tab.imported(home, str(upload), "").added is False  # there already
     other = write_small(tmp_path / "cache" / "2", "rain", 5)
     with pytest.raises(UserError) as refusal:
-        housekeeping.imported(home, str(other), "")
+        library_tab.imported(home, str(other), "")
     assert str(refusal.value).startswith("rain.distillgan: rain is taken") and "--name" not in str(refusal.value)
     upload.write_bytes(upload.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"^drone.distillgan: ") as refusal:
-        housekeeping.imported(home, str(upload), "other")
+        library_tab.imported(home, str(upload), "other")
     assert str(tmp_path) not in str(refusal.value) and not home.model("other").exists()
     with pytest.raises(UserError, match=r"choose a \.distillgan file first"):
-        housekeeping.imported(home, None, "")
+        library_tab.imported(home, None, "")
 
 
 def test_texts_from_a_strangers_file_are_no_markup(home):
     write_small(home.models, "evil", 6, note=EVIL, licence=EVIL, tags=[EVIL], vocoder={"name": EVIL, "generator": {}})
-    record = housekeeping.record(home, "evil")
+    record = library_tab.model_record(home, "evil")
     shown = summary(record) + facts(record)
     assert "<img" not in shown and "&lt;img" in shown
 
-    @told
+    @errors_shown
     def refuse():
         raise UserError(EVIL)
 

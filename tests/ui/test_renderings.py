@@ -11,9 +11,9 @@ from rich.console import Console
 from support import composed
 
 from distillgan.errors import UserError
-from distillgan.generate import generate
-from distillgan.library.history import History
 from distillgan.paths import Home
+from distillgan.store.history import History
+from distillgan.synthesis.generation import generate
 from distillgan.ui.renderings import CANCELLED, DONE, FAILED, RENDERING, WAITING, Renderings
 
 

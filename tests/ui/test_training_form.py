@@ -3,11 +3,11 @@
 import pytest
 from omegaconf import OmegaConf
 
-from distillgan import entry
+from distillgan.cli import hydra_app
 from distillgan.errors import UserError
 from distillgan.paths import Home
 from distillgan.ui import training_form as form
-from distillgan.ui.corpora import Corpora
+from distillgan.ui.data_tab import Corpora
 
 NO_FIELDS = [""] * len(form.MODEL_FIELDS)
 NO_VOCODER_FIELDS = [""] * len(form.VOCODER_FIELDS)
@@ -26,7 +26,7 @@ def model(corpora, corpus="rain", size="medium", steps=0, minutes=0, grow=False,
 
 def test_every_field_is_a_setting_and_says_what_it_is_when_left_empty():
     for fields, overrides in ((form.MODEL_FIELDS, []), (form.VOCODER_FIELDS, ["vocoder=vocos"])):
-        config = entry.composed("train", overrides)
+        config = hydra_app.composed("train", overrides)
         for field, default in zip(fields, form.defaults(fields, overrides), strict=True):
             value = OmegaConf.select(config, field.key, throw_on_missing=True)
             assert default == (field.null if value is None else str(value))
@@ -38,7 +38,7 @@ def test_what_is_filled_in_composes_to_just_that(corpora, size):
     overrides = model(
         corpora, size=size, steps=2000000, minutes=90.5, values=values, more="\nmodel.module.kl.weight=1e-3\n"
     )
-    config = entry.composed("train", entry.to_overrides(overrides))
+    config = hydra_app.composed("train", hydra_app.to_overrides(overrides))
     assert config.data.dir == [str(corpora.folder("rain"))] or config.data.dir == str(corpora.folder("rain"))
     assert config.model.max_steps == 2000000 and config.trainer.max_time == "00:01:30:30"
     assert config.data.batch_size == 4 and config.model.module.lr == 1e-4 and config.seed == 7
@@ -89,11 +89,11 @@ def vocoder(home, corpora, name="tiny", corpus=form.ITS_OWN, **named):
 
 def test_a_vocoder_is_trained_on_the_recordings_of_its_model(trained, corpora, recordings):
     home = Home(trained[0])
-    config = entry.composed("train", entry.to_overrides(vocoder(home, corpora, steps=5, anew=True)))
+    config = hydra_app.composed("train", hydra_app.to_overrides(vocoder(home, corpora, steps=5, anew=True)))
     assert list(config.data.dir) == [str(recordings)] and list(config.stages) == ["vocoder"]
     assert config.data.channels == "mix"
     assert config.vocoder.name == "vocos" and config.vocoder.max_steps == 5 and config.resume == "never"
-    config = entry.composed("train", entry.to_overrides(vocoder(home, corpora, corpus="rain", kind="hifigan")))
+    config = hydra_app.composed("train", hydra_app.to_overrides(vocoder(home, corpora, corpus="rain", kind="hifigan")))
     assert list(config.data.dir) == [str(corpora.folder("rain"))] and config.vocoder.name == "hifigan"
     kind, error = form.vocoder_of(home, "tiny")
     assert kind == "hifigan" and error > 0

@@ -9,10 +9,9 @@ import pytest
 from followed import TINY, ended, steps, tiny, wait
 
 from distillgan.errors import UserError
-from distillgan.modellayout import read_header
+from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.ui.standing import standings
-from distillgan.ui.trainings import Key, Trainings
+from distillgan.ui.runs import Key, Trainings, standings
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from distillgan.models.vocoders.trained import fold_weight_norm
 from distillgan.vendor.bigvgan.generator import BigVGANGenerator
-from distillgan.vocoder.checkpoint import fold_weight_norm
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "bigvgan"
 RELEASE = {

@@ -1,0 +1,92 @@
+"""`distillgan board`: TensorBoard, in the browser of this machine where there is one.
+
+The browser of this machine, where there is one to look at.
+
+TensorBoard over the runs, on this machine alone, in its browser.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import time
+import webbrowser
+from pathlib import Path
+
+from distillgan.cli.commands.arguments import argument, single
+from distillgan.errors import UserError, printable, whole
+from distillgan.paths import Home
+
+
+def open_page(address: str) -> None:
+    """Show the page. Where there is no screen, nothing: a browser would be one of letters, in this terminal."""
+    if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        webbrowser.open(address)
+
+
+_HOST = "127.0.0.1"
+_FIRST_PAGE = "#custom_scalars"
+_SHOWN = 10
+
+
+def board_main(given: list[str]) -> None:
+    single(
+        "board",
+        "TensorBoard over all runs, or one: curves, settings against errors, pictures, sound, the corpus as a map.",
+        _board,
+        given,
+        argument("name", nargs="?", metavar="NAME", help="of a run, or the beginning of it"),
+        argument("--port", type=int, metavar="N", help="6006, or the next that is free; 0: any"),
+        argument("--no-open", action="store_true", help="only say the address"),
+    )
+
+
+def _board(given: argparse.Namespace) -> None:
+    folder = _folder(given.home, given.name)
+    address = _served(folder, None if given.port is None else whole("--port", given.port, 0, 65535))
+    given.out.show(
+        {"address": address, "folder": str(folder)},
+        lambda console: console.print(f"TensorBoard of {printable(folder)} is at {address} (Ctrl-C ends it)"),
+    )
+    sys.stdout.flush()
+    if not given.no_open:
+        open_page(address + _FIRST_PAGE)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+
+
+def _folder(home: Home, name: str | None) -> Path:
+    """Of all runs, or of the one whose name is this or begins so. Raises UserError; lists those there are."""
+    runs = [path.name for path in sorted(home.runs.glob("*")) if path.is_dir() and not path.name.startswith(".")]
+    if not runs:
+        raise UserError(f"no run in {home.runs} yet: train a model first (distillgan train data.dir=PATH)")
+    if name is None:
+        return home.runs
+    begun = [name] if name in runs else [run for run in runs if name and run.startswith(name)]
+    if len(begun) == 1:
+        return home.run(begun[0])
+    if begun:
+        raise UserError(f"several runs begin with {name!r}: {_names(begun)}. Write more of it")
+    raise UserError(f"no run {name!r} in {home.runs}; there are {_names(runs)}")
+
+
+def _names(runs: list[str]) -> str:
+    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
+    return ", ".join(map(printable, runs[:_SHOWN])) + more
+
+
+def _served(folder: Path, port: int | None) -> str:
+    """Start TensorBoard in the background; its address. Raises UserError if it gets no port."""
+    from tensorboard import default, program
+
+    board = program.TensorBoard(default.get_plugins())
+    board.configure(logdir=str(folder), host=_HOST, port=port)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # advice on options that there are none of here
+            return board.launch()
+    except program.TensorBoardPortInUseError as error:
+        raise UserError(f"--port={port} is taken: give another one, or leave it out for one that is free") from error
+    except program.TensorBoardServerException as error:
+        raise UserError(f"TensorBoard does not start: {error.msg}") from error

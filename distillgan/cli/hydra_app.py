@@ -1,0 +1,185 @@
+"""What the commands share: Hydra around a function, flags for overrides, and messages instead of tracebacks."""
+
+import errno
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.text import Text
+
+from distillgan import process as signals
+from distillgan.cli import diagnostics
+from distillgan.cli.overrides import listed, parted, to_overrides, value_of
+from distillgan.configuration import keep_texts_of_files
+from distillgan.errors import UserError, message
+from distillgan.paths import conf_dir, default_home
+
+EXIT_USER_ERROR = 2
+_SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
+_MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
+_STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
+_COMPOSING = threading.Lock()
+
+
+def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
+    """Compose conf/<config_name>.yaml with the arguments and call `task` with it (once a job of a sweep).
+
+    A UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM and SIGHUP end
+    it with 130, 143 and 129.
+    """
+    begun = []
+
+    def guarded(config: DictConfig) -> object:
+        begun.append(True)
+        try:
+            return task(config)
+        except UserError as error:
+            _leave(error)
+        except OSError as error:
+            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
+
+    sys.stdout, sys.stderr = _Reader(sys.stdout), _Reader(sys.stderr)
+    signals.raise_when_told()
+    keep_texts_of_files()
+    try:
+        overrides, flags = parted(to_overrides(arguments))
+        sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
+        with _hydra_raises():
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+    except UserError as error:
+        _leave(error)
+    except (HydraException, ValueError) as error:
+        with _composing():
+            if not begun and (refusal := diagnostics.refused(error, config_name, overrides)):
+                _leave(refusal)
+        raise  # the task's own, or a sweeper's
+    except KeyboardInterrupt:
+        print(signals.words(), file=sys.stderr)
+        sys.exit(signals.exit_code())
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Within the block Hydra raises what it refuses, where else it would print it in its own words and exit."""
+    key = "HYDRA_FULL_ERROR"
+    before = os.environ.get(key, "")
+    os.environ[key] = "1"
+    try:
+        yield
+    finally:
+        os.environ[key] = before
+
+
+class _Reader:
+    """Output whose reader may leave (`| head`, a terminal that is closed) or know few letters: no reason for a training
+
+    to die."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        if hasattr(stream, "reconfigure") and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        return self._guarded(lambda: self._stream.write(text)) or len(text)
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
+
+    def _guarded(self, act: Callable[[], object]) -> object:
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # the latter of a terminal that is gone
+                raise
+            # Python's own advice: whatever comes later, at exit too, goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            return None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _leave(error: UserError) -> NoReturn:
+    report(error)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def report(error: UserError) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(Text("error: ", style="bold red") + Text(message(error)))
+
+
+def home_of(overrides: list[str]) -> str | Path:
+    """`paths.home` as the overrides or the environment have it."""
+    home = value_of(overrides, "paths.home")
+    return default_home() if home is None else str(home)
+
+
+def check(config_name: str, overrides: list[str]) -> None:
+    """Raises UserError if a setting or a choice, any of a sweep's values, is none of conf/<config_name>.yaml's."""
+    with _composing():
+        if words := diagnostics.mistake(config_name, overrides):
+            raise UserError(words)
+
+
+def composed(config_name: str, overrides: list[str]) -> DictConfig:
+    """conf/<config_name>.yaml under the overrides, without a command line. Raises UserError if Hydra refuses."""
+    with _composing():
+        try:
+            return hydra.compose(config_name, overrides)
+        except (HydraException, ValueError) as error:
+            if refusal := diagnostics.refused(error, config_name, overrides):
+                raise refusal from error
+            raise
+
+
+@contextmanager
+def _composing() -> Iterator[None]:
+    """Hydra on conf/. Its state, one for the whole process, is set aside for the block: an entry that runs has one."""
+    with _COMPOSING:
+        state = GlobalHydra.instance()
+        around, state.hydra = state.hydra, None
+        try:
+            keep_texts_of_files()
+            with hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+                yield
+        finally:
+            GlobalHydra.instance().hydra = around
+
+
+def model_by_name(arguments: list[str]) -> list[str]:
+    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it."""
+    return [_node(_MODEL, argument) for argument in arguments]
+
+
+def steered(arguments: list[str]) -> list[str]:
+    """As `model_by_name`, and `blend=[…]` as `blend.models=[…]`, `controls.NAME=…` as `++controls.NAME=…`: which
+
+    sliders there are is known only by the model.
+    """
+    waiting, joined = list(arguments), []
+    while waiting:
+        argument = waiting.pop(0)
+        joined.append(f"--blend={waiting.pop(0)}" if argument == "--blend" and waiting else argument)
+    return [_node(_STEERED, argument) for argument in joined]
+
+
+def _node(words: re.Pattern, argument: str) -> str:
+    found = words.fullmatch(argument)
+    if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
+        return argument
+    flag, node, value = found.groups(default="")
+    if node.startswith("blend") and value:
+        value = f"={listed(value[1:])}"
+    return f"{flag}{_SHORT.get(node, f'++{node}')}{value}"

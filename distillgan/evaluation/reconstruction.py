@@ -1,0 +1,183 @@
+"""How well a model reconstructs recordings, and whether what it draws is as loud as they are.
+
+Is what is drawn as loud as the corpus? Levels of decoded draws, to tell a usable latent space from a broken one.
+
+How well a model reconstructs recordings, those it knows and those held out.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from distillgan.audio.io import printable
+from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
+from distillgan.control.latents import CorpusLatents
+from distillgan.control.sliders import Controls
+from distillgan.control.trajectory import Material, Path, draw
+from distillgan.data.cache import AudioClip
+from distillgan.models.vae.losses import KLDivergence, active_dimensions, mel_error_db
+from distillgan.models.vae.network import VAENetwork
+from distillgan.synthesis.renderer import Model
+
+_FRAMES = 512  # latent frames of each draw, 48 s
+_SEEDS = range(4)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Levels in dB of decoded latent frames: the corpus's 1st and 99th percentile, and shares of drawn frames within.
+
+    `walked` are draws around the corpus as `generate` makes them, `normal` independent frames from a normal
+    distribution with the corpus's mean and covariance.
+    """
+
+    low_db: float
+    high_db: float
+    walked: float
+    normal: float
+
+
+@torch.inference_mode()
+def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> Levels:
+    """Decode the corpus's latents and draws from them, and compare their levels."""
+    own = np.concatenate([_levels_db(network, corpus.piece(number).T, spec) for number in range(corpus.pieces)])
+    low, high = np.percentile(own, (1, 99))
+
+    def share_within(draws: list[Tensor]) -> float:
+        levels = np.concatenate([_levels_db(network, z, spec) for z in draws])
+        return float(np.mean((levels >= low) & (levels <= high)))
+
+    material = Material(corpus, None, spec.frame_rate, network.stride)
+    drawn = [draw(material, Controls(), _FRAMES * network.stride, seed, Path("chunk")) for seed in _SEEDS]
+    walks = [torch.from_numpy(trajectory.layers[0].z) for trajectory in drawn]
+    mean, covariance = corpus.z.mean(0).numpy(), np.atleast_2d(np.cov(corpus.z.numpy().T))
+    rng = np.random.default_rng(0)
+    normal = [torch.from_numpy(rng.multivariate_normal(mean, covariance, _FRAMES).T.astype(np.float32)) for _ in _SEEDS]
+    return Levels(float(low), float(high), share_within(walks), share_within(normal))
+
+
+def _levels_db(network: VAENetwork, z: Tensor, spec: MelSpec) -> np.ndarray:
+    """z [D, L] → level of each decoded latent frame in dB, [L]: root mean square over its bands and mel frames."""
+    device = next(network.parameters()).device
+    mel = from_log1p(network.decode(z[None].to(device), z.shape[-1] * network.stride), spec)[0]
+    power = mel.square().mean(0).reshape(-1, network.stride).mean(1)
+    return (10 * torch.log10(power + 1e-12)).cpu().numpy()
+
+
+TRAINING, HELD_OUT = "training", "held out"
+_PIECE_FRAMES = 4096  # 48 s of mel at once
+
+
+@dataclass(frozen=True)
+class Score:
+    """One file: its error and that of the corpus's constant spectrum, in dB, and how many mel frames it has."""
+
+    path: str
+    part: str
+    error_db: float
+    constant_db: float
+    frames: int
+
+
+def reconstruction(
+    model: Model, clips: list[AudioClip], known: list[bool], floor_db: float, device: torch.device
+) -> dict:
+    """Reconstruct every clip; `known` says of each whether the model was trained on it.
+
+    The error is the mean absolute difference of the mels in dB, both floored `floor_db` under the clip's peak, in the
+    bands that the clip tells of (up to its `band_limit_hz`). Beside
+    it stands the error of one constant spectrum for all (the mean of the clips' medians): what a model that has learnt
+    nothing but the average would do.
+    """
+    mel = MelSpectrogram(model.spec).to(device)
+    constant = torch.stack([_decibels(_mel_of(mel, clip)).median(-1).values for clip in clips]).mean(0)
+    scores, nats = [], []
+    for clip, trained in zip(clips, known, strict=True):
+        score, per_dimension = _score(model, mel, clip, floor_db, trained, constant)
+        scores.append(score)
+        nats.append(per_dimension)
+    per_dimension = torch.stack(nats).mean(0)
+    return {
+        "model": model.header.name,
+        "fingerprint": model.header.fingerprint,
+        "floor_db": floor_db,
+        "parts": {part: _summary([s for s in scores if s.part == part]) for part in (TRAINING, HELD_OUT)},
+        "kl_nats_per_frame": float(per_dimension.sum()),
+        "active_dimensions": active_dimensions(per_dimension),
+        "latent_dim": model.network.latent_dim,
+        "drawn_levels": asdict(drawn_levels(model.network, model.corpus, model.spec)),
+        "files": [asdict(score) for score in scores],
+    }
+
+
+@torch.inference_mode()
+def _mel_of(mel: MelSpectrogram, clip: AudioClip) -> torch.Tensor:
+    """The whole clip's linear mel [n_mels, T]."""
+    return mel.of_long(clip.read, clip.length, _PIECE_FRAMES)
+
+
+def _decibels(mel: torch.Tensor) -> torch.Tensor:
+    return 20 * torch.log10(mel)
+
+
+@torch.inference_mode()
+def _score(
+    model: Model, mel: MelSpectrogram, clip: AudioClip, floor_db: float, known: bool, constant: torch.Tensor
+) -> tuple[Score, torch.Tensor]:
+    true = _mel_of(mel, clip)
+    decoded, nats = [], []
+    for piece in true.split(_PIECE_FRAMES, dim=-1):
+        mean, log_variance = model.network.encode(to_log1p(piece[None], model.spec))
+        decoded.append(from_log1p(model.network.decode(mean, piece.shape[-1]), model.spec)[0])
+        nats.append(KLDivergence.per_dimension(mean, log_variance))
+    told = (lowest_hertz(model.spec) < (clip.band_limit_hz or math.inf)).to(true.device)
+    score = Score(
+        clip.name,
+        TRAINING if known else HELD_OUT,
+        mel_error_db(true[told], torch.cat(decoded, -1)[told], floor_db),
+        mel_error_db(true[told], (10 ** (constant / 20))[:, None].expand_as(true)[told], floor_db),
+        true.shape[-1],
+    )
+    return score, torch.stack(nats).mean(0).cpu()
+
+
+def _summary(scores: list[Score]) -> dict | None:
+    """Means over the files, and over all their frames together."""
+    if not scores:
+        return None
+    frames = sum(score.frames for score in scores)
+    return {
+        "files": len(scores),
+        "error_db": sum(s.error_db for s in scores) / len(scores),
+        "error_db_by_frames": sum(s.error_db * s.frames for s in scores) / frames,
+        "constant_db": sum(s.constant_db for s in scores) / len(scores),
+    }
+
+
+def table(result: dict) -> Table:
+    """The errors, a row a file, and their means."""
+    shown = Table(
+        title=f"{result['model']}: reconstruction error, floor {result['floor_db']:g} dB under each peak",
+        title_justify="left",
+        caption=f"{result['active_dimensions']} of {result['latent_dim']} dimensions active, "
+        f"{result['kl_nats_per_frame']:.1f} nats a frame",
+        caption_justify="left",
+    )
+    shown.add_column("file", overflow="fold")
+    shown.add_column("part")
+    shown.add_column("error dB", justify="right")
+    shown.add_column("constant spectrum dB", justify="right")
+    for file in result["files"]:
+        errors = f"{file['error_db']:.2f}", f"{file['constant_db']:.2f}"
+        shown.add_row(Text(printable(file["path"])), file["part"], *errors)
+    for part, means in result["parts"].items():
+        if means is not None:
+            shown.add_section()
+            words = f"mean of {means['files']} files (by frames {means['error_db_by_frames']:.2f})"
+            shown.add_row(words, part, f"{means['error_db']:.2f}", f"{means['constant_db']:.2f}", style="bold")
+    return shown

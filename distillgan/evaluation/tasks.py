@@ -1,0 +1,141 @@
+"""What is judged of a model, as `what` says: printed, and written down."""
+
+import json
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from distillgan import compute as devices
+from distillgan.atomic import replace_file
+from distillgan.audio.mel import MelSpec
+from distillgan.audio.picture import draw_mels, save_picture
+from distillgan.audio.plots import save_figure
+from distillgan.compute import limited, memory_in_words
+from distillgan.data.cache import AudioClip
+from distillgan.data.corpus import folders, prepare_corpus
+from distillgan.data.downmix import MIX, chosen
+from distillgan.errors import UserError, number
+from distillgan.evaluation import reconstruction as reconstructions
+from distillgan.evaluation import report, slider_fidelity
+from distillgan.evaluation.vocoders import judge, players
+from distillgan.models.vocoders.registry import select
+from distillgan.paths import CONFIG, Home
+from distillgan.process import checked
+from distillgan.progress import progress_bar, transfer_bar
+from distillgan.store.library import find_model
+from distillgan.synthesis.renderer import Model
+
+
+@memory_in_words("evaluating", "Close what else uses it, or take device=cpu")
+def evaluate(config: DictConfig) -> dict:
+    """Judge a model as `what` says; print a table, write it under `paths.home`/evaluations, and return it.
+
+        reconstruction    the error of the VAE's mels, file by file (<model>.json)
+        vocoder           each vocoder on the clips that are held out (<model>_vocoder.json, .md, .png)
+        controls          what each slider does to rendered sound (<model>_controls.json, .md, .png)
+
+    Files that the model was trained on are told from others by the content hashes in its header.
+
+    Raises:
+        UserError: something the user can mend.
+    """
+    if config.what not in TASKS:
+        raise UserError(f"what={config.what} is nothing to evaluate: choose one of {', '.join(TASKS)}")
+    number("floor_db", config.floor_db, 1, 200)
+    console = Console(soft_wrap=True, highlight=False)
+    home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    path = find_model(home, config.model.name)
+    model = Model.load(path, device)
+    MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")
+    with limited(checked(config.threads)):
+        return TASKS[config.what](config, console, home, device, model, home.root / "evaluations" / path.stem)
+
+
+def _reconstruction(
+    config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path
+) -> dict:
+    clips, known = _clips(config, console, home, model)
+    result = reconstructions.reconstruction(model, clips, known, config.floor_db, device)
+    console.print(reconstructions.table(result))
+    levels = result["drawn_levels"]
+    console.print(
+        f"drawn latents within the corpus's range of levels ({levels['low_db']:.0f} to {levels['high_db']:.0f} dB): "
+        f"{levels['walked']:.0%} of those that generate draws, {levels['normal']:.0%} of independent normal ones"
+    )
+    _write(stem.with_name(f"{stem.name}.json"), json.dumps(result, indent=1), console)
+    return result
+
+
+def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path) -> dict:
+    playing = players(config, model, home, device, console)
+    clips, known = _clips(config, console, home, model)
+    held_out = [clip for clip, trained in zip(clips, known, strict=True) if not trained]
+    with progress_bar(console, "judging") as progress:
+        judged = judge(model, held_out or clips, playing, device, progress)
+    result = {"what": "vocoder", "part": "held out" if held_out else "training", "device": device.type, **judged.result}
+    console.print(report.table(result), soft_wrap=False)
+    for note in report.notes(result):
+        console.print(note, markup=False)
+    base = stem.with_name(f"{stem.name}_vocoder")
+    _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1, allow_nan=False), console)
+    _write(base.with_name(f"{base.name}.md"), report.markdown(result), console)
+    picture = base.with_name(f"{base.name}.png")
+    save_picture(draw_mels(judged.pictures, report.heading(result), model.spec), picture)
+    console.print(f"written to {picture}")
+    return result
+
+
+def _controls(config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path) -> dict:
+    with transfer_bar(console) as fetching:
+        selected = select(config.vocoder, model.header.name, model.vocoder, model.spec, home, device, fetching)
+    console.print(f"vocoder {selected.name}: {selected.reason}")
+    with progress_bar(console, "rendering") as progress:
+        judged = slider_fidelity.judge_controls(model, selected.vocoder, progress)
+    result = {**judged.result, "vocoder": selected.name}
+    console.print(slider_fidelity.table(result))
+    console.print(f"{result['active']} of {len(result['sliders'])} sliders are active, {result['passed']} passed")
+    base = stem.with_name(f"{stem.name}_controls")
+    _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1), console)
+    _write(base.with_name(f"{base.name}.md"), slider_fidelity.markdown(result), console)
+    picture = base.with_name(f"{base.name}.png")
+    save_figure(slider_fidelity.draw(judged), picture)
+    console.print(f"written to {picture}")
+    return result
+
+
+TASKS = {"reconstruction": _reconstruction, "vocoder": _vocoder, "controls": _controls}
+
+
+def _clips(config: DictConfig, console: Console, home: Home, model: Model) -> tuple[list[AudioClip], list[bool]]:
+    """The recordings, and of each whether the model was trained on it."""
+    places, channels = _recordings(config, home, model)
+    manifest = prepare_corpus(places, home, model.spec, console, channels)
+    trained = set(model.header.corpus["train"])
+    return manifest.clips(home.decoded), [file.audio_hash in trained for file in manifest.used]
+
+
+def _recordings(config: DictConfig, home: Home, model: Model) -> tuple[list[str] | None, str]:
+    """The folders asked for, else those that the model's run was trained on (None: the demo corpus); and which of the
+
+    recordings' channels, likewise.
+    """
+    noted = home.run(model.header.name) / CONFIG
+    run = OmegaConf.load(noted) if noted.exists() else None
+    asked, channels = folders(config.data.dir), config.data.channels
+    if channels is None:
+        channels = MIX if run is None else OmegaConf.select(run, "data.channels", default=MIX)
+    if asked is None:
+        if run is None:
+            raise UserError(
+                f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
+            )
+        asked = folders(run.data.dir)
+    return asked, chosen(channels)
+
+
+def _write(path: Path, text: str, console: Console) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    console.print(f"written to {path}")

@@ -1,0 +1,137 @@
+"""Two sounds compared, as loud as each other.
+
+Two sounds as loud as each other, so that the ear compares what they are and not how loud they are.
+
+Two entries of the history side by side: what was set differently, and how differently they came out.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distillgan.audio.formats import Wav
+from distillgan.audio.io import iter_audio, printable
+from distillgan.audio.loudness import Loudness, measure
+from distillgan.audio.tags import Tags
+from distillgan.errors import UserError
+from distillgan.features.descriptors import DESCRIPTORS
+from distillgan.paths import Home
+from distillgan.store import sounds
+from distillgan.store.history import Generation, flat
+
+PEAK_DB = -1.0  # dBFS, the most that a matched sound has
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The copies, what their sounds were, and what each was turned by (dB)."""
+
+    paths: tuple[Path, Path]
+    loudness: tuple[Loudness, Loudness]
+    gains_db: tuple[float, float]
+
+    @property
+    def lufs(self) -> float:
+        """Of either copy."""
+        return self.loudness[0].lufs + self.gains_db[0]
+
+
+def match(sounds: tuple[Path, Path], copies: tuple[Path, Path]) -> Matched:
+    """Copy both as 24-bit WAV, as loud as the quieter one, or less where a peak would be over -1 dBFS.
+
+    Raises:
+        UserError: a sound cannot be read, or is silent; the disk refuses.
+    """
+    first, second = measure(sounds[0]), measure(sounds[1])
+    for path, loudness in zip(sounds, (first, second), strict=True):
+        if not math.isfinite(loudness.lufs):
+            raise UserError(f"{printable(path)}: silent (under -70 LUFS): there is no loudness to match")
+    gains = gains_db(first, second)
+    for sound, copy, loudness, gain in zip(sounds, copies, (first, second), gains, strict=True):
+        Wav(loudness.rate).write(copy, _turned(sound, gain), loudness.shape, Tags(title=copy.stem))
+    return Matched(copies, (first, second), gains)
+
+
+def gains_db(first: Loudness, second: Loudness) -> tuple[float, float]:
+    """What brings both to one loudness (dB): the quieter one's, or as much less as keeps the peaks at -1 dBFS."""
+    both = (first, second)
+    target = min(item.lufs for item in both)
+    over = max(target - item.lufs + 20 * math.log10(item.peak) - PEAK_DB for item in both)
+    target -= max(0.0, over)
+    return target - first.lufs, target - second.lufs
+
+
+def _turned(path: Path, gain_db: float) -> Iterator[np.ndarray]:
+    gain = np.float32(10 ** (gain_db / 20))
+    for block in iter_audio(path, _BLOCK):
+        yield gain * block
+
+
+_RESULTS = ("settings", "models", "check", "sound", "gain_db", "level")
+_LEVELS = {"peak_db": "dBFS", "rms_db": "dBFS", "lufs": "LUFS", "true_peak_db": "dBTP"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A parameter that two sounds do not share; None where one has none."""
+
+    key: str
+    first: object
+    second: object
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of two sounds, as people read it; None where there was nothing to measure."""
+
+    name: str
+    unit: str
+    first: float | None
+    second: float | None
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.first is None or self.second is None else self.second - self.first
+
+
+def differences(first: Mapping, second: Mapping) -> list[Difference]:
+    """All that two accounts say differently of what made the sounds: settings, models, vocoder, versions."""
+    mine, other = _parameters(first), _parameters(second)
+    keys = dict.fromkeys([*mine, *other])
+    return [Difference(key, mine.get(key), other.get(key)) for key in keys if mine.get(key) != other.get(key)]
+
+
+def measurements(first: Mapping, second: Mapping) -> list[Measured]:
+    """Levels and descriptors of two accounts, whether they differ or not; what neither has is left out."""
+    mine, other = first.get("check") or {}, second.get("check") or {}
+    levels = [{**found, **(account.get("level") or {})} for account, found in ((first, mine), (second, other))]
+    rows = [Measured(name, unit, *(found.get(name) for found in levels)) for name, unit in _LEVELS.items()]
+    mine, other = mine.get("descriptors") or {}, other.get("descriptors") or {}
+    rows += [Measured(item.name, item.unit, mine.get(item.name), other.get(item.name)) for item in DESCRIPTORS]
+    return [row for row in rows if (row.first, row.second) != (None, None)]
+
+
+def copies(home: Home, first: Generation, second: Generation) -> tuple[Matched | None, str]:
+    """Copies of both to listen to, equally loud, in `paths.home`/audio/compare; or None, and why there are none."""
+    for entry in (first, second):
+        fault = sounds.fault(entry)
+        if fault:
+            return None, f"{printable(entry.path)} of entry {entry.id}: {fault}"
+    folder = home.audio / "compare"
+    names = [f"{first.id}-{second.id}_{side}_{e.path.stem}.wav" for side, e in (("A", first), ("B", second))]
+    try:
+        return match((first.path, second.path), (folder / names[0], folder / names[1])), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _parameters(account: Mapping) -> dict[str, object]:
+    found = flat(account.get("settings"))
+    for number, model in enumerate(account.get("models") or [], 1):
+        # Its controls are those of the settings.
+        found |= flat({key: value for key, value in model.items() if key != "controls"}, f"models.{number}")
+    return found | flat({key: value for key, value in account.items() if key not in _RESULTS})

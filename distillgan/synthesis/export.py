@@ -1,0 +1,459 @@
+"""From blocks to a file: taken down, measured, levelled, written, drawn.
+
+How loud a file becomes: one gain for the whole, to a loudness (EBU R 128) and under a true-peak ceiling.
+
+A sound's outline in a few hundred bytes, for lists of many.
+
+A sound taken down as it is rendered, on the disk, until it is over and its level is known.
+
+Ctrl-C, SIGTERM and SIGHUP at moments that leave nothing half done.
+
+What is rendered as files: the sound and a picture of it, in constant memory, never over an older one unasked.
+"""
+
+import hashlib
+import math
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+
+from distillgan.atomic import refused
+from distillgan.audio.formats import Format
+from distillgan.audio.io import printable
+from distillgan.audio.loudness import DUAL_MONO_LU, Meter, TruePeakMeter
+from distillgan.audio.mel import MelSpec, PooledMel, to_log1p
+from distillgan.audio.picture import draw_mels, save_picture
+from distillgan.audio.tags import Tags
+from distillgan.errors import UserError, number
+from distillgan.process import ENDING, ignored
+
+SOURCE, OFF = "source", "off"
+PEAK = 10 ** (-1 / 20)  # of a sample, -1 dBFS: the only ceiling that there was before there was a true one
+_LUFS = (-70.0, 0.0)  # from the gate to what no file under the ceiling comes to
+_CEILING = (-20.0, 0.0)  # dBTP
+_UNKNOWN = (
+    "nothing is known of how loud its recordings were: it stays as loud as it is rendered; export.loudness=-23 brings "
+    "it to -23 LUFS"
+)
+_STEPS = 1000  # of a decibel: what rounding differs by in the 15th digit gives the same gain
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a file is to be brought to.
+
+    lufs: its integrated loudness; None: as loud as it is rendered. peak_db: the true peak that it is kept under, in
+    dBTP; None: a sample's, -1 dBFS, as it was before there was this setting. note: what is to be known, in words.
+    """
+
+    lufs: float | None = None
+    peak_db: float | None = None
+    note: str = ""
+
+    @classmethod
+    def of(cls, loudness: Any, peak: Any, channels: int = 1, source_lufs: float | None = None) -> "Target":
+        """From `export.loudness` and `export.peak` for a file of so many channels.
+
+        source_lufs: how loud the recordings are, as heard from two loudspeakers; None if nobody knows.
+
+        Raises:
+            UserError: a value is out of range, or of no kind that is known.
+        """
+        ceiling = None if peak is None else number("export.peak", peak, *_CEILING)
+        if loudness == OFF or loudness is False:  # YAML's own word for false
+            return cls(None, ceiling)
+        if loudness == SOURCE:
+            if source_lufs is None:
+                return cls(None, ceiling, _UNKNOWN)
+            heard = source_lufs - (DUAL_MONO_LU if channels == 1 else 0.0)
+            return cls(round(min(max(heard, _LUFS[0]), _LUFS[1]), 2), ceiling)
+        if isinstance(loudness, str) or loudness is None:
+            raise UserError(f"export.loudness={loudness} must be {SOURCE}, {OFF}, or LUFS such as -23")
+        return cls(number("export.loudness", loudness, *_LUFS), ceiling)
+
+    @property
+    def setting(self) -> float | str:
+        """The value of `export.loudness` that says the same of any model."""
+        return OFF if self.lufs is None else self.lufs
+
+    def level(self, heard: "LoudnessMeter") -> "Level":
+        """What a sound is to be multiplied by, and what becomes of it. heard: the whole of it.
+
+        It is turned up or down to the loudness, and less far where its peak would pass the ceiling. Silence, which has
+        no loudness, is never turned up.
+        """
+        lufs, peak_db = heard.lufs(), _db(heard.true_peak())
+        if self.peak_db is None and self.lufs is None:
+            gain = min(1.0, PEAK / heard.peak) if heard.peak else 1.0
+            return Level(gain, lufs + _db(gain), peak_db + _db(gain), None, 0.0)
+        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(heard.peak)
+        wished = 0.0 if self.lufs is None or not math.isfinite(lufs) else self.lufs - lufs
+        gain_db = min(round(wished * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
+        short = wished - gain_db if gain_db < wished - 0.5 / _STEPS and self.lufs is not None else 0.0
+        return Level(10 ** (gain_db / 20), lufs + gain_db, peak_db + gain_db, self.lufs, short, self.note)
+
+
+AS_BEFORE = Target()
+
+
+class LoudnessMeter:
+    """How loud a sound is, and its peaks: float32 blocks [C, n] at `rate` Hz go in; a single channel counts as one."""
+
+    def __init__(self, rate: int, channels: int):
+        self._meter, self._peaks = Meter(rate, channels, dual_mono=False), TruePeakMeter(channels)
+
+    def add(self, block: np.ndarray) -> None:
+        self._meter.add(block)
+        self._peaks.add(block)
+
+    def lufs(self) -> float:
+        """Integrated loudness; -inf for silence."""
+        return self._meter.lufs()
+
+    @property
+    def peak(self) -> float:
+        """The largest sample, linear."""
+        return self._meter.peak
+
+    def true_peak(self) -> float:
+        """The largest value of the wave, linear. The sound is over."""
+        self._peaks.finish()
+        return self._peaks.peak
+
+
+@dataclass(frozen=True)
+class Level:
+    """The level of a file, as FFmpeg's `ebur128=peak=true` measures it: a mono file as one channel.
+
+    gain: what the whole was multiplied by. lufs: integrated loudness, -inf for silence; a sound shorter than a gating
+    block of 0.4 s is measured as a whole. true_peak_db: in dBTP, of what is handed to the encoder. asked_lufs: what was
+    wished for, None if nothing was. short_lu: what it stays below that, so that its peak keeps the ceiling.
+    """
+
+    gain: float
+    lufs: float
+    true_peak_db: float
+    asked_lufs: float | None
+    short_lu: float
+    note: str = ""
+
+    @property
+    def gain_db(self) -> float:
+        return _db(self.gain)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it: None for what silence has not."""
+        values = {"lufs": self.lufs, "true_peak_db": self.true_peak_db, "asked_lufs": self.asked_lufs}
+        known = {key: round(value, 2) for key, value in values.items() if value is not None and math.isfinite(value)}
+        return {**dict.fromkeys(values), **known, "short_lu": round(self.short_lu, 2), "note": self.note}
+
+    def words(self) -> str:
+        """For people: how loud it is, and what was done to it."""
+        if not math.isfinite(self.lufs):
+            return f"under -70 LUFS, peak {self.true_peak_db:.1f} dBTP"
+        turned = f", turned {'up' if self.gain_db > 0 else 'down'} {abs(self.gain_db):.1f} dB" if self.gain_db else ""
+        return f"{self.lufs:.1f} LUFS, peak {self.true_peak_db:.1f} dBTP{turned}"
+
+    def warnings(self) -> list[str]:
+        """What stands in the way of what was asked for, and what is not known."""
+        said = [self.note] if self.note else []
+        if self.asked_lufs is not None and not math.isfinite(self.lufs):
+            said.append(f"under -70 LUFS it has no loudness, and is not brought to {self.asked_lufs:g} LUFS")
+        if self.short_lu:
+            said.append(f"{self.short_lu:.1f} LU under {self.asked_lufs:g} LUFS, where its peaks reach the ceiling")
+        return said
+
+
+def _db(amplitude: float) -> float:
+    return 20 * math.log10(amplitude) if amplitude else -math.inf
+
+
+COLUMNS = 400
+_FULL_SCALE = 127
+
+
+class Thumbnail:
+    """Frames go in block by block; `to_bytes` are (min, max) a column, at most 400 columns, int8 of ±1 = ±127.
+
+    Memory stays the same however long the sound: where twice 400 columns are full, each two become one.
+    """
+
+    def __init__(self):
+        self._width = 1024  # frames a column
+        self._ends: list[tuple[float, float]] = []
+        self._rest = np.zeros((2, 0), np.float32)
+
+    def add(self, frames: np.ndarray) -> None:
+        """Frames [n, C]; a column spans all channels."""
+        self._rest = np.concatenate([self._rest, np.stack([frames.min(1), frames.max(1)])], axis=1)
+        while self._rest.shape[1] >= self._width:
+            whole = self._rest.shape[1] // self._width
+            whole = min(whole, 2 * COLUMNS - len(self._ends))
+            columns = self._rest[:, : whole * self._width].reshape(2, whole, self._width)
+            self._ends += zip(columns[0].min(1).tolist(), columns[1].max(1).tolist(), strict=True)
+            self._rest = self._rest[:, whole * self._width :]
+            if len(self._ends) == 2 * COLUMNS:
+                self._ends, self._width = _halved(self._ends), 2 * self._width
+
+    def to_bytes(self, gain: float = 1.0) -> bytes:
+        ends = list(self._ends)
+        if self._rest.shape[1]:
+            ends.append((float(self._rest[0].min()), float(self._rest[1].max())))
+        while len(ends) > COLUMNS:
+            ends = _halved(ends)
+        values = np.rint(np.array(ends, np.float64).reshape(-1) * gain * _FULL_SCALE)
+        return values.clip(-_FULL_SCALE, _FULL_SCALE).astype(np.int8).tobytes()
+
+
+def _halved(ends: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    pairs = [ends[number : number + 2] for number in range(0, len(ends), 2)]
+    return [(min(low for low, _ in pair), max(high for _, high in pair)) for pair in pairs]
+
+
+_AT_ONCE = 1 << 16  # samples read back
+
+
+class Take:
+    """Float32 blocks [C, n] at the mel's rate go in; the same at `sample_rate` Hz are read back, as often as wanted.
+
+    `file` is open for writing and reading, unbuffered and empty; `path` is what the sound is to become, for messages.
+    `samples` (a channel, of what is read back), `digest` (SHA-256 of them all) and `loudness` are known once `finish`
+    has been called. Memory depends on the blocks' lengths, not on their number.
+    """
+
+    def __init__(self, file: FileIO, path: Path, spec: MelSpec, sample_rate: int):
+        self._file, self._path, self._spec, self._rate = file, path, spec, sample_rate
+        self._resampler: soxr.ResampleStream | None = None
+        self._came = 0  # samples that went in
+        self.mel, self.thumbnail = PooledMel(spec), Thumbnail()
+        self._hash = hashlib.sha256()
+        self.channels, self.samples = 0, 0
+        self.loudness: LoudnessMeter | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self._came / self._spec.sample_rate
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def add(self, block: np.ndarray) -> None:
+        """What comes next, float32 [C, n].
+
+        Raises:
+            ValueError: the block is not [C, n], or has another C than those before it.
+            UserError: it has NaN or infinite samples, or the disk refuses.
+        """
+        if block.ndim != 2 or not block.shape[0] or block.shape[0] != (self.channels or block.shape[0]):
+            raise ValueError(f"a block must be [{self.channels or 'C'}, n], not {list(block.shape)}")
+        if not np.isfinite(block).all():
+            raise UserError(
+                f"{printable(self._path)}: not written, after {self.seconds:.1f} s the sound has NaN or infinite "
+                "samples: the model or its vocoder is broken; choose another vocoder, or an earlier model"
+            )
+        if not self.channels:
+            self.channels = block.shape[0]
+            self.loudness = LoudnessMeter(self._rate, self.channels)
+            if self._rate != self._spec.sample_rate:
+                self._resampler = soxr.ResampleStream(self._spec.sample_rate, self._rate, self.channels, quality="VHQ")
+        block = np.ascontiguousarray(block, dtype=np.float32)
+        self._came += block.shape[1]
+        self.mel.add(block)
+        frames = np.ascontiguousarray(block.T)
+        self._keep(frames if self._resampler is None else self._resampler.resample_chunk(frames))
+
+    def finish(self) -> None:
+        """The sound is over. Raises UserError if the disk refuses."""
+        if self._resampler is not None:
+            self._keep(self._resampler.resample_chunk(np.empty((0, self.channels), np.float32), last=True))
+
+    def blocks(self, gain: float) -> Iterator[np.ndarray]:
+        """The sound times `gain`, from its beginning, as float32 blocks [C, n]."""
+        self._file.seek(0)
+        for first in range(0, self.samples, _AT_ONCE):
+            count = min(_AT_ONCE, self.samples - first)
+            frames = np.fromfile(self._file, np.float32, count * self.channels).reshape(count, self.channels)
+            yield frames.T * np.float32(gain)
+
+    def _keep(self, frames: np.ndarray) -> None:
+        """Frames float32 [n, C], contiguous, go to the end of the file."""
+        if not len(frames):
+            return
+        self.thumbnail.add(frames)
+        self.loudness.add(frames.T)
+        self._hash.update(frames)
+        left = memoryview(frames).cast("B")
+        try:
+            while left:  # an unbuffered file may take a part of it
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise refused(printable(self._path), error) from error
+        self.samples += len(frames)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """What would end the process in the block, which should be short, takes effect at its end.
+
+    Only the main thread is ever interrupted; in others this does nothing.
+    """
+    # What is None was set by no Python code, which could not put it back.
+    mine = [signum for signum in ENDING if signal.getsignal(signum) is not None and not ignored(signum)]
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {signum: signal.signal(signum, lambda signum, _: came.append(signum)) for signum in mine}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
+_SHORTEST = 0.1  # seconds of a render that was broken off, worth a file
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files that were made: the sound, `path`, and its `picture`.
+
+    `level` is how loud the file is, and what the whole was turned by. `interrupted`: the render was broken off, and
+    this is its beginning. `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding;
+    `thumbnail`: see there.
+    """
+
+    path: Path
+    picture: Path
+    seconds: float
+    level: Level
+    interrupted: bool
+    digest: str
+    thumbnail: bytes
+
+    @property
+    def gain_db(self) -> float:
+        return self.level.gain_db
+
+
+def export(
+    blocks: Iterable[np.ndarray],
+    spec: MelSpec,
+    folder: Path,
+    name: str,
+    form: Format,
+    tags: Callable[[str, str, bool, Level], Tags] = lambda title, digest, interrupted, level: Tags(title),
+    overwrite: bool = False,
+    target: Target = AS_BEFORE,
+) -> Exported:
+    """Write the blocks, float32 [C, n] at the mel's rate, as one file of the format, and its mel as PNG.
+
+    They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. The
+    sound is brought to the `target` as a whole. However many blocks come, memory stays that of one, and how long they
+    are changes no sample. Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves
+    no file, as any exception does.
+
+    tags: from the file's name without suffix, the samples' digest, whether the render was broken off, and the level.
+
+    Raises:
+        UserError: there are NaN or infinite samples, or the disk refuses.
+        ValueError: a block is not [C, n], C changes, or there is not one sample.
+        KeyboardInterrupt: it came too early, or a second time.
+    """
+    with _scratch(folder) as file:
+        take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
+        interrupted = _taken(take, blocks)
+        level = target.level(take.loudness)
+        said = partial(tags, digest=take.digest, interrupted=interrupted, level=level)
+        path = _written(take, spec, folder / f"{name}{form.suffix}", form, level.gain, said, overwrite)
+    seconds, picture = take.samples / form.sample_rate, path.with_suffix(".png")
+    thumbnail = take.thumbnail.to_bytes(level.gain)
+    return Exported(path, picture, seconds, level, interrupted, take.digest, thumbnail)
+
+
+def _taken(take: Take, blocks: Iterable[np.ndarray]) -> bool:
+    """Take all blocks down; whether Ctrl-C ended them."""
+    interrupted = False
+    try:
+        for block in blocks:
+            with held():  # a block is in the take, its peak and its picture, or in none of them
+                take.add(block)
+    except KeyboardInterrupt:
+        if take.seconds < _SHORTEST:
+            raise
+        interrupted = True
+    take.finish()
+    if not take.samples:
+        raise ValueError("there is no sound to write: no block has a sample")
+    return interrupted
+
+
+def _written(
+    take: Take,
+    spec: MelSpec,
+    wanted: Path,
+    form: Format,
+    gain: float,
+    tags: Callable[[str], Tags],
+    overwrite: bool,
+) -> Path:
+    """Write sound and picture; what was made is gone again if either cannot be. Returns the sound's path."""
+    made: list[Path] = []
+    try:
+        with held():  # a name that is taken is known here
+            path = wanted if overwrite else _reserve(wanted)
+            made = [file for file in (path, path.with_suffix(".png")) if not (overwrite and file.exists())]
+        form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem))
+        with held():
+            mel, frame_rate = take.mel.finish()
+            save_picture(draw_mels([{"": to_log1p(mel, spec)}], path.stem, spec, frame_rate), path.with_suffix(".png"))
+    except BaseException:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _scratch(folder: Path) -> FileIO:
+    """An empty file in `folder` that has no name and is gone when it is closed, or the process killed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder, buffering=0)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _reserve(wanted: Path) -> Path:
+    """The path, or the first with -2, -3 … where neither it nor its picture or account was there yet.
+
+    The file is made, empty, so that of two processes at work each gets its own.
+    """
+    path, number = wanted, 2
+    try:
+        while True:
+            if not any(path.with_suffix(suffix).exists() for suffix in (".png", ".json")):
+                try:
+                    path.touch(exist_ok=False)
+                    return path
+                except FileExistsError:
+                    pass
+            path, number = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}"), number + 1
+    except OSError as error:
+        raise _unwritable(wanted.parent, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder} cannot be written ({error.strerror}): choose another paths.home")
