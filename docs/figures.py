@@ -52,10 +52,10 @@ def road(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
     stations = (
         ("your recordings", "data/", lambda axis: line(axis, heard)),
         ("mel spectrogram\n128 bands", "audio/", lambda axis: mel(axis, heard, spec)),
-        (f"latent z\n{len(z)} numbers, {model.latent_rate:.1f} times a second", "vae/", lambda a: latent(a, z)),
-        ("sliders choose and\nmove moments", "latent/", lambda axis: sliders(axis, model)),
-        ("new mel spectrogram", "vae/", lambda axis: mel(axis, new, spec)),
-        ("new sound\nmono, stereo, binaural", "vocoder/ render/", lambda axis: line(axis, new)),
+        (f"latent z\n{len(z)} numbers, {model.latent_rate:.1f} times a second", "models/", lambda a: latent(a, z)),
+        ("sliders choose and\nmove moments", "control/", lambda axis: sliders(axis, model)),
+        ("new mel spectrogram", "models/", lambda axis: mel(axis, new, spec)),
+        ("new sound\nmono, stereo, binaural", "models/ synthesis/", lambda axis: line(axis, new)),
     )
     width, gap = 0.128, 0.0385
     for number, (title, room, draw) in enumerate(stations):

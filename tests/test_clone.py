@@ -64,7 +64,7 @@ def test_the_version_stands_in_one_place():
 def test_the_notice_names_all_whose_sounds_the_universal_vocoder_learnt_from():
     sources = yaml.safe_load((ROOT / "experiments" / "universal_hifigan" / "sources.yaml").read_text())
     learnt = [about for about in sources.values() if about["split"] == "train" and "package" in about]
-    notice, card = (ROOT / "NOTICE").read_text(), (ROOT / "distillgan/vocoder/universal/CARD.md").read_text()
+    notice, card = (ROOT / "NOTICE").read_text(), (ROOT / "distillgan/models/vocoders/universal/CARD.md").read_text()
     assert len(learnt) > 10
     for about in learnt:
         who = re.split(r" *[(,]", about["attribution"])[0]

@@ -153,6 +153,7 @@ def test_evaluate_controls_export_and_weights_run_tiny(home, recordings, hub, ca
     assert "not here" in capsys.readouterr().out and not hub.requests
 
 
+@pytest.mark.slow
 def test_the_page_answers(tmp_path):
     pytest.importorskip("gradio")
     server = Server(tmp_path)
@@ -193,6 +194,7 @@ def test_misspelt_key_is_refused(tmp_path):
         composed("train", tmp_path, "model.latent_dims=3")
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_a_model_a_job_and_a_table(tmp_path, recordings):
     """A job that fails is a row and ends nothing; the same command again runs only what is missing."""
     command = ["distillgan.train", "-m", "experiment=tiny", "model.latent_dim=4,-1,6", "name=grid", "--device", "cpu"]

@@ -87,6 +87,7 @@ def test_nohup_is_respected(handlers):
     assert guard.signum is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_a_training_with_a_model_that_plays(tmp_path, recordings):
     """The kernel sends SIGHUP, and every word to that terminal is an error from then on."""
     from distillgan.models.header import read_header

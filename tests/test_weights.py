@@ -82,6 +82,7 @@ def test_without_a_network_there_is_one_clear_error_at_once(nowhere, called):
         assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_a_download(hub, tmp_path):
     hub.stall = True
     pin = f"vocoder.pin={write_pin(tmp_path / 'PIN', small_release())}"

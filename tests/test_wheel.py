@@ -56,7 +56,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def test_the_wheel_holds_the_package_with_conf_and_vendor_and_nothing_else(wheel):
     expected = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "distillgan").rglob("*.py")}
-    universal = (CHECKOUT / "distillgan" / "vocoder" / "universal").iterdir()
+    universal = (CHECKOUT / "distillgan" / "models" / "vocoders" / "universal").iterdir()
     expected |= {path.relative_to(CHECKOUT) for path in universal} | {Path("distillgan/py.typed")}
     for beside in ("conf", "vendor"):
         files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and "__pycache__" not in path.parts]

@@ -284,7 +284,7 @@ BEST = "best.ckpt"
 class StepCheckpoint(Checkpoint):
     """Saves `last.ckpt` every `every` steps and at the end, `best.ckpt` after each validation that was the best yet.
 
-    It counts the module's own `steps_done`; Lightning's `global_step` counts every optimizer step (DESIGN 7).
+    It counts the module's own `steps_done`; Lightning's `global_step` counts every optimizer step.
     `monitor` (lower is better) and `folder` are set by the stage. The best from before the module's `judged_from` is
     only kept until something later was judged: a network that is still silent scores well on quiet recordings.
     """

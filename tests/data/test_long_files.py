@@ -53,6 +53,7 @@ def python(script, *arguments):
     return [sys.executable, "-c", script, *map(str, arguments)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measures memory in /proc")
 def test_memory_stays_bounded(long_corpus, tmp_path):
     done = subprocess.run(
@@ -66,6 +67,7 @@ def test_memory_stays_bounded(long_corpus, tmp_path):
     assert growth["file"] < 20, growth
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_nothing_half(long_corpus, tmp_path):
     script = "import sys; from distillgan.data.scan import scan; scan(sys.argv[1], sys.argv[2])"
     process = subprocess.Popen(python(script, long_corpus, tmp_path))

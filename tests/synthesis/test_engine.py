@@ -120,6 +120,7 @@ def test_a_slider_moves_the_sound_and_at_zero_it_does_not(model):
     assert np.array_equal(render(model, model.vocoder, 4, 5, zero), still)
 
 
+@pytest.mark.slow
 def test_the_memory_of_five_minutes_is_that_of_one(path):
     code = (
         "import sys, torch; from pathlib import Path; from distillgan.synthesis.renderer import Model, render_blocks\n"

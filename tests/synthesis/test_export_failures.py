@@ -174,6 +174,7 @@ print((peak() - before) / 1000, made.seconds)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_twenty_minutes_need_no_more_memory_than_one(tmp_path):
     megabytes, seconds = map(float, run(MEMORY, str(tmp_path)).split())

@@ -97,6 +97,7 @@ def test_bands_that_are_not_told_have_no_gradient():
     assert float(loss) == 1 and (made.grad != 0).any(-1).tolist() == told.tolist()
 
 
+@pytest.mark.slow
 def test_the_limit_of_a_corpus_is_kept_with_its_model(folders, tmp_path):
     for name, limit in (("phone", 4000), ("mixed", 0)):
         train(tiny(tmp_path, folders / name, f"name={name}", "vocoder=hifigan" if limit == 0 else "vocoder=none"))

@@ -47,6 +47,7 @@ def model_of(home: Path) -> Path:
     return home / "models" / "tiny.distillgan"
 
 
+@pytest.mark.slow
 def test_what_it_knew_and_what_is_new(home, more, recordings, capsys):
     before, vocoder = read_model(model_of(home), "vocoder.")
     train(tiny(home, more, *MORE))
@@ -133,6 +134,7 @@ def test_what_is_forgotten_is_not_packed(home, more, monkeypatch, recordings):
     assert read_header(model_of(home)).corpus["files"] == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["copy", "note", "rename", "begin"])
 def test_a_kill_while_it_begins_loses_nothing(home, more, monkeypatch, broken):
     """Wherever it dies: the model plays, and the same command does it all."""

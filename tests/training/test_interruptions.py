@@ -60,6 +60,7 @@ def test_signal_keeps_packs_and_leaves_with_its_code(tmp_path, recordings, stage
         assert render(model, model.vocoder, 0.5, 1).shape == (1, 22050)
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_analysis_loses_no_model_and_the_same_command_measures_alone(tmp_path, recordings, capsys):
     long = ("model.max_steps=4", "vocoder=none", "analysis.seeds=100", "analysis.seconds=20")
     process, trace = start(tmp_path, recordings, "vae", EVERY, *long)

@@ -46,6 +46,7 @@ def test_what_is_heard_is_there_as_files(trained):
             assert rate == 44100 and len(wave) > 10000 and abs(wave).max() > 0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_in_its_curves_and_forgets_what_came_after_its_checkpoint(tmp_path, recordings):
     train(tiny(tmp_path, recordings))
     path = tmp_path / "runs" / "tiny" / "vae" / "curves.jsonl"

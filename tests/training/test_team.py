@@ -35,6 +35,7 @@ def test_two_processes_hear_different_segments_and_end_with_the_same_weights(tog
     assert not torch.distributed.is_initialized()
 
 
+@pytest.mark.slow
 def test_what_they_trained_is_packed_and_plays(together):
     path = together / "models" / "tiny.distillgan"
     statistics = read_header(path).training

@@ -181,6 +181,7 @@ def test_without_gradio_there_is_one_message(tmp_path, monkeypatch):
     assert refused(tmp_path) == "error: the page wants gradio: pip install 'distillgan[ui]'\n"
 
 
+@pytest.mark.slow
 def test_it_starts_without_a_network_asks_for_a_name_and_takes_the_next_port(tmp_path):
     """Whatever would look up or reach another machine fails, and would be seen in the output."""
     (tmp_path / "sitecustomize.py").write_text(

@@ -1,6 +1,6 @@
 """The VAE's network: log1p mel [B, n_mels, T] ↔ latent sequence [B, latent_dim, ceil(T / stride)].
 
-1-D convolutions over time with mel bands as channels (DESIGN 2): time stays in the latent, so any T decodes. All
+1-D convolutions over time with mel bands as channels: time stays in the latent, so any T decodes. All
 normalisation is per frame (over channels only), so what a frame becomes never depends on how long the piece is.
 """
 

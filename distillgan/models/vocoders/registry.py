@@ -7,7 +7,7 @@ Weights that a vocoder can start from, or play with as it is: those that ship wi
 A weights file is safetensors, any float precision, whose metadata "distillgan" is the JSON of
 {"name", "generator": arguments, "mel": the fields of MelSpec, …}.
 
-Which vocoder plays a model (DESIGN 6): an explicit choice is kept or refused, `auto` says what it took and why.
+Which vocoder plays a model: an explicit choice is kept or refused, `auto` says what it took and why.
 """
 
 import functools

@@ -172,6 +172,7 @@ def test_a_name_that_is_looked_up_for_ever(hub, small, monkeypatch):
     refused(small, "did not answer in time")
 
 
+@pytest.mark.slow
 def test_a_server_that_stalls_in_the_middle(hub, small, monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     hub.stall = True
