@@ -67,9 +67,9 @@ class Corpus:
 def sounds(about: dict, content: Path | None) -> Iterator[tuple[str, np.ndarray, str]]:
     """The sounds of a source as (name, mono [N], FLAC subtype), in the order in which they fill its minutes."""
     if about.get("own"):
-        import synthesis
+        import synthesised
 
-        yield from ((name, sound, "PCM_16") for name, sound in synthesis.clips(SEED))
+        yield from ((name, sound, "PCM_16") for name, sound in synthesised.clips(SEED))
     elif "soundfont" in about:
         try:
             import soundfont

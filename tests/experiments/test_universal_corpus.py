@@ -60,7 +60,7 @@ def test_a_file_becomes_mono_at_its_pitch_without_silent_ends(load, tmp_path):
 
 
 def test_the_synthesis_is_deterministic_and_finite(load, monkeypatch):
-    synthesis = load("synthesis")
+    synthesis = load("synthesised")
     monkeypatch.setattr(synthesis, "_seconds", lambda rng: 2.0)
     first, second = dict(synthesis.clips(1, takes=1)), dict(synthesis.clips(1, takes=1))
     assert len(first) == len(synthesis.RECIPES)

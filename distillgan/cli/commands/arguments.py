@@ -1,9 +1,4 @@
-"""What the light commands share: arguments, verbs, columns of text.
-
-Rows of text in columns, for people and for the programs that they pipe them to.
-
-What the house-keeping verbs share: arguments written either way, tables or JSON, messages instead of tracebacks.
-"""
+"""What the light commands share: arguments, verbs, and rows of text in columns, for people and for programs."""
 
 import argparse
 import json

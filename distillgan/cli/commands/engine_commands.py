@@ -1,11 +1,4 @@
-"""`distillgan controls`, `weights` and `export-vocoder`.
-
-a model's sliders, what each was measured to do, and a map of its recordings.
-
-where the universal vocoder's weights are; fetching and checking them.
-
-a model's own vocoder as an ONNX or TorchScript file for other programs.
-"""
+"""`distillgan controls` (sliders, what each was measured to do, a map), `weights` and `export-vocoder`."""
 
 import sys
 from pathlib import Path

@@ -1,11 +1,4 @@
-"""`distillgan history` and `distillgan presets`.
-
-The small picture of a wave that the history keeps, drawn with letters.
-
-every sound that was generated, to look up, mark and clear away.
-
-settings of a sound under a name, for each model.
-"""
+"""`distillgan history` and `distillgan presets`."""
 
 import argparse
 import struct

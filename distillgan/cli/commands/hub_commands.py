@@ -1,9 +1,4 @@
-"""`distillgan push` and `distillgan pull`.
-
-a model, its card and its examples to the hub.
-
-the models of a repository of the hub into the library.
-"""
+"""`distillgan push NAME --repo user/x` and `distillgan pull user/x`."""
 
 import argparse
 from pathlib import Path

@@ -1,10 +1,6 @@
-"""`distillgan models` and `distillgan card`.
+"""`distillgan models`: found, described, renamed, copied in and out, checked; and `distillgan card`.
 
-How `distillgan models` shows models to people: texts from files without what a terminal would obey.
-
-what the library holds, found, described, renamed, copied in and out, and checked.
-
-a model card in Markdown, with sounds to be heard and their spectrograms.
+Texts from files are shown without what a terminal would obey.
 """
 
 import argparse

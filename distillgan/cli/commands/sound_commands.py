@@ -1,15 +1,4 @@
-"""`distillgan compare`, `reproduce`, `again` and `adopt`.
-
-two sounds of the history side by side, and as loud as each other to listen to.
-
-`distillgan reproduce FILE` and `distillgan again ID`: a sound made once more from what is known of it.
-
-a generation of the history made once more.
-
-Generated sound into a corpus: a copy that says of itself what it is, never over another file.
-
-generated sounds into a folder of recordings, to train on.
-"""
+"""`distillgan compare`, `reproduce`, `again` and `adopt`."""
 
 import argparse
 import sys

@@ -1,9 +1,4 @@
-"""`distillgan board`: TensorBoard, in the browser of this machine where there is one.
-
-The browser of this machine, where there is one to look at.
-
-TensorBoard over the runs, on this machine alone, in its browser.
-"""
+"""`distillgan board`: TensorBoard, in the browser of this machine where there is one."""
 
 import argparse
 import contextlib
