@@ -12,7 +12,7 @@ How many threads compute and how they wait, by the kind of work: decided here, b
     ddp             cores / processes       the processes; Lightning shares the cores out
     data workers    one                     the workers, by PyTorch itself
 
-All of them turn for as long as the next operation is usually away, and then wait: OpenMP's threads would else keep
+All of them turn for a moment, until the next operation has usually come, and then wait: OpenMP's threads would else keep
 their cores busy for milliseconds after each operation, and two programs take each other's time. To wait at once costs a
 training that is alone a seventh. What the person has set stays. The figures are in experiments/two_at_once; how pieces
 run side by side, with the same samples, in `parallel`.
@@ -33,7 +33,7 @@ from distillgan.errors import whole
 
 # Of GNU's OpenMP, which PyTorch has on Linux, and of LLVM's and Intel's, which it has elsewhere: each is read once,
 # when its library is loaded.
-_WAITING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
+_WAITING = {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "0"}
 _SAID = {*_WAITING, "OMP_WAIT_POLICY", "KMP_LIBRARY"}
 NUMBER = "OMP_NUM_THREADS"
 _MOST = 1024
