@@ -12,10 +12,10 @@ How many threads compute and how they wait, by the kind of work: decided here, b
     ddp             cores / processes       the processes; Lightning shares the cores out
     data workers    one                     the workers, by PyTorch itself
 
-All of them turn for a moment, until the next operation has usually come, and then wait: OpenMP's threads would else keep
-their cores busy for milliseconds after each operation, and two programs take each other's time. To wait at once costs a
-training that is alone a seventh. What the person has set stays. The figures are in experiments/two_at_once; how pieces
-run side by side, with the same samples, in `parallel`.
+All of them turn for a moment, until the next operation has usually come, and then wait: OpenMP's threads would else
+keep their cores busy for milliseconds after each operation, and two programs take each other's time. To wait at once
+costs a training that is alone a seventh. What the person has set stays. The figures are in experiments/two_at_once; how
+pieces run side by side, with the same samples, in `compute`.
 
 Ctrl-C, SIGTERM and SIGHUP (a terminal closed, a connection dropped): what a command does when it is told to end.
 
