@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from distillgan.synthesis.request import Piece, Reconstruction
 
 
-_PathLike = str | os.PathLike
+PathLike = str | os.PathLike
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Clip:
         return self.wave.shape[1] / self.sample_rate
 
     def save(
-        self, path: _PathLike, *, loudness: float | str = "source", peak: float | None = -1.0, **options: Any
+        self, path: PathLike, *, loudness: float | str = "source", peak: float | None = -1.0, **options: Any
     ) -> Path:
         """Write a WAV, FLAC, OGG or MP3, by the path's suffix, whole or not at all; an older file is replaced.
 
@@ -110,9 +110,6 @@ class Clip:
         return target
 
 
-PathLike = str | os.PathLike
-
-
 def load(
     name: PathLike | None = None, *, home: PathLike | None = None, device: str = "auto", threads: int | None = None
 ) -> Model:
@@ -121,11 +118,11 @@ def load(
     home: where the models are, as `paths.home`; device: auto, cpu, cuda or mps; threads: blocks of sound that are
     computed at once, None for one a core. Raises UserError: there is no such model or device, or the model is damaged.
     """
-    from distillgan import compute as devices
+    from distillgan import compute
     from distillgan.store.library import find_model
     from distillgan.synthesis.renderer import Model as Engine
 
-    place, chosen, threads = Home(home or default_home()), devices.resolve(device), checked(threads)
+    place, chosen, threads = Home(home or default_home()), compute.resolve(device), checked(threads)
     engine = Engine.load(find_model(place, None if name is None else os.fspath(name)), chosen)
     return Model(engine, place, device, threads)
 

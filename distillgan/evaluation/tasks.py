@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from distillgan import compute as devices
+from distillgan import compute
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
 from distillgan.audio.picture import draw_mels, save_picture
@@ -45,7 +45,7 @@ def evaluate(config: DictConfig) -> dict:
         raise UserError(f"what={config.what} is nothing to evaluate: choose one of {', '.join(TASKS)}")
     number("floor_db", config.floor_db, 1, 200)
     console = Console(soft_wrap=True, highlight=False)
-    home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    home, device = Home(config.paths.home), compute.resolve(config.device.name)
     path = find_model(home, config.model.name)
     model = Model.load(path, device)
     MelSpec.from_config(config.mel).require(model.spec, "the configuration", f"model {model.header.name}")

@@ -15,7 +15,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from distillgan import compute as devices
+from distillgan import compute
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec
 from distillgan.audio.tags import Tags
@@ -277,7 +277,7 @@ def generate(
     """
     seconds = _checked_seconds(config)
     console = console or Console(soft_wrap=True, highlight=False)
-    home, device = Home(config.paths.home), devices.resolve(config.device.name)
+    home, device = Home(config.paths.home), compute.resolve(config.device.name)
     studio = Studio(config, home, console, progress, finished)
     settings = OmegaConf.to_container(config, resolve=True)
     voices, warnings = open_voices(settings, lambda name: find_model(home, name), device)

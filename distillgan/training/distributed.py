@@ -36,7 +36,7 @@ from omegaconf import DictConfig
 from torch.distributed import TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, start_processes
 
-from distillgan import compute as devices
+from distillgan import compute
 from distillgan.errors import UserError, whole
 
 _EVERY_SECONDS = 5.0
@@ -375,12 +375,12 @@ def largest(trainer: L.Trainer, value: float) -> float:
 def _device(config: DictConfig) -> torch.device:
     wanted, name = config.trainer.device, config.device.name
     if wanted is None:
-        return devices.resolve(name)
+        return compute.resolve(name)
     option = f"trainer={_OPTIONS.get(wanted, wanted)}"
     if name not in (wanted, "auto"):
         raise UserError(f"{option} trains on {wanted}, but device={name} says otherwise: leave one of the two out")
     try:
-        return devices.resolve(wanted)
+        return compute.resolve(wanted)
     except UserError as error:
         raise UserError(f"{option}: {str(error).partition(':')[0]}: use another trainer=, or none") from error
 

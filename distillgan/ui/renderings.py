@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig
 from rich.console import Console
 
-from distillgan import compute as devices
+from distillgan import compute
 from distillgan.compute import limited
 from distillgan.errors import UserError
 from distillgan.paths import Home
@@ -120,7 +120,7 @@ class Renderings:
         Raises:
             UserError: this machine has no such device, or the page is being closed.
         """
-        device = devices.resolve(config.device.name).type
+        device = compute.resolve(config.device.name).type
         with self._lock:
             if self._closed:
                 raise UserError("the page is being closed: nothing new is rendered")

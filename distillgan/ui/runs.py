@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 
-from distillgan import compute as devices
+from distillgan import compute
 from distillgan.atomic import Holder, holder
 from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
@@ -261,7 +261,7 @@ class Trainings:
         name = check_name(name)
         full = [f"name={quote(name)}", f"paths.home={quote(str(self.home.root))}", *overrides]
         config = hydra_app.composed("train", hydra_app.to_overrides(full))
-        device = devices.resolve(config.trainer.device or config.device.name).type
+        device = compute.resolve(config.trainer.device or config.device.name).type
         wanted = config.stages or ["vae", *["vocoder"] * ("module" in config.vocoder)]
         stages = [stage if stage == "vae" else str(config.vocoder.name) for stage in wanted]
         key = Key(name, part_of(stages[0]))

@@ -5,7 +5,7 @@ from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
 
-from distillgan import compute as devices
+from distillgan import compute
 from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
@@ -56,7 +56,7 @@ def _sweep(arguments: list[str]) -> tuple[Path, list[str]] | None:
     chosen = {key: hydra_app.value_of(overrides, key) for key in {item.partition("=")[0] for item in overrides}}
     launcher = str(chosen.get("hydra/launcher"))
     sweeper = OPTUNA if searched else str(chosen.get("hydra/sweeper"))
-    on_gpu = launcher in HERE and devices.resolve(str(chosen.get("device") or "auto")).type != "cpu"
+    on_gpu = launcher in HERE and compute.resolve(str(chosen.get("device") or "auto")).type != "cpu"
     settings = choose(launcher, sweeper, jobs_of(overrides), on_gpu, chosen)
     name = chosen.get("name")
     stem = check_name(name if isinstance(name, str) else "sweep")
