@@ -24,8 +24,10 @@ LONGEST = (
     *("training", "ui", "test_cli", "commands"),
 )
 
-# A shell starts what it puts into the background with Ctrl-C ignored; so it would be here and in all that tests start.
+# A shell starts what it puts into the background with Ctrl-C ignored, nohup with SIGHUP; so it would be here and in all
+# that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):

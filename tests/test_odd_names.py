@@ -1,11 +1,10 @@
 """A folder and a name that mean something to Hydra, OmegaConf or a shell, through training, playing and back."""
 
-import importlib
 import json
 import shutil
-import sys
 
 import pytest
+from cli_runner import call
 
 from distillgan import api
 from distillgan.cli import hydra_app
@@ -71,17 +70,13 @@ def test_a_seed_is_a_whole_number(made, seed):
 
 
 @pytest.mark.slow
-def test_a_sweep_over_such_folders_makes_a_model_of_each(made, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train"])
-    monkeypatch.setattr(sys, "stdout", sys.stdout)
-    monkeypatch.setattr(sys, "stderr", sys.stderr)
+def test_a_sweep_over_such_folders_makes_a_model_of_each(made, tmp_path):
     places = []
     for name in ("鳥", "${x}", "1e3"):
         shutil.copytree(made[1], tmp_path / name)
         places.append(str(tmp_path / name))
-    monkeypatch.chdir(tmp_path)
-    arguments = ["-m", *TINY, "data.dir=鳥,${x},1e3", "paths.home=home", "resume=never"]
-    with pytest.raises(SystemExit) as left:
-        importlib.import_module("distillgan.train").main(arguments)
-    assert left.value.code == 0, capsys.readouterr()
+    done = call(
+        "distillgan.train", "-m", *TINY, "data.dir=鳥,${x},1e3", "paths.home=home", "resume=never", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "home" / "models").glob("*.distillgan"))) == 3

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
@@ -32,22 +33,18 @@ _COMPOSING = threading.Lock()
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
-    """Compose conf/<config_name>.yaml with the arguments and call `task` with it (once a job of a sweep).
+    """Compose conf/<config_name>.yaml with the arguments and call `task` with it; see `command`."""
+    with command(config_name, arguments) as main:
+        main(task)()
 
-    A UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM and SIGHUP end
-    it with 130, 143 and 129.
+
+@contextmanager
+def command(config_name: str, arguments: list[str]) -> Iterator[Callable]:
+    """Hydra's decorator for a command's task, which gets the composed configuration (once for each job of a sweep).
+
+    Within the block a UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM
+    and SIGHUP end it with 130, 143 and 129.
     """
-    begun = []
-
-    def guarded(config: DictConfig) -> object:
-        begun.append(True)
-        try:
-            return task(config)
-        except UserError as error:
-            _leave(error)
-        except OSError as error:
-            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
-
     sys.stdout, sys.stderr = _Reader(sys.stdout), _Reader(sys.stderr)
     signals.raise_when_told()
     keep_texts_of_files()
@@ -55,14 +52,17 @@ def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[
         overrides, flags = parted(to_overrides(arguments))
         sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
         with _hydra_raises():
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+            yield hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
     except UserError as error:
         _leave(error)
+    except OSError as error:
+        _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
     except (HydraException, ValueError) as error:
-        with _composing():
-            if not begun and (refusal := diagnostics.refused(error, config_name, overrides)):
-                _leave(refusal)
-        raise  # the task's own, or a sweeper's
+        if not HydraConfig.initialized():  # composing failed; later it is the task's own, or a sweeper's
+            with _composing():
+                if refusal := diagnostics.refused(error, config_name, overrides):
+                    _leave(refusal)
+        raise
     except KeyboardInterrupt:
         print(signals.words(), file=sys.stderr)
         sys.exit(signals.exit_code())

@@ -1,30 +1,25 @@
-"""Settings that are chosen where nothing is said, and the ones that a run was made with.
-
-Values that follow from the size of the corpus and the device: filled in where the configuration says null.
-
-Which settings of a run tell it from others: of some 120 those that matter, and whatever its command said.
-"""
+"""Settings that follow from the corpus and the device where the configuration says null; the settings kept of a run."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError, whole
 from distillgan.training import callbacks
 
 _CPU_STEPS = ((2, 2000), (10, 4000), (60, 8000), (float("inf"), 16000))  # (minutes up to, VAE steps)
-
-
 _PRECISIONS = ("32-true", "bf16-mixed")
 _MAY_BE_ZERO = {"data.num_workers", "vocoder.data.num_workers", "vocoder.adversarial_from_step"}
 
 
 @dataclass(frozen=True)
-class Choice:
+class AutoSetting:
+    """A value that nobody gave, chosen for a training or a sweep, and why."""
+
     key: str
     value: object
     why: str
@@ -33,40 +28,39 @@ class Choice:
         return f"{self.key}={self.value} ({self.why})"
 
 
-def fill_in(config: DictConfig, minutes: float, device: str) -> list[Choice]:
-    """Set each value that is null in `config` and return what was chosen, with the reason in words.
+def auto_settings(config: DictConfig, minutes: float, device: str) -> list[AutoSetting]:
+    """A value for each setting of a training that is null in `config`.
 
-    `minutes` is the length of the training files, `device` a type of `torch.device`.
+    minutes: of the training files. device: a type of `torch.device`.
     """
     on_gpu = device != "cpu"
     steps = next(steps for limit, steps in _CPU_STEPS if minutes <= limit)
-    corpus = f"{minutes:.1f} minutes to train on"
-    choices = [
-        Choice("model.max_steps", steps * (5 if on_gpu else 1), f"{corpus}, {device}"),
-        Choice("data.batch_size", 32 if on_gpu else 16, device),
-        Choice("data.num_workers", 4 if on_gpu else 0, device),
+    settings = [
+        AutoSetting("model.max_steps", steps * (5 if on_gpu else 1), f"{minutes:.1f} minutes to train on, {device}"),
+        AutoSetting("data.batch_size", 32 if on_gpu else 16, device),
+        AutoSetting("data.num_workers", 4 if on_gpu else 0, device),
     ]
     if "module" in config.vocoder:
-        choices += [
-            Choice("vocoder.max_steps", 100_000 if on_gpu else 2000, device),
-            Choice("vocoder.adversarial_from_step", 5000 if on_gpu else 1000, device),
-            Choice("vocoder.data.num_workers", 4 if on_gpu else 0, device),
+        settings += [
+            AutoSetting("vocoder.max_steps", 100_000 if on_gpu else 2000, device),
+            AutoSetting("vocoder.adversarial_from_step", 5000 if on_gpu else 1000, device),
+            AutoSetting("vocoder.data.num_workers", 4 if on_gpu else 0, device),
         ]
+    return [setting for setting in settings if OmegaConf.select(config, setting.key) is None]
+
+
+def check_settings(config: DictConfig) -> None:
+    """Raises UserError if a value of a training's configuration is out of range; no null of `auto_settings` is left."""
+    keys = ["model.max_steps", "data.batch_size", "data.num_workers", "trainer.validate_every", "trainer.log_every"]
     if "module" in config.vocoder:
+        keys += ["vocoder.max_steps", "vocoder.adversarial_from_step", "vocoder.data.num_workers"]
         item = config.vocoder.data.segment_frames * config.mel.hop_length
         whole("vocoder.module.segment_size", config.vocoder.module.segment_size, 1, item)
-    for key in ("seed", "trainer.validate_every", "trainer.log_every"):
-        whole(key, OmegaConf.select(config, key), 0 if key == "seed" else 1, 2**32 - 1)
+    for key in keys:
+        whole(key, OmegaConf.select(config, key), 0 if key in _MAY_BE_ZERO else 1)
     callbacks.check(config, "module" in config.vocoder and (config.stages is None or "vocoder" in config.stages))
     if config.trainer.precision not in _PRECISIONS:
         raise UserError(f"trainer.precision={config.trainer.precision} must be {' or '.join(_PRECISIONS)}")
-    made = [choice for choice in choices if OmegaConf.select(config, choice.key) is None]
-    with open_dict(config):
-        for choice in made:
-            OmegaConf.update(config, choice.key, choice.value)
-    for choice in choices:
-        whole(choice.key, OmegaConf.select(config, choice.key), 0 if choice.key in _MAY_BE_ZERO else 1)
-    return made
 
 
 SETTINGS = "settings.json"
@@ -109,10 +103,13 @@ _NO_TRAITS = {"name", "data", "data.dir", "device", "paths.home", "stages", "res
 Value = str | float | bool
 
 
-def note_settings(stage: Path, config: DictConfig) -> None:
-    """Write those of a stage beside its checkpoints, {key: value}; a resumed stage has its latest."""
+def note_settings(stage: Path, config: DictConfig, overrides: Sequence[str]) -> None:
+    """Write a stage's settings that tell it from others, and what the command said, beside its checkpoints.
+
+    {key: value}; a resumed stage has its latest.
+    """
     with replace_file(stage / SETTINGS) as temporary:
-        temporary.write_text(json.dumps(_settings(config, stage.name != "vae"), indent=1))
+        temporary.write_text(json.dumps(_settings(config, overrides, stage.name != "vae"), indent=1))
 
 
 def noted_settings(stage: Path) -> dict[str, Value]:
@@ -124,10 +121,9 @@ def noted_settings(stage: Path) -> dict[str, Value]:
         raise UserError(f"{path} is damaged ({error}): delete it, it only feeds TensorBoard's table") from error
 
 
-def _settings(config: DictConfig, of_vocoder: bool) -> dict[str, Value]:
-    """Those of the vocoder's stage, or of the VAE's, flat."""
+def _settings(config: DictConfig, overrides: Sequence[str], of_vocoder: bool) -> dict[str, Value]:
+    """Settings of the vocoder's stage, or of the VAE's, flat."""
     found = {key: OmegaConf.select(config, key) for key in (_VOCODER if of_vocoder else _VAE)}
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     for override in overrides:
         key, _, words = override.lstrip("+").partition("=")
         if words and key not in _NO_TRAITS and (key.partition(".")[0] == "vocoder") == of_vocoder:

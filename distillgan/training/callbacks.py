@@ -1,16 +1,4 @@
-"""Lightning callbacks: interruption, progress, patience, checkpoints, previews; and accumulation.
-
-trainer.accumulate_grad_batches: several batches of the VAE make one step of its optimizer.
-
-Ctrl-C, SIGTERM and SIGHUP: a training stops at the end of its step, keeps what it has, and leaves with 130, 143 or
-129.
-
-Callbacks of both trainings: the budget, the NaN stop, the progress bar.
-
-Checkpoints of a stage: the last (to go on from) and the best (to pack), each whole or old.
-
-Pictures and sound of a few fixed clips while a model learns: TensorBoard, and the latest as files in the run.
-"""
+"""Lightning callbacks of both trainings: signals, time limits, NaN, progress, checkpoints, previews."""
 
 import math
 import signal
@@ -128,8 +116,10 @@ class InterruptGuard(L.Callback):
         self.signum = signum
 
 
-class Budget(L.Callback):
+class Timer(L.Callback):
     """Ends a stage at the module's `max_steps` or after `max_time`, and keeps count of its seconds over resumes."""
+
+    state_key = "Budget"  # in checkpoints, since they began
 
     def __init__(self, max_time: timedelta | None):
         self.max_seconds = math.inf if max_time is None else max_time.total_seconds()
@@ -146,7 +136,7 @@ class Budget(L.Callback):
         return module.steps_done >= module.max_steps or self.seconds >= self.max_seconds
 
     def share(self, module: L.LightningModule) -> float:
-        """How much of the budget is used up, 0…1, by whichever limit is nearer."""
+        """How much of the timer is used up, 0…1, by whichever limit is nearer."""
         return min(1.0, max(module.steps_done / module.max_steps, self.seconds / self.max_seconds))
 
     def seconds_left(self, module: L.LightningModule) -> float | None:
@@ -173,16 +163,18 @@ class Budget(L.Callback):
         self._before = state["seconds"]
 
 
-class Patience(L.Callback):
+class EarlyStopping(L.Callback):
     """Ends a stage whose held-out error has not got better for `time` (DD:HH:MM:SS) of training; None: never.
 
-    `budget` and `monitor` are set by the stage.
+    `timer` and `monitor` are set by the stage.
     """
+
+    state_key = "Patience"  # in checkpoints, since they began
 
     def __init__(self, time: str | None):
         limit = duration("callbacks.patience.time", time)
         self.limit = math.inf if limit is None else limit.total_seconds()
-        self.budget: Budget
+        self.timer: Timer
         self.monitor: str
         self._best = math.inf
         self._best_at = 0.0
@@ -191,9 +183,9 @@ class Patience(L.Callback):
         error = float(trainer.callback_metrics[self.monitor])
         early = module.steps_done < module.judged_from  # its error says little
         if early or error < self._best:
-            self._best, self._best_at = math.inf if early else error, self.budget.seconds
+            self._best, self._best_at = math.inf if early else error, self.timer.seconds
             return
-        over = trainer.state.fn == "fit" and self.budget.seconds - self._best_at >= self.limit
+        over = trainer.state.fn == "fit" and self.timer.seconds - self._best_at >= self.limit
         if largest(trainer, over):  # clocks differ
             trainer.should_stop = True
             if trainer.is_global_zero:
@@ -223,13 +215,13 @@ class StopOnNaN(L.Callback):
 class Progress(L.Callback):
     """A bar with step, losses, steps a second and time left; a plain line every half minute where there is no terminal.
 
-    `budget` and `title` are set by the stage.
+    `timer` and `title` are set by the stage.
     """
 
     _PLAIN_SECONDS = 30.0
 
     def __init__(self):
-        self.budget: Budget
+        self.timer: Timer
         self.title = ""
         self._bar: RichProgress | None = None
         self._console = Console()
@@ -245,12 +237,12 @@ class Progress(L.Callback):
                 TimeElapsedColumn(),
                 console=self._console,
             )
-            self._task = self._bar.add_task(self.title, total=1.0, completed=self.budget.share(module), text="")
+            self._task = self._bar.add_task(self.title, total=1.0, completed=self.timer.share(module), text="")
             self._bar.start()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.budget.share(module), text=self._text(trainer, module))
+            self._bar.update(self._task, completed=self.timer.share(module), text=self._text(trainer, module))
         elif trainer.is_global_zero and time.monotonic() - self._last_line >= self._PLAIN_SECONDS:
             self._last_line = time.monotonic()
             print(f"{self.title}: {self._text(trainer, module)}", flush=True)
@@ -269,7 +261,7 @@ class Progress(L.Callback):
 
     def _text(self, trainer: L.Trainer, module: L.LightningModule) -> str:
         passed = max(1e-6, time.monotonic() - self._first_time)
-        seconds = self.budget.seconds_left(module)
+        seconds = self.timer.seconds_left(module)
         left = "?" if seconds is None else timedelta(seconds=round(seconds))
         shown = {key.rpartition("/")[2]: float(value) for key, value in trainer.progress_bar_metrics.items()}
         values = "  ".join(f"{key} {value:.3g}" for key, value in shown.items() if key != "v_num")

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from distillgan.atomic import replace_file
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
-from distillgan.configuration import literals
 from distillgan.control.trajectory import decode, encode
 from distillgan.data.cache import AudioClip
 from distillgan.data.downmix import MIX, chosen
@@ -157,21 +156,18 @@ def extend(
     return manifest, extension, True
 
 
-def grown(config: DictConfig, extension: Extension, home: Home) -> list[str]:
-    """Set what an extension needs otherwise than a new run, and say in words what was set to another value."""
+def settings_of(extension: Extension, home: Home) -> dict[str, object]:
+    """Settings, by key, in which an extension follows the model that it extends."""
     network = read_header(home.model(extension.model)).vae
-    given = OmegaConf.to_container(config.model.module.network, resolve=True)
-    with open_dict(config):
-        config.data.dir = literals(extension.folders)
-        config.model.latent_dim = network["latent_dim"]
-        config.model.module.network = network
-        config.model.module.kl.warmup_steps = 0  # the KL is there: without its weight the latent would drift meanwhile
-    changed = [key for key in network if given.get(key) != network[key]]
-    return [f"model.module.network.{key}={network[key]} (the model's)" for key in changed]
+    return {
+        "model.latent_dim": network["latent_dim"],
+        "model.module.network": network,
+        "model.module.kl.warmup_steps": 0,  # the KL is there: without its weight the latent would drift meanwhile
+    }
 
 
-def remembered(manifest: Manifest, home: Home, spec: MelSpec, extension: Extension, network: VAENetwork) -> dict:
-    """What is to be noted of the old recordings: their error before and now.
+def forgotten(manifest: Manifest, home: Home, spec: MelSpec, extension: Extension, network: VAENetwork) -> dict:
+    """What the header notes of how much is forgotten: the error on the old recordings before and now.
 
     Raises:
         UserError: the error grew beyond MOST_FORGOTTEN; the model is still the one before.

@@ -1,4 +1,4 @@
-"""One stage of a training with Lightning: from its last checkpoint to the end of its budget."""
+"""One stage of a training with Lightning: from its last checkpoint to the end of its timer."""
 
 import logging
 import warnings
@@ -16,15 +16,15 @@ from distillgan.errors import UserError, duration
 from distillgan.training.callbacks import (
     BEST,
     LAST,
-    Budget,
+    EarlyStopping,
     InterruptGuard,
-    Patience,
     Preview,
     Progress,
     StepCheckpoint,
+    Timer,
     load_checkpoint,
 )
-from distillgan.training.distributed import Team
+from distillgan.training.distributed import Processes
 from distillgan.training.run_status import Status
 
 # What it would say is said better by the run itself; its errors still come through.
@@ -33,22 +33,28 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 @dataclass(frozen=True)
 class Stage:
-    """What differs between the two trainings; `monitor` is the held-out error by which the best is kept.
+    """A training that is ready to begin, or to go on from the checkpoints in its folder.
 
-    With `judge_start` the start itself is judged, too: weights from elsewhere may be better than what becomes of them.
+    monitor: the held-out error by which the best is kept. validates_start: the start is a candidate, too, for weights
+    from elsewhere may be better than what becomes of them. vocoder: makes previews audible, where the model has one.
     """
 
     name: str
     title: str
     monitor: str
     folder: Path
-    judge_start: bool = False
+    module: L.LightningModule
+    data: AudioDataModule
+    validates_start: bool = False
+    vocoder: torch.nn.Module | None = None
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Where a stage stands: steps and seconds so far, the best error, on which files, the checkpoint to pack, and what
-    it was computed with last (`device.hardware`)."""
+class FitResult:
+    """What came of a stage: steps and seconds so far, the best error, on which files, the checkpoint to pack, and what
+
+    it was computed with last (`compute.hardware`).
+    """
 
     steps: int
     seconds: float
@@ -59,47 +65,39 @@ class Fitted:
     hardware: dict[str, str | int]
 
 
-def fit(
-    stage: Stage,
-    module: L.LightningModule,
-    data: AudioDataModule,
-    config: DictConfig,
-    team: Team,
-    guard: InterruptGuard,
-    vocoder: torch.nn.Module | None = None,
-) -> Fitted:
-    """Train a stage to the end of its budget, from its last checkpoint if there is one.
-
-    `vocoder` makes mel previews audible where the model has one already.
+def fit(stage: Stage, config: DictConfig, processes: Processes, guard: InterruptGuard) -> FitResult:
+    """Train a stage to its last step or the end of its time, from its last checkpoint if there is one.
 
     Raises:
         UserError: a checkpoint is damaged, the trainer's values are refused, the loss is no number, or memory runs out.
     """
+    module, data = stage.module, stage.data
     stage.folder.mkdir(parents=True, exist_ok=True)
-    budget = Budget(duration("trainer.max_time", config.trainer.max_time))
+    timer = Timer(duration("trainer.max_time", config.trainer.max_time))
     last = stage.folder / LAST
     if last.exists():
-        _restore_counts(last, module, budget)
+        _restore_counts(last, module, timer)
     best = stage.folder / BEST
-    if not budget.spent(module) or not best.exists():
-        callbacks = [guard, budget, *_callbacks(stage, config, budget, vocoder)]
+    if not timer.spent(module) or not best.exists():
+        callbacks = [guard, timer, *_callbacks(stage, config, timer)]
         try:
-            trainer = _trainer(stage, module, config, team, callbacks)
+            trainer = _trainer(stage, config, processes, callbacks)
         except ValueError as error:  # Lightning's own check of what the group `trainer` says
             raise UserError(f"the trainer cannot be set up: {error}") from error
         with warnings.catch_warnings(), memory_in_words(stage.title, _to_lower(stage, config)):
             # Lightning's advice on workers and log intervals: both were chosen above, and are in the configuration.
             warnings.filterwarnings("ignore", module="lightning.*")
-            if stage.judge_start and not last.exists():
+            if stage.validates_start and not last.exists():
                 trainer.validate(module, data, verbose=False)
-            if not budget.spent(module):
+            if not timer.spent(module):
                 trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
             # The last steps may have made the best model yet.
             trainer.validate(module, data, ckpt_path=last, weights_only=True, verbose=False)
     packed = load_checkpoint(best)
-    error, whole = packed["best_error"], guard.signum is None
-    used = {"device": str(team), **hardware(team.device)}
-    return Fitted(module.steps_done, budget.seconds, error, data.judged_on, packed, whole, used)
+    used = {"device": str(processes), **hardware(processes.device)}
+    return FitResult(
+        module.steps_done, timer.seconds, packed["best_error"], data.judged_on, packed, guard.signum is None, used
+    )
 
 
 def _to_lower(stage: Stage, config: DictConfig) -> str:
@@ -114,32 +112,30 @@ def _to_lower(stage: Stage, config: DictConfig) -> str:
     )
 
 
-def _callbacks(stage: Stage, config: DictConfig, budget: Budget, vocoder: torch.nn.Module | None) -> list[L.Callback]:
+def _callbacks(stage: Stage, config: DictConfig, timer: Timer) -> list[L.Callback]:
     callbacks = [build(entry) for entry in config.callbacks.values()]
     for callback in callbacks:
         if isinstance(callback, StepCheckpoint):
             callback.folder, callback.monitor = stage.folder, stage.monitor
         elif isinstance(callback, Preview):
-            callback.folder, callback.title, callback.vocoder = stage.folder, stage.title, vocoder
-        elif isinstance(callback, Patience):
-            callback.budget, callback.monitor = budget, stage.monitor
+            callback.folder, callback.title, callback.vocoder = stage.folder, stage.title, stage.vocoder
+        elif isinstance(callback, EarlyStopping):
+            callback.timer, callback.monitor = timer, stage.monitor
         elif isinstance(callback, Progress):
-            callback.budget, callback.title = budget, stage.title
+            callback.timer, callback.title = timer, stage.title
         elif isinstance(callback, Status):
-            callback.budget, callback.folder, callback.monitor = budget, stage.folder, stage.monitor
+            callback.timer, callback.folder, callback.monitor = timer, stage.folder, stage.monitor
     if not any(isinstance(callback, StepCheckpoint) for callback in callbacks):
         raise UserError("callbacks has no checkpoint: a training that keeps nothing is not started")
     return callbacks
 
 
-def _trainer(
-    stage: Stage, module: L.LightningModule, config: DictConfig, team: Team, callbacks: list[L.Callback]
-) -> L.Trainer:
+def _trainer(stage: Stage, config: DictConfig, processes: Processes, callbacks: list[L.Callback]) -> L.Trainer:
     # Among the checkpoints: so TensorBoard calls it rain/vae, and a stage that is set aside takes its curves along.
     logger = build(config.logger, save_dir=stage.folder.parent, name="", version=stage.folder.name)
     return L.Trainer(
         default_root_dir=stage.folder,
-        **team.options_for(module),
+        **processes.trainer_options(stage.module),
         precision=config.trainer.precision,
         accumulate_grad_batches=config.trainer.accumulate_grad_batches if stage.name == "vae" else 1,
         max_epochs=-1,
@@ -156,8 +152,8 @@ def _trainer(
     )
 
 
-def _restore_counts(last: Path, module: L.LightningModule, budget: Budget) -> None:
+def _restore_counts(last: Path, module: L.LightningModule, timer: Timer) -> None:
     """Steps and seconds of a checkpoint, known before deciding whether there is anything left to train."""
     checkpoint = load_checkpoint(last)
     module.steps_done = checkpoint["steps_done"]
-    budget.load_state_dict(checkpoint["callbacks"][budget.state_key])
+    timer.load_state_dict(checkpoint["callbacks"][timer.state_key])

@@ -24,7 +24,7 @@ from distillgan.data.downmix import MIX
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError, whole
 from distillgan.paths import CONFIG, MANIFEST, Home
-from distillgan.training.callbacks import Budget
+from distillgan.training.callbacks import Timer
 
 SIGNATURE = "signature.json"
 CHANNELS = "data.channels"
@@ -146,7 +146,7 @@ class Status(L.Callback):
     """Writes both, at most once a second and for no more than 0.5 % of the time, and when the stage ends.
 
     `every`: steps between two lines of losses. A resumed run goes on in its curves from the step that it resumes at.
-    `budget`, `folder` and `monitor` (the held-out error) are set by the stage.
+    `timer`, `folder` and `monitor` (the held-out error) are set by the stage.
     """
 
     _SECONDS = 1.0
@@ -154,7 +154,7 @@ class Status(L.Callback):
 
     def __init__(self, every: int):
         self.every = whole("callbacks.status.every", every, 1)
-        self.budget: Budget
+        self.timer: Timer
         self.folder: Path
         self.monitor: str
         self._next = 0.0
@@ -191,9 +191,9 @@ class Status(L.Callback):
             "stage": self.folder.name,
             "step": module.steps_done,
             "steps": module.max_steps,
-            "share": self.budget.share(module),
-            "seconds": self.budget.seconds,
-            "seconds_left": self.budget.seconds_left(module),
+            "share": self.timer.share(module),
+            "seconds": self.timer.seconds,
+            "seconds_left": self.timer.seconds_left(module),
             "losses": _metrics(trainer, "train/"),
             "judged": _metrics(trainer, "val/"),
             "monitor": self.monitor,

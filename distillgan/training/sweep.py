@@ -1,11 +1,7 @@
-"""Sweeps: launchers, the naming of jobs, one sheet of results.
+"""Sweeps: where their jobs run and how many at once, the jobs' names, and a table of results that grows meanwhile.
 
-Where a sweep's jobs run: what is chosen for Hydra's launchers and its Optuna sweeper where nothing is said.
-
-A sweep's sheet: one file a job, and from them a table and a picture that grow while it runs.
-
-Each job knows the folder alone, so jobs in one process, in several, or on other machines fill the same sheet; and the
-same command finds its folder again, and runs only what is missing.
+Each job knows the sweep's folder alone, so jobs in one process, in several, or on other machines fill the same table;
+the same command finds its folder again, and runs only what is missing.
 """
 
 import csv
@@ -17,8 +13,10 @@ import os
 import resource
 import sys
 import time
+import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,9 +30,10 @@ from matplotlib.figure import Figure
 from distillgan import process
 from distillgan.atomic import replace_file
 from distillgan.audio.plots import save_figure
-from distillgan.models.header import Header
+from distillgan.errors import UserError, message
+from distillgan.models.header import Header, read_header
 from distillgan.paths import MAX_BYTES, MAX_NAME, Home, in_name, is_name, shortened
-from distillgan.training.auto_settings import Choice
+from distillgan.training.auto_settings import AutoSetting
 
 CORES, LOCAL, SLURM = "joblib", "submitit_local", "submitit_slurm"  # hydra/launcher=
 HERE = (CORES, LOCAL)
@@ -51,7 +50,7 @@ def jobs_of(overrides: Sequence[str]) -> int:
     return math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in swept)
 
 
-def choose(launcher: str, sweeper: str, jobs: int, on_gpu: bool, given: Mapping[str, object]) -> list[Choice]:
+def choose(launcher: str, sweeper: str, jobs: int, on_gpu: bool, given: Mapping[str, object]) -> list[AutoSetting]:
     """Hydra's settings of a sweep of `jobs` jobs, those that are `given` left out.
 
     Jobs that run beside each other on this machine share its cores: two that use all of them are slower than one after
@@ -63,20 +62,20 @@ def choose(launcher: str, sweeper: str, jobs: int, on_gpu: bool, given: Mapping[
     at_once = 1 if on_gpu else physical if sweeper == OPTUNA else min(physical, jobs)
     why = "they share the GPU" if on_gpu else f"of {cores} cores"
     if launcher == CORES:
-        choices.append(Choice("hydra.launcher.n_jobs", at_once, f"jobs at once, {why}"))
+        choices.append(AutoSetting("hydra.launcher.n_jobs", at_once, f"jobs at once, {why}"))
     if launcher == LOCAL:
-        choices.append(Choice("hydra.launcher.timeout_min", _WEEK, "a job's limit"))
+        choices.append(AutoSetting("hydra.launcher.timeout_min", _WEEK, "a job's limit"))
     if launcher == SLURM:
         choices.append(
-            Choice("hydra.launcher.max_num_timeout", _REQUEUED, "over time, a job is queued again and goes on")
+            AutoSetting("hydra.launcher.max_num_timeout", _REQUEUED, "over time, a job is queued again and goes on")
         )
     if launcher == LOCAL and sweeper != OPTUNA:
-        choices.append(Choice("hydra.sweeper.max_batch_size", at_once, f"jobs at once, {why}"))
+        choices.append(AutoSetting("hydra.sweeper.max_batch_size", at_once, f"jobs at once, {why}"))
     if sweeper == OPTUNA:
         trials = at_once if launcher in HERE else _ON_CLUSTER if launcher == SLURM else 1
-        choices.append(Choice("hydra.sweeper.n_jobs", trials, "trials at once, which know nothing of each other"))
+        choices.append(AutoSetting("hydra.sweeper.n_jobs", trials, "trials at once, which know nothing of each other"))
         if "hydra/sweeper/sampler" not in given:
-            choices.append(Choice("hydra.sweeper.sampler.seed", 1, "the same trials each time"))
+            choices.append(AutoSetting("hydra.sweeper.sampler.seed", 1, "the same trials each time"))
     made = [choice for choice in choices if choice.key not in given]
     if launcher in HERE:
         told = given.get("hydra.launcher.n_jobs", at_once)
@@ -168,49 +167,57 @@ def _command(folder: Path) -> list[Override]:
     return OverridesParser.create().parse_overrides(json.loads((folder / _COMMAND).read_text()))
 
 
-class Sheet:
-    """The sheet in a sweep's folder, seen from one job, which its `overrides` tell from the others."""
+class SweepJob:
+    """A job of a sweep, told from the others by its `overrides`: a file in the sweep's folder, a row of its table."""
 
     def __init__(self, folder: Path, overrides: Sequence[str]):
-        self.folder, self._overrides = folder, sorted(overrides)
-        digest = hashlib.sha256("\n".join(self._overrides).encode()).hexdigest()[:16]
+        self.folder, self.overrides = folder, sorted(overrides)
+        digest = hashlib.sha256("\n".join(self.overrides).encode()).hexdigest()[:16]
         self._path = folder / "jobs" / f"{digest}.json"
-        self._begun = 0.0
 
     def finished_error(self) -> float | None:
         """The error of the job if it is done already."""
         row = _read(self._path)
         return row["error"] if row and row["reason"] is None else None
 
-    def begin(self) -> None:
-        self._begun = time.perf_counter()
+    @contextmanager
+    def recorded(self, model: Path, finished: list[float]) -> Iterator[None]:
+        """Within the block the job runs, and appends its error to `finished`; its row says what came of it.
+
+        A job that fails is told of, and the sweep's others go on. Ctrl-C leaves no row.
+        """
+        begun = time.perf_counter()
         if _PEAK.exists():
             _PEAK.write_text("5")
+        try:
+            yield
+        except UserError as refusal:
+            print(f"error: {message(refusal)}", file=sys.stderr, flush=True)
+            self._note(begun, error=None, reason=str(refusal).splitlines()[0])
+        except Exception as crash:
+            traceback.print_exc()
+            self._note(begun, error=None, reason=f"{type(crash).__name__}: {crash}".splitlines()[0])
+        else:
+            self._note(begun, error=finished[0], reason=None, **_results(read_header(model)))
 
-    def finished(self, error: float, header: Header) -> None:
-        """A row for a model that was trained."""
-        vae, vocoder = header.training["vae"], header.training["vocoder"] or {}
-        self._note(
-            error=error,
-            kl_nats=vae.get("kl_nats"),
-            active_dimensions=vae.get("active_dimensions"),
-            vocoder_error=vocoder.get("mel_error"),
-            steps=vae.get("steps"),
-            model=header.name,
-            reason=None,
-        )
-
-    def failed(self, reason: str) -> None:
-        """A row for a job that came to nothing."""
-        self._note(error=None, reason=reason.splitlines()[0] if reason else "it ended without a word")
-
-    def _note(self, **values: Any) -> None:
-        row = {"overrides": self._overrides, **dict.fromkeys(_COLUMNS), **values}
-        row["seconds"], row["peak_mb"] = round(time.perf_counter() - self._begun, 1), _peak_mb()
+    def _note(self, begun: float, **values: Any) -> None:
+        row = {"overrides": self.overrides, **dict.fromkeys(_COLUMNS), **values}
+        row["seconds"], row["peak_mb"] = round(time.perf_counter() - begun, 1), _peak_mb()
         with replace_file(self._path) as temporary:
             temporary.write_text(json.dumps(row, indent=1))
         with FileLock(self.folder / ".lock"):
             write_tables(self.folder)
+
+
+def _results(header: Header) -> dict[str, Any]:
+    vae, vocoder = header.training["vae"], header.training["vocoder"] or {}
+    return {
+        "kl_nats": vae.get("kl_nats"),
+        "active_dimensions": vae.get("active_dimensions"),
+        "vocoder_error": vocoder.get("mel_error"),
+        "steps": vae.get("steps"),
+        "model": header.name,
+    }
 
 
 def write_tables(folder: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from processes import start, wait_for
 from support import composed, tiny
 
 from distillgan.errors import UserError
-from distillgan.training.callbacks import BEST, Budget, load_checkpoint
+from distillgan.training.callbacks import BEST, Timer, load_checkpoint
 from distillgan.training.pipeline import train
 from distillgan.training.run_status import Status
 
@@ -81,7 +81,7 @@ def test_a_loss_that_is_no_number_is_none_in_the_file(tmp_path):
     metrics = {"train/loss": torch.tensor(torch.nan), "val/error": torch.tensor(2.0)}
     trainer = SimpleNamespace(is_global_zero=True, callback_metrics=metrics)
     status = Status(1)
-    status.budget, status.folder, status.monitor = Budget(None), tmp_path, "val/error"
+    status.timer, status.folder, status.monitor = Timer(None), tmp_path, "val/error"
     status.on_train_start(trainer, module)
     status.on_train_batch_end(trainer, module, None, None, 0)
     text = (tmp_path / "curves.jsonl").read_text()

@@ -132,13 +132,18 @@ def test_a_killed_first_process_leaves_nobody_behind_and_ctrl_c_stops_all_at_one
         (["trainer=mps"], "trainer=mps trains on mps, but device=cpu"),
         (["trainer=cpu", "device=cuda"], "trainer=cpu trains on cpu, but device=cuda"),
         (["trainer=ddp", "stages=[]"], "stages"),
-        (["trainer=ddp", "data.dir=/no/such/folder"], "/no/such/folder"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_process_is_started(tmp_path, recordings, overrides, words, monkeypatch):
-    monkeypatch.setattr("distillgan.training.distributed.start_processes", None)
+    monkeypatch.setattr("distillgan.training.pipeline.launch", None)
     with pytest.raises(UserError, match=words):
         train(tiny(tmp_path, recordings, *overrides))
+
+
+@pytest.mark.slow
+def test_what_the_first_process_refuses_comes_in_its_words(tmp_path, recordings):
+    with pytest.raises(UserError, match=r"^data.dir=/no/such/folder: there is no such folder"):
+        train(tiny(tmp_path, recordings, "trainer=ddp", "data.dir=/no/such/folder"))
 
 
 def test_more_gpus_than_there_are_and_none_at_all(tmp_path, recordings, monkeypatch):

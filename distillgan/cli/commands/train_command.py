@@ -2,7 +2,6 @@
 
 import sys
 from concurrent.futures import BrokenExecutor
-from functools import partial
 from pathlib import Path
 
 from distillgan import compute
@@ -10,7 +9,7 @@ from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
 from distillgan.paths import Home, check_name
-from distillgan.training.pipeline import job
+from distillgan.training.pipeline import train
 from distillgan.training.sweep import HERE, OPTUNA, choose, jobs_of, sweep_folder, write_tables
 
 
@@ -21,12 +20,10 @@ def train_main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         hydra_app.report(error)
         sys.exit(hydra_app.EXIT_USER_ERROR)
-    if sweep is None:
-        hydra_app.run(partial(job, refused=hydra_app.report), "train", arguments)
-        return
-    folder, more = sweep
+    folder, more = sweep or (None, [])
     try:
-        hydra_app.run(partial(job, refused=hydra_app.report), "train", [*arguments, *more])
+        with hydra_app.command("train", [*arguments, *more]) as main:
+            main(train)()
     except BrokenExecutor as gone:  # killed, as where memory runs out
         told = " ".join(str(gone).split())
         hydra_app.report(
@@ -34,9 +31,11 @@ def train_main(arguments: list[str] | None = None) -> None:
         )
         sys.exit(1)
     except ValueError:
-        if any(row["reason"] is None for row in write_tables(folder)):
+        if folder is None or any(row["reason"] is None for row in write_tables(folder)):
             raise
         # A search of which every trial failed has no best one: the rows say why.
+    if folder is None:
+        return
     rows = write_tables(folder)
     failed = sum(row["reason"] is not None for row in rows)
     print(f"sweep: {len(rows) - failed} done, {failed} failed: {folder / 'table.md'}")
