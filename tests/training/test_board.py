@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from google.protobuf import text_format
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from matplotlib.image import imread
 from support import composed, tiny
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -28,7 +26,7 @@ from distillgan.errors import UserError
 from distillgan.features.descriptors import DESCRIPTORS
 from distillgan.models.header import read_header
 from distillgan.models.modelfile import read_model
-from distillgan.paths import Home, conf_dir
+from distillgan.paths import Home
 from distillgan.training.auto_settings import note_settings, noted_settings
 from distillgan.training.pipeline import train
 from distillgan.training.run_status import Run
@@ -166,21 +164,15 @@ def test_a_large_corpus_is_thinned_out_evenly(tmp_path):
 
 def test_what_a_sweep_says_is_among_the_settings_and_where_things_lie_is_not(tmp_path, recordings):
     said = ["model.module.betas=[0.8,0.9]", "vocoder=vocos", "vocoder.own_mels=0.25", "note=hi", "experiment=tiny"]
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        config = compose("train", [*said, f"paths.home={tmp_path}"], return_hydra_config=True)
-    before = HydraConfig.instance().cfg
-    try:
-        HydraConfig.instance().set_config(config)
-        note_settings(tmp_path / "vae", config)
-        note_settings(tmp_path / "vocos", config)
-    finally:
-        HydraConfig.instance().cfg = before
+    config = composed("train", tmp_path, *said)
+    note_settings(tmp_path / "vae", config, said)
+    note_settings(tmp_path / "vocos", config, said)
     vae, vocoder = noted_settings(tmp_path / "vae"), noted_settings(tmp_path / "vocos")
     assert vae["model.module.betas"] == "[0.8, 0.9]" and vae["experiment"] == "tiny"
     assert vocoder["vocoder.own_mels"] == 0.25 and vocoder["vocoder.name"] == "vocos"
     assert all(key.startswith("vocoder.") for key in vocoder) and not any(key.startswith("vocoder") for key in vae)
     assert not {"note", "paths.home", "vocoder"} & (vae.keys() | vocoder.keys())
-    note_settings(tmp_path / "vae", composed("train", tmp_path))
+    note_settings(tmp_path / "vae", composed("train", tmp_path), [])
     assert "model.module.betas" not in noted_settings(tmp_path / "vae"), "it is one setting of many, unless it is said"
 
 
