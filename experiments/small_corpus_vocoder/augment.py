@@ -1,4 +1,4 @@
-"""What each disguise before the discriminators is worth on a small corpus.
+"""What each augmentation before the discriminators is worth on a small corpus.
 
     python experiments/small_corpus_vocoder/augment.py MODEL RECORDINGS [steps] [overrides …]
 
@@ -38,7 +38,7 @@ def main() -> None:
     if not Path(recordings).is_dir():
         sys.exit(f"{recordings}: there is no such folder. python experiments/corpora.py all makes those of the studies")
     steps = int(rest.pop(0)) if rest and rest[0].isdigit() else 200
-    print("| disguise | held-out mel error | real: trained on / held out | fake: trained on / held out |")
+    print("| augmentation | held-out mel error | real: trained on / held out | fake: trained on / held out |")
     print("|---|---|---|---|")
     for name, words in VARIANTS.items():
         with tempfile.TemporaryDirectory() as folder:

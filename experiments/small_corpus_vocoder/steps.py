@@ -23,58 +23,52 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from distillgan.configuration import build
+from distillgan.models.vocoders import module as training
 from distillgan.models.vocoders.discriminators import FoldedConv1d
-from distillgan.models.vocoders.module import Adversary, VocoderModule, accuracies
+from distillgan.models.vocoders.losses import discriminator_loss, generator_loss
+from distillgan.models.vocoders.module import VocoderModule, accuracies, adversarial_losses
 from distillgan.paths import conf_dir
 
 STEPS = 4  # a round, after one that warms up
 
 
-class Textbook(Adversary):
-    """All of it, as in the authors' program."""
+def textbook(discriminators, real, fake, change, weights, frozen=False, real_graph=True):
+    """All of it, as in the authors' program.
 
-    frozen, real_graph = False, True
-
-    def judge(self, real, fake, disguise):
-        reals, fakes = (self.discriminators(disguise(wave)) for wave in (real, fake))
-        scores = ([score for score, _ in verdicts] for verdicts in (reals, fakes))
-        judged = {"loss_disc": self.gan.discriminator(*scores), **accuracies(reals, fakes)}
-        heard = fake.clone().requires_grad_()
-        self.discriminators.requires_grad_(not self.frozen)
-        with torch.set_grad_enabled(self.real_graph):
-            targets = self.discriminators(disguise(real))
-        verdicts = self.discriminators(disguise(heard))
-        # Not detached, as there: the graph of the real features is walked, too.
-        pairs = zip(targets, verdicts, strict=True)
-        matching = sum(F.l1_loss(f, r) for (_, rs), (_, fs) in pairs for r, f in zip(rs, fs, strict=True))
-        adv = self.gan.generator([score for score, _ in verdicts])
-        touched = [heard] if self.frozen else [heard, *self.discriminators.parameters()]
-        pull, *_ = torch.autograd.grad(self.weight_adv * adv + self.weight_fm * matching, touched)
-        self.discriminators.requires_grad_(True)
-        return judged, {"loss_adv": adv.detach(), "loss_fm": matching.detach()}, pull
-
-
-class NoRealGraph(Textbook):
-    """The features of the real wave are recomputed, but without a graph."""
-
-    real_graph = False
+    Without `real_graph` the features of the real wave are recomputed without a graph; `frozen`, the discriminators get
+    no gradients in the generator's step.
+    """
+    reals, fakes = (discriminators(change(wave)) for wave in (real, fake))
+    scores = ([score for score, _ in outputs] for outputs in (reals, fakes))
+    metrics = {"loss_disc": discriminator_loss(*scores), **accuracies(reals, fakes)}
+    wave = fake.clone().requires_grad_()
+    discriminators.requires_grad_(not frozen)
+    with torch.set_grad_enabled(real_graph):
+        targets = discriminators(change(real))
+    outputs = discriminators(change(wave))
+    # Not detached, as there: the graph of the real features is walked, too.
+    pairs = zip(targets, outputs, strict=True)
+    matching = sum(F.l1_loss(f, r) for (_, rs), (_, fs) in pairs for r, f in zip(rs, fs, strict=True))
+    adv = generator_loss([score for score, _ in outputs])
+    touched = [wave] if frozen else [wave, *discriminators.parameters()]
+    gradient, *_ = torch.autograd.grad(weights["loss_adv"] * adv + weights["loss_fm"] * matching, touched)
+    discriminators.requires_grad_(True)
+    return metrics, {"loss_adv": adv.detach(), "loss_fm": matching.detach()}, gradient
 
 
-class SecondPass(Textbook):
-    """A second pass for the generator, but only what it needs: no graph for the real wave, frozen discriminators."""
-
-    frozen, real_graph = True, False
+no_real_graph = functools.partial(textbook, real_graph=False)
+second_pass = functools.partial(textbook, frozen=True, real_graph=False)
 
 
-# How each variant judges, whether its grouped convolutions are folded, and its generator has the channels last.
+# The losses of each variant, whether its grouped convolutions are folded, and its generator has the channels last.
 VARIANTS = {
-    "ours": (Adversary, True, True),
-    "textbook": (Textbook, False, False),
-    "ours, plain generator": (Adversary, True, False),
-    "ours, plain grouped convolutions": (Adversary, False, True),
-    "textbook, folded convolutions": (Textbook, True, False),
-    "no graph of the real features": (NoRealGraph, False, False),
-    "and discriminators frozen in the generator's step": (SecondPass, False, False),
+    "ours": (adversarial_losses, True, True),
+    "textbook": (textbook, False, False),
+    "ours, plain generator": (adversarial_losses, True, False),
+    "ours, plain grouped convolutions": (adversarial_losses, False, True),
+    "textbook, folded convolutions": (textbook, True, False),
+    "no graph of the real features": (no_real_graph, False, False),
+    "and discriminators frozen in the generator's step": (second_pass, False, False),
 }
 
 
@@ -93,13 +87,12 @@ def _now() -> tuple[float, float]:
     return time.process_time(), time.perf_counter()
 
 
-def module(adversary: type[Adversary], folded: bool, fast: bool, name: str, width: float) -> VocoderModule:
+def module(folded: bool, fast: bool, name: str, width: float) -> VocoderModule:
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
         config = compose("train", overrides=[f"vocoder={name}", f"vocoder.discriminators.width={width}"])
     config.vocoder.max_steps, config.vocoder.adversarial_from_step = 10**6, 0
     torch.manual_seed(0)
     made = build(config.vocoder.module)
-    made.adversary = adversary(made.discriminators, made.adversary.weight_adv, made.adversary.weight_fm)
     for layer in made.discriminators.modules():
         if isinstance(layer, FoldedConv1d) and not folded:
             layer.forward = functools.partial(nn.Conv1d.forward, layer)
@@ -124,10 +117,11 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     width = float(sys.argv[2]) if len(sys.argv) > 2 else 0.125
     for name in ("hifigan", "vocos"):
-        models = {label: module(*kind, name, width) for label, kind in VARIANTS.items()}
+        models = {label: module(*kind, name, width) for label, (_, *kind) in VARIANTS.items()}
         times = {label: [] for label in models}
         for _ in range(rounds):
             for label, model in models.items():
+                training.adversarial_losses = VARIANTS[label][0]
                 times[label].append(seconds_a_step(model))
         for label, taken in times.items():
             told = (

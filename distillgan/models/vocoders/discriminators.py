@@ -1,29 +1,38 @@
-"""Discriminators of HiFi-GAN: multi-period and multi-scale.
+"""HiFi-GAN's discriminators, multi-period and multi-scale (Kong, Kim, Bae 2020, section 2.3 and appendix A.2)."""
 
-A convolution of narrow groups, computed on a CPU as one of fewer steps and more channels: the same sums, faster.
-
-With one to eight channels a group the vector units stay nearly empty, above all in the backward pass.
-
-HiFi-GAN's discriminators (Kong, Kim, Bae 2020, section 2.3 and appendix A.2), with a width multiplier.
-"""
-
-import functools
 import math
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-_LANES = 16  # channels a group that fill them
+from distillgan.models.vocoders.hifigan import folded_taps
+
+_LANES = 16  # channels a group that fill the vector units
 _MOST = 8  # outputs that become channels: more only add zeros to multiply
+_SLOPE = 0.1
+_PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
+_SCALE_LAYERS = (  # channels, kernel, stride, groups
+    (128, 15, 1, 1),
+    (128, 41, 2, 4),
+    (256, 41, 2, 16),
+    (512, 41, 4, 16),
+    (1024, 41, 4, 16),
+    (1024, 41, 1, 16),
+    (1024, 5, 1, 1),
+)
+
+# Of one sub-discriminator: score [B, K], and the features [B·p, C, L] of each layer, its raw score included (p is the
+# period, 1 for scales).
+DiscriminatorOutput = tuple[Tensor, list[Tensor]]
 
 
 class FoldedConv1d(nn.Conv1d):
     """[B, C, N] → what nn.Conv1d gives; on a CPU neighbouring samples count as channels where groups are narrow.
 
-    Its parameters are nn.Conv1d's. Dilation is not supported.
+    With one to eight channels a group the vector units stay nearly empty, above all in the backward pass; of fewer
+    steps and more channels the sums are the same and faster. Its parameters are nn.Conv1d's. Dilation is not supported.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,7 +49,7 @@ class FoldedConv1d(nn.Conv1d):
         (kernel,), (stride,), (padding,) = self.kernel_size, self.stride, self.padding
         batch, _, samples = x.shape
         step, outputs = stride * fold, (samples + 2 * padding - kernel) // stride + 1
-        taps, before, after = _taps(kernel, stride, padding, fold)
+        taps, before, after = folded_taps(kernel, fold, padding, stride=stride)
         blocks = -(-outputs // fold)
         # Zeros before and after, up to whole blocks; or cut where no output reads.
         x = F.pad(x, (before * step, (blocks + after) * step - samples)).unflatten(2, (-1, step))
@@ -52,40 +61,6 @@ class FoldedConv1d(nn.Conv1d):
         y = F.conv1d(x, weight, bias, groups=self.groups)
         y = y.view(batch, self.out_channels, fold, blocks).transpose(2, 3).reshape(batch, self.out_channels, -1)
         return y[..., :outputs]
-
-
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)  # made once for inference and training alike
-def _taps(kernel: int, stride: int, padding: int, fold: int) -> tuple[Tensor, int, int]:
-    """Which tap joins output j of a block to input m of the block p away: [fold, step, blocks], `kernel` for none;
-
-    and how many blocks before and after its own an output reads.
-    """
-    step = stride * fold
-    before, after = padding // step + (padding % step > 0), (stride * (fold - 1) + kernel - 1 - padding) // step
-    taps = torch.full((fold, step, before + 1 + after), kernel)
-    for j in range(fold):
-        for tap in range(kernel):
-            block, place = divmod(stride * j + tap - padding, step)
-            taps[j, place, block + before] = tap
-    return taps, before, after
-
-
-_SLOPE = 0.1
-_PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
-_SCALE_LAYERS = (  # channels, kernel, stride, groups
-    (128, 15, 1, 1),
-    (128, 41, 2, 4),
-    (256, 41, 2, 16),
-    (512, 41, 4, 16),
-    (1024, 41, 4, 16),
-    (1024, 41, 1, 16),
-    (1024, 5, 1, 1),
-)
-
-# One sub-discriminator's verdict: score [B, K], and the features [B·p, C, L] of each layer, its raw score included
-# (p is the period, 1 for scales). Dimension 0 is ordered by item, so `chunk` separates stacked real and fake.
-Verdict = tuple[Tensor, list[Tensor]]
 
 
 def _scaled(channels: int, width: float) -> int:
@@ -100,14 +75,14 @@ def _groups(wanted: int, inputs: int, outputs: int) -> int:
 
 
 class _Stack(nn.Module):
-    """Convolutions with leaky ReLUs between, then a score; collects what each layer gives."""
+    """Convolutions with leaky ReLUs between, then a score; `features` are what each layer gives."""
 
     def __init__(self, convs: list[nn.Conv1d], post: nn.Conv1d, norm):
         super().__init__()
         self.convs = nn.ModuleList(norm(conv) for conv in convs)
         self.conv_post = norm(post)
 
-    def judge(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor) -> list[Tensor]:
         features = []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), _SLOPE)
@@ -116,7 +91,7 @@ class _Stack(nn.Module):
 
 
 class PeriodDiscriminator(_Stack):
-    """Wave [B, 1, N] → verdict on every `period`-th sample.
+    """Wave [B, 1, N] → output over every `period`-th sample.
 
     The paper's 2-D convolutions have kernels (5, 1): they never mix phases of the period, so the phases are folded into
     the batch and 1-D convolutions do the same sums, faster on a CPU.
@@ -132,16 +107,16 @@ class PeriodDiscriminator(_Stack):
         )
         self.period = period
 
-    def forward(self, wave: Tensor) -> Verdict:
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
         batch, _, samples = wave.shape
         wave = F.pad(wave, (0, -samples % self.period), mode="reflect")
         phases = wave.view(batch, -1, self.period).transpose(1, 2)
-        features = self.judge(phases.reshape(batch * self.period, 1, -1))
+        features = self.features(phases.reshape(batch * self.period, 1, -1))
         return features[-1].reshape(batch, -1), features
 
 
 class ScaleDiscriminator(_Stack):
-    """Wave [B, 1, N] → verdict on the wave as it is; `norm` is spectral for the raw wave, weight norm after pooling."""
+    """Wave [B, 1, N] → output; `norm` is spectral for the raw wave, weight norm after pooling."""
 
     def __init__(self, width: float, norm):
         channels = [1, *(_scaled(layer[0], width) for layer in _SCALE_LAYERS)]
@@ -154,41 +129,41 @@ class ScaleDiscriminator(_Stack):
             norm,
         )
 
-    def forward(self, wave: Tensor) -> Verdict:
-        features = self.judge(wave)
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
+        features = self.features(wave)
         return features[-1].flatten(1), features
 
 
 class MultiPeriodDiscriminator(nn.Module):
-    """Wave [B, 1, N] → a verdict for each period (2, 3, 5, 7, 11); 41.1 M parameters at width 1."""
+    """Wave [B, 1, N] → an output for each period (2, 3, 5, 7, 11); 41.1 M parameters at width 1."""
 
     def __init__(self, width: float):
         super().__init__()
         self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width) for period in (2, 3, 5, 7, 11))
 
-    def forward(self, wave: Tensor) -> list[Verdict]:
+    def forward(self, wave: Tensor) -> list[DiscriminatorOutput]:
         return [discriminator(wave) for discriminator in self.discriminators]
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Wave [B, 1, N] → a verdict on the wave and on it averaged down to a half and a quarter; 29.6 M at width 1."""
+    """Wave [B, 1, N] → outputs for the wave, and for it averaged to a half and a quarter; 29.6 M at width 1."""
 
     def __init__(self, width: float):
         super().__init__()
         norms = (spectral_norm, weight_norm, weight_norm)
         self.discriminators = nn.ModuleList(ScaleDiscriminator(width, norm) for norm in norms)
 
-    def forward(self, wave: Tensor) -> list[Verdict]:
-        verdicts = []
-        for i, discriminator in enumerate(self.discriminators):
-            if i:
-                wave = F.avg_pool1d(wave, 4, 2, padding=2)
-            verdicts.append(discriminator(wave))
-        return verdicts
+    def forward(self, wave: Tensor) -> list[DiscriminatorOutput]:
+        first, *others = self.discriminators
+        outputs = [first(wave)]
+        for discriminator in others:
+            wave = F.avg_pool1d(wave, 4, 2, padding=2)
+            outputs.append(discriminator(wave))
+        return outputs
 
 
 class Discriminators(nn.Module):
-    """Wave [B, 1, N] → the verdicts of five periods, then three scales; channels are the paper's times `width`.
+    """Wave [B, 1, N] → the outputs of five periods, then three scales; channels are the paper's times `width`.
 
     Raises ValueError if width is not above 0.
     """
@@ -200,5 +175,5 @@ class Discriminators(nn.Module):
         self.periods = MultiPeriodDiscriminator(width)
         self.scales = MultiScaleDiscriminator(width)
 
-    def forward(self, wave: Tensor) -> list[Verdict]:
+    def forward(self, wave: Tensor) -> list[DiscriminatorOutput]:
         return self.periods(wave) + self.scales(wave)

@@ -1,20 +1,9 @@
-"""The harmonic vocoder: sinusoids and noise read from the mel, and projected onto it.
+"""The harmonic vocoder: partials and noise read from the mel, shaped by a network at the frame rate.
 
-Spectra laid over one another: the inverse of the mel's own short-time Fourier transform, and that transform.
-
-Noise that depends on nothing but its place: the same on every device, in every block, at every run.
-
-The partials that a mel shows: how high and how loud each is, and its phase, carried from frame to frame.
-
-A network that treats all frames alike answers a steady mel with a wave that repeats every hop: every steady tone would
-be locked to a multiple of the frame rate. So frequencies are read from the mel itself and phases are their integral.
-
-A wave brought nearer to the mel that it is to have.
-
-A generator at the frame rate with inverse-STFT heads (after Siuzdak 2023, "Vocos", section 3), and its vocoder.
-
-All its layers run once a frame, where HiFi-GAN's last run once a sample: several times faster to train and to play.
-Where Vocos lets the network guess each bin's phase, here partials carry their phase from frame to frame: see Partials.
+A generator with inverse-STFT heads (after Siuzdak 2023, "Vocos", section 3): all its layers run once a frame, where
+HiFi-GAN's last run once a sample, so it is several times faster to train and to play. A network that treats all frames
+alike answers a steady mel with a wave that repeats every hop: steady tones would be multiples of the frame rate. So
+frequencies are read from the mel itself, and phases are carried from frame to frame: see Partials.
 """
 
 import math
@@ -61,9 +50,9 @@ class InverseSTFT(nn.Module):
         return _added(frames, self.hop_length) / weight
 
     def reach(self, first: int, last: int) -> tuple[int, int, int, int]:
-        """First and last frame whose windows reach the samples `first` to `last`, then first and last sample that the
+        """First, last frame whose windows reach the samples `first` to `last`; first, last sample that these reach.
 
-        windows of these frames reach. A window is zero at its first sample.
+        A window is zero at its first sample.
         """
         beyond = (self.n_fft - self.hop_length) // 2
         before = -((self.n_fft - beyond - 1 - first) // self.hop_length)
@@ -94,55 +83,52 @@ def _weights(n_fft: int, hop: int, frames: int, device: torch.device) -> Tensor:
     return _added(torch.hann_window(n_fft, device=device).square()[None, :, None].expand(-1, -1, frames), hop)
 
 
-_MULTIPLIERS = (0x7FEB352D, 0x846CA68B)  # of a 32-bit mixer (Wellons 2018, "Prospecting for hash functions")
+# Shifts and multipliers of a 32-bit mixer (Wellons 2018, "Prospecting for hash functions").
+_MIXER = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1))
 _WORD = 0xFFFFFFFF
 
 
 def noise_phases(first: Tensor, frames: int, bins: int) -> Tensor:
     """Angles uniform in 0…2π, float32 [B, bins, frames], of the frames `first` [B] (int64) and on.
 
-    Frame f, bin k are hashed to the angle: a block that begins later has the same angles at the same frames.
+    Frame f, bin k are hashed to the angle: the same on every device, and a block that begins later has the same angles
+    at the same frames.
     """
     if first.is_cpu and not torch.jit.is_tracing():
-        return _on_cpu(first.numpy(), frames, bins)
-    frame = first[:, None] + torch.arange(frames, device=first.device)
-    # Within 32 bits throughout, so that no multiplication of two int64 overflows.
-    word = _mixed(_mixed(frame & _WORD)[:, None] + torch.arange(bins, device=first.device)[:, None])
-    return (word >> 8).float() * (2 * math.pi / (1 << 24))
+        # Five times as fast: NumPy's words of 32 bits wrap by themselves, and are written over.
+        frame = (first.numpy()[:, None] + np.arange(frames)).astype(np.uint32)
+        word = _mix_in_place(_mix_in_place(frame)[:, None] + np.arange(bins, dtype=np.uint32)[:, None])
+        word >>= 8
+        word = torch.from_numpy(word.astype(np.float32))
+    else:
+        frame = first[:, None] + torch.arange(frames, device=first.device)
+        word = (_mix(_mix(frame)[:, None] + torch.arange(bins, device=first.device)[:, None]) >> 8).float()
+    return word * (2 * math.pi / (1 << 24))
 
 
-def _on_cpu(first: np.ndarray, frames: int, bins: int) -> Tensor:
-    """The same, five times as fast: NumPy's words of 32 bits go round by themselves, and are written over."""
-    frame = (first[:, None] + np.arange(frames)).astype(np.uint32)
-    word = _mix(_mix(frame)[:, None] + np.arange(bins, dtype=np.uint32)[:, None])
-    word >>= 8
-    return torch.from_numpy(word.astype(np.float32)) * (2 * math.pi / (1 << 24))
-
-
-def _mix(word: np.ndarray) -> np.ndarray:
-    """As `_mixed`, in place."""
+def _mix_in_place(word: np.ndarray) -> np.ndarray:
+    """uint32 words → hashed words, the same memory."""
     spare = np.empty_like(word)
-    for shift, multiplier in ((16, _MULTIPLIERS[0]), (15, _MULTIPLIERS[1]), (16, 1)):
+    for shift, multiplier in _MIXER:
         np.right_shift(word, shift, out=spare)
         word ^= spare
         word *= np.uint32(multiplier)
     return word
 
 
-def _mixed(word: Tensor) -> Tensor:
+def _mix(word: Tensor) -> Tensor:
+    """int64 words → hashed words; within 32 bits throughout, so that no product of two overflows."""
     word = word & _WORD
-    word = word ^ (word >> 16)
-    word = (word * _MULTIPLIERS[0]) & _WORD
-    word = word ^ (word >> 15)
-    word = (word * _MULTIPLIERS[1]) & _WORD
-    return word ^ (word >> 16)
+    for shift, multiplier in _MIXER:
+        word = ((word ^ (word >> shift)) * multiplier) & _WORD
+    return word
 
 
 _LEAK = 0.05  # of a peak's own band, added to its neighbours: their ratio stays finite and is less shaken by noise
 _GRID = 128  # intervals of the table of ratios
 _TONES = 256  # that each band's row of the table is made of
 _RATIO = math.log((1 + _LEAK) / _LEAK)  # the largest logarithm of that ratio at a peak
-_LOBES = 32  # bins beyond which a tone is not heard: 130 dB down
+_LOBES = 32  # bins beyond which a tone is 130 dB down
 _NEAR = 2  # bands on each side that a partial reaches into
 _GOLDEN = 0.618034
 
@@ -267,16 +253,16 @@ def _table(bank: np.ndarray, n_fft: int) -> tuple[np.ndarray, np.ndarray]:
     frequencies, levels = np.empty((bands, _GRID + 1)), np.empty((bands, _GRID + 1))
     for band in range(bands):
         tones = np.linspace(edges[band], edges[band + 2], _TONES)
-        heard = slice(max(0, int(edges[band]) - _LOBES), int(edges[band + 2]) + _LOBES)
-        spectra = np.abs(hann_lobe(bins[heard, None] - tones)) * n_fft / 4
-        seen = np.zeros((3, _TONES))
-        for place, other in enumerate((band - 1, band, band + 1)):
-            if 0 <= other < bands:
-                seen[place] = bank[other, heard] @ spectra
-        leak = _LEAK * seen[1] + 1e-12
-        ratio = np.maximum.accumulate(np.log((seen[2] + leak) / (seen[0] + leak)) + 1e-9 * np.arange(_TONES))
+        near = slice(max(0, int(edges[band]) - _LOBES), int(edges[band + 2]) + _LOBES)
+        spectra = np.abs(hann_lobe(bins[near, None] - tones)) * n_fft / 4
+        below, own, above = (
+            bank[other, near] @ spectra if 0 <= other < bands else np.zeros(_TONES)
+            for other in (band - 1, band, band + 1)
+        )
+        leak = _LEAK * own + 1e-12
+        ratio = np.maximum.accumulate(np.log((above + leak) / (below + leak)) + 1e-9 * np.arange(_TONES))
         frequencies[band] = np.interp(grid, ratio, tones)
-        levels[band] = np.interp(frequencies[band], tones, np.log(seen[1] + 1e-12))
+        levels[band] = np.interp(frequencies[band], tones, np.log(own + 1e-12))
     return frequencies, levels
 
 
@@ -296,7 +282,7 @@ class MelProjection(nn.Module):
         with torch.device("cpu"):  # real even where networks are built on the meta device: these are no weights
             self.mel = MelSpectrogram(spec)
         self.inverse = InverseSTFT(spec.n_fft, spec.hop_length)
-        # A bin is turned as the bands that hear it are, each by how well it does.
+        # A bin is turned as the bands that hold it are, each by its weight there.
         bank = self.mel.bank
         self.register_buffer("share", (bank / bank.sum(0).clamp(min=1e-9)).T.contiguous(), persistent=False)
 
@@ -307,8 +293,8 @@ class MelProjection(nn.Module):
         where in the whole a frame lies.
         """
         spectra = self.mel.spectra(_reflected(wave[:, 0], self.mel.pad))
-        heard = counted(torch.matmul, self.mel.bank, F.pad(magnitudes(spectra).mT, (0, 0, *around)).mT)
-        missing = mel - to_log_clamp(heard[..., around[0] : heard.shape[-1] - around[1]])
+        found = counted(torch.matmul, self.mel.bank, F.pad(magnitudes(spectra).mT, (0, 0, *around)).mT)
+        missing = mel - to_log_clamp(found[..., around[0] : found.shape[-1] - around[1]])
         # Frame after frame, as the spectra lie.
         turn = ((_BEYOND * trust * missing).clamp(-_STEP, _STEP).mT @ self.share.T).mT
         return self.inverse(spectra * torch.exp(turn))
@@ -325,7 +311,7 @@ def _reflected(wave: Tensor, pad: int) -> Tensor:
 
 _KERNEL = 7
 _QUICK = 4  # short windows in a long one
-_MORE = 1.5  # nepers above the level that the mel tells, at most
+_MORE = 1.5  # nepers above the level that is read from the mel, at most
 _LOUDEST = 10.0  # log magnitude far above that of any wave in -1…1, so that exp cannot overflow
 _EVENLY = -0.3  # nepers: where each of two noises begins
 _TRUSTED = 3.0  # logit of the trust in the mel, to begin with
@@ -354,8 +340,8 @@ class HarmonicGenerator(nn.Module):
     """Log-clamp mel [B, num_mels, T] → wave [B, 1, T * hop_length] in -1…1.
 
     The wave begins as partials, whose frequencies and phases are read from the mel, and noise in windows as long as the
-    mel's. In windows a quarter as long their sum is shaped, since it knows nothing quicker, and quick noise is added.
-    Partials and noises are as loud as the mel itself tells; the network says how much more or less of each there is at
+    mel's. In windows a quarter as long their sum is shaped, since it holds nothing quicker, and quick noise is added.
+    The level of partials and noises is read from the mel; the network says how much more or less of each there is at
     every frequency. The wave is then brought nearer to the mel, `projections` times, as far as the network trusts it.
 
     The noise is a function of the frame's number. 3.7 M parameters by default. `args` holds the arguments as plain
@@ -418,9 +404,10 @@ class HarmonicGenerator(nn.Module):
             trust.fill_(_TRUSTED)
 
     def forward(self, mel: Tensor, phase: Tensor | None = None, first: Tensor | None = None) -> Tensor:
-        """`phase` [B, num_mels, T] is what `Partials.phases` says of these frames, and `first` [B] (int64) the number
+        """The wave of a block of a longer mel, or without `phase` and `first` of its beginning.
 
-        of the first of them, where they are a block of a longer mel; without them they are its beginning.
+        `phase` [B, num_mels, T] is what `Partials.phases` gives for these frames, `first` [B] (int64) the number of the
+        first of them.
         """
         first = torch.zeros(mel.shape[:1], dtype=torch.long, device=mel.device) if first is None else first
         return self._waves(mel, phase, [first])[0]
@@ -431,7 +418,7 @@ class HarmonicGenerator(nn.Module):
         return self._waves(mel, None, list(firsts))
 
     def inner(self, mel: Tensor, phase: Tensor, first: Tensor, context: tuple[int, int]) -> Tensor:
-        """As `forward`, of frames with so many frames of context before and after, whose wave is left out.
+        """`forward` without the wave of the first and last `context` frames.
 
         The wave of the context that only the network looks at, which is most of it, is not made.
         """

@@ -1,9 +1,4 @@
-"""What vocoders are trained on: aligned windows, mel losses, adversarial and feature-matching losses.
-
-Training windows: pieces of mels and the waves that belong to them, aligned.
-
-The vocoder's losses: a documented class each.
-"""
+"""The vocoder's losses: of mels, of scores and of features; and the windows that they are taken on."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +8,7 @@ from torch.nn import functional as F
 
 from distillgan.audio.mel import LOG_FLOOR, MelSpec, MelSpectrogram, to_log_clamp
 from distillgan.audio.torchaudio_compat import torchaudio
-from distillgan.models.vocoders.discriminators import Verdict
+from distillgan.models.vocoders.discriminators import DiscriminatorOutput
 
 
 def random_windows(mel: Tensor, wave: Tensor, hop: int, size: int, edge: int, chance: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,33 +29,29 @@ def random_windows(mel: Tensor, wave: Tensor, hop: int, size: int, edge: int, ch
 _QUIET = 0.1  # of a mel's norm: below it, silence, a missed rest counts no more
 
 
-class LeastSquaresGAN:
-    """LSGAN (Mao et al. 2017, as in HiFi-GAN, equations 1 and 2): real is 1, fake is 0.
+def generator_loss(fake: Sequence[Tensor]) -> Tensor:
+    """Σ mean (D(fake) - 1)² over the scores [B, K] of all sub-discriminators.
 
-    Both verbs take scores [B, K], one for each sub-discriminator, and sum over sub-discriminators.
+    LSGAN (Mao et al. 2017, as in HiFi-GAN, equations 1 and 2): real is 1, fake is 0.
     """
-
-    def generator(self, fake: Sequence[Tensor]) -> Tensor:
-        """Σ mean (D(fake) - 1)²."""
-        return sum((score - 1).square().mean() for score in fake)
-
-    def discriminator(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        """Σ mean (D(real) - 1)² + mean D(fake)²."""
-        return sum((r - 1).square().mean() + f.square().mean() for r, f in zip(real, fake, strict=True))
+    return sum((score - 1).square().mean() for score in fake)
 
 
-class FeatureMatching:
+def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Σ mean (D(real) - 1)² + mean D(fake)² over the scores [B, K] of all sub-discriminators (LSGAN)."""
+    return sum((r - 1).square().mean() + f.square().mean() for r, f in zip(real, fake, strict=True))
+
+
+def feature_matching_loss(real: Sequence[DiscriminatorOutput], fake: Sequence[DiscriminatorOutput]) -> Tensor:
     """Mean absolute difference of features, summed over layers and sub-discriminators (HiFi-GAN, equation 4).
 
     The raw score counts as the last layer, as in the authors' program. Real features are targets: no gradient.
     """
-
-    def __call__(self, real: Sequence[Verdict], fake: Sequence[Verdict]) -> Tensor:
-        return sum(
-            F.l1_loss(f, r.detach())
-            for (_, real_features), (_, fake_features) in zip(real, fake, strict=True)
-            for r, f in zip(real_features, fake_features, strict=True)
-        )
+    return sum(
+        F.l1_loss(f, r.detach())
+        for (_, real_features), (_, fake_features) in zip(real, fake, strict=True)
+        for r, f in zip(real_features, fake_features, strict=True)
+    )
 
 
 def energy_score(distance: Callable[[Tensor, Tensor], Tensor], draws: Sequence[Tensor], real: Tensor) -> Tensor:
@@ -134,7 +125,7 @@ class MultiScaleMelLoss(nn.Module):
     def with_convergence(self, draws: Sequence[Tensor], real: Tensor) -> tuple[Tensor, Tensor]:
         """The same, and that of the spectral convergence ‖real - fake‖ / ‖real‖ of the linear mels, averaged likewise.
 
-        It hears what is loud, where the logarithms weigh every band alike and would let a lone tone go (Arık et al.
+        It weighs what is loud, where the logarithms weigh every band alike and would let a lone tone go (Arık et al.
         2018, "Fast spectrogram inversion using multi-head convolutional neural networks", section 3.1).
         """
         logs, convergences = [], []

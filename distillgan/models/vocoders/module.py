@@ -1,15 +1,9 @@
-"""LightningModule of the vocoder: manual optimisation of generator and discriminators.
-
-Random changes before the discriminators, which keep them from learning a small corpus by heart.
-
-What the discriminators say of a real and a fake wave, in one pass from which both networks learn.
-
-Training of a vocoder against its discriminators, by hand-written optimisation (HiFi-GAN, Kong et al. 2020, 2.4).
-"""
+"""Training of a vocoder against its discriminators, by manual optimisation (HiFi-GAN, Kong et al. 2020, 2.4)."""
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from lightning.pytorch import LightningModule
@@ -22,27 +16,35 @@ from distillgan.audio.filters import below
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.errors import UserError, number, pair, whole
 from distillgan.models.base import averaged
-from distillgan.models.vocoders.discriminators import Discriminators, Verdict
-from distillgan.models.vocoders.losses import FeatureMatching, LeastSquaresGAN, MelL1, MultiScaleMelLoss, random_windows
+from distillgan.models.vocoders.discriminators import DiscriminatorOutput, Discriminators
+from distillgan.models.vocoders.losses import (
+    MelL1,
+    MultiScaleMelLoss,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+    random_windows,
+)
 from distillgan.models.vocoders.trained import check_mel, check_tensors
 
 _ANGLES = 33  # that a random phase response is drawn through, evenly spaced over the frequencies
+_LOSSES = ("loss_mel", "loss_mel_multi", "loss_convergence", "loss_adv", "loss_fm")
+_SPEED_MEMORY = 0.9
+_VALIDATED_SAMPLES = 65536  # of a held-out clip, by the discriminators
 
 
-class Disguise:
-    """One random change of gain, phase and background noise, the same for every wave it is applied to.
+@dataclass(frozen=True)
+class WaveChange:
+    """One random change of waves [B, 1, N]: gain [B, 1, 1], phase response [B, 1, N / 2 + 1] or None, noise [B, 1, N].
 
-    Real and fake must pass through one disguise, or the discriminators would learn to tell disguises apart. It keeps
-    them from learning a small corpus by heart (Karras et al. 2020, "Training GANs with limited data", section 2).
+    Real and fake must pass through the same one, or the discriminators would learn to tell changes apart.
     """
 
-    def __init__(self, gain: Tensor, angle: Tensor | None, noise: Tensor):
-        self.gain = gain
-        self.angle = angle
-        self.noise = noise
+    gain: Tensor
+    angle: Tensor | None
+    noise: Tensor
 
     def __call__(self, wave: Tensor) -> Tensor:
-        """Wave [B, 1, N] → wave [B, 1, N]."""
         if self.angle is not None:
             turn = torch.polar(torch.ones_like(self.angle), self.angle)
             wave = torch.fft.irfft(torch.fft.rfft(wave) * turn, wave.shape[-1])
@@ -50,12 +52,14 @@ class Disguise:
 
 
 class DiscriminatorAugment:
-    """Draws a Disguise for a batch.
+    """Random changes before the discriminators, which keep them from learning a small corpus by heart.
+
+    After Karras et al. 2020, "Training GANs with limited data", section 2.
 
     Args:
         gain_db: the gain lies within ± this.
         phase_degrees: each frequency's phase is turned by an angle within ± this, smooth over the frequencies (after
-            Lee et al. 2023, "PhaseAug", section 2): what it sounds like stays, the wave does not. 0: not at all.
+            Lee et al. 2023, "PhaseAug", section 2): the sound stays, the wave does not. 0: not at all.
         noise_probability, noise_snr_db: white noise at an SNR uniform between these, relative to each item's real wave.
 
     Raises UserError if a value is out of range.
@@ -70,7 +74,7 @@ class DiscriminatorAugment:
         self.noise_probability = number(f"{key}.noise_probability", noise_probability, 0, 1)
         self.noise_snr_db = pair(f"{key}.noise_snr_db", noise_snr_db)
 
-    def draw(self, real: Tensor, random: torch.Generator) -> Disguise:
+    def draw(self, real: Tensor, random: torch.Generator) -> WaveChange:
         """`real` is the wave [B, 1, N] of the batch; every random number comes from `random`, on real's device."""
         shape = (real.shape[0], 1, 1)
         gain_db, snr, chance = (torch.rand(shape, generator=random, device=real.device) for _ in range(3))
@@ -83,40 +87,34 @@ class DiscriminatorAugment:
         if self.phase_degrees:
             angles = (2 * angles - 1) * math.radians(self.phase_degrees)
             angle = F.interpolate(angles, size=real.shape[-1] // 2 + 1, mode="linear", align_corners=True)
-        return Disguise(gain, angle, noise * level * (chance < self.noise_probability))
+        return WaveChange(gain, angle, noise * level * (chance < self.noise_probability))
 
 
-class Adversary:
-    """Discriminators and the two losses that the generator has from them, weighted."""
+def adversarial_losses(
+    discriminators: Discriminators, real: Tensor, fake: Tensor, change: WaveChange, weights: Mapping[str, float]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+    """One pass of the discriminators over waves [B, 1, N], from which both networks learn.
 
-    def __init__(self, discriminators: Discriminators, weight_adv: float, weight_fm: float):
-        self.discriminators = discriminators
-        self.weight_adv, self.weight_fm = weight_adv, weight_fm
-        self.gan, self.feature_matching = LeastSquaresGAN(), FeatureMatching()
+    Returns metrics, "loss_disc" among them with its graph; the generator's "loss_adv" and "loss_fm", without; and the
+    gradient [B, 1, N] of the sum of these two, times their `weights`, with respect to `fake`.
 
-    def judge(self, real: Tensor, fake: Tensor, disguise: Disguise) -> tuple[dict, dict, Tensor]:
-        """Waves [B, 1, N] → values to log, "loss_disc" among them with its graph; the generator's "loss_adv" and
-
-        "loss_fm", without; and the gradient [B, 1, N] of these two's weighted sum at `fake`.
-
-        The textbook judges once more after the discriminators' step, which costs as much again; here the generator
-        learns from discriminators that are one step younger.
-        """
-        heard = fake.requires_grad_()
-        reals, fakes = self.discriminators(disguise(real)), self.discriminators(disguise(heard))
-        real_scores, fake_scores = _scores(reals), _scores(fakes)
-        adv, matching = self.gan.generator(fake_scores), self.feature_matching(reals, fakes)
-        # With respect to the wave alone: none of the discriminators' own gradients, half of the work, is made.
-        total = self.weight_adv * adv + self.weight_fm * matching
-        (pull,) = torch.autograd.grad(total, heard, retain_graph=True)
-        judged = {"loss_disc": self.gan.discriminator(real_scores, fake_scores), **accuracies(reals, fakes)}
-        return judged, {"loss_adv": adv.detach(), "loss_fm": matching.detach()}, pull
+    The textbook runs the discriminators again after their step, which costs as much again; here the generator learns
+    from discriminators that are one step younger.
+    """
+    fake = fake.requires_grad_()
+    reals, fakes = discriminators(change(real)), discriminators(change(fake))
+    losses = {"loss_adv": generator_loss(_scores(fakes)), "loss_fm": feature_matching_loss(reals, fakes)}
+    # With respect to the wave alone: none of the discriminators' own gradients, half of the work, is made.
+    total = weights["loss_adv"] * losses["loss_adv"] + weights["loss_fm"] * losses["loss_fm"]
+    (gradient,) = torch.autograd.grad(total, fake, retain_graph=True)
+    metrics = {"loss_disc": discriminator_loss(_scores(reals), _scores(fakes)), **accuracies(reals, fakes)}
+    return metrics, {name: loss.detach() for name, loss in losses.items()}, gradient
 
 
-def accuracies(reals: Sequence[Verdict], fakes: Sequence[Verdict]) -> dict[str, Tensor]:
+def accuracies(reals: Sequence[DiscriminatorOutput], fakes: Sequence[DiscriminatorOutput]) -> dict[str, Tensor]:
     """The shares of scores on the right side of 0.5, which lies between fake and real; the mean of all discriminators.
 
-    On what was trained on far above those on held-out sounds: the discriminators have learnt the corpus by heart.
+    On training data far above those on held-out sounds: the discriminators have learnt the corpus by heart.
     """
     return {
         "disc_real_accuracy": sum((score > 0.5).float().mean() for score in _scores(reals)) / len(reals),
@@ -124,14 +122,9 @@ def accuracies(reals: Sequence[Verdict], fakes: Sequence[Verdict]) -> dict[str, 
     }
 
 
-def _scores(verdicts: Sequence[Verdict]) -> list[Tensor]:
+def _scores(outputs: Sequence[DiscriminatorOutput]) -> list[Tensor]:
     """At 32 bits, whatever precision they were found at."""
-    return [score.float() for score, _ in verdicts]
-
-
-_LOSSES = ("loss_mel", "loss_mel_multi", "loss_convergence", "loss_adv", "loss_fm")
-_SPEED_MEMORY = 0.9
-_JUDGED_SAMPLES = 65536  # of a held-out clip, by the discriminators
+    return [score.float() for score, _ in outputs]
 
 
 class VocoderModule(LightningModule):
@@ -151,7 +144,7 @@ class VocoderModule(LightningModule):
         warm_learning_rate: of the generator before that step: the mel losses alone bear more.
         learning_rate, discriminator_learning_rate, betas: of the two AdamW.
         lr_decay: factor on the learning rates after every `decay_steps` steps.
-        ema_decay: of the averaged generator, which is what is judged, previewed and packed.
+        ema_decay: of the averaged generator, which is what is validated, previewed and packed.
         gradient_clip: largest gradient norm of either network; None for no limit.
         max_steps: where the run ends; read by a callback.
 
@@ -185,7 +178,16 @@ class VocoderModule(LightningModule):
         self.automatic_optimization = False
         self.spec = MelSpec.from_dict(mel)
         check_mel(generator, self.spec)
-        self._check(loss_weights, segment_size, own_mels)
+        if set(loss_weights) != set(_LOSSES):
+            raise UserError(f"vocoder loss_weights has {sorted(loss_weights)}, expected {list(_LOSSES)}")
+        for name, weight in loss_weights.items():
+            number(f"vocoder.module.loss_weights.{name}", weight, 0)
+        whole("vocoder.module.segment_size", segment_size, 1)
+        number("vocoder.own_mels", own_mels, 0, 1)
+        if segment_size % self.spec.hop_length:
+            raise UserError(
+                f"vocoder segment_size={segment_size} must be a multiple of mel.hop_length={self.spec.hop_length}"
+            )
         for key in ("warm_learning_rate", "learning_rate", "discriminator_learning_rate"):
             number(f"vocoder.module.{key}", self.hparams[key], 0)
         pair("vocoder.module.betas", betas, 0, 0.999999)
@@ -199,7 +201,6 @@ class VocoderModule(LightningModule):
         self.mel = MelSpectrogram(self.spec)
         self.mel_l1 = MelL1(self.spec)
         self.mel_multi = mel_multi
-        self.adversary = Adversary(discriminators, loss_weights["loss_adv"], loss_weights["loss_fm"])
         self.augment = augment
         self.max_steps = max_steps
         self.judged_from = 0
@@ -208,18 +209,6 @@ class VocoderModule(LightningModule):
         self._reconstruct: Callable[[Tensor], Tensor] | None = None
         self._last_step_at: float | None = None
         self._steps_per_second: float | None = None
-
-    def _check(self, loss_weights: Mapping, segment_size: int, own_mels: float) -> None:
-        if set(loss_weights) != set(_LOSSES):
-            raise UserError(f"vocoder loss_weights has {sorted(loss_weights)}, expected {list(_LOSSES)}")
-        for name, weight in loss_weights.items():
-            number(f"vocoder.module.loss_weights.{name}", weight, 0)
-        whole("vocoder.module.segment_size", segment_size, 1)
-        number("vocoder.own_mels", own_mels, 0, 1)
-        if segment_size % self.spec.hop_length:
-            raise UserError(
-                f"vocoder segment_size={segment_size} must be a multiple of mel.hop_length={self.spec.hop_length}"
-            )
 
     def start_from(self, tensors: Mapping[str, Tensor], origin: str, rate: float) -> None:
         """Begin with a generator's plain weights, and `rate` times its learning rates.
@@ -246,8 +235,6 @@ class VocoderModule(LightningModule):
         """
         # Past nn.Module.__setattr__, which would register a network as a child.
         object.__setattr__(self, "_reconstruct", reconstruct)
-
-    # --- optimisation -----------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[AdamW]:
         def adamw(network: torch.nn.Module, rate: float) -> AdamW:
@@ -292,20 +279,23 @@ class VocoderModule(LightningModule):
             real, *draws = below([real, *draws], batch.get("limit"), self.spec.sample_rate)
             losses = {"loss_mel": self.mel_l1(draws, real)}
             losses["loss_mel_multi"], losses["loss_convergence"] = self.mel_multi.with_convergence(draws, real)
-        loss, logged, sound = self._weighted(losses), {"learning_rate": rates[0]}, True
+        loss, logged, finite = self._weighted(losses), {"learning_rate": rates[0]}, True
         if adversarial:
-            judged, adversaries, pull = self.adversary.judge(real, draws[0].detach(), self.augment.draw(real, random))
-            sound = self._step(judged["loss_disc"], discriminator_optimizer)
-            # A loss whose gradient at the wave is the one that the discriminators have given already.
-            loss = loss + (draws[0] * pull).sum()
-            losses, logged = losses | adversaries, logged | judged
-        sound = sound and self._step(loss, generator_optimizer)
-        if sound:
+            change = self.augment.draw(real, random)
+            metrics, adversarial, gradient = adversarial_losses(
+                self.discriminators, real, draws[0].detach(), change, self.hparams.loss_weights
+            )
+            finite = self._step(metrics["loss_disc"], discriminator_optimizer)
+            # A loss whose gradient with respect to the wave is the one that the discriminators have given already.
+            loss = loss + (draws[0] * gradient).sum()
+            losses, logged = losses | adversarial, logged | metrics
+        finite = finite and self._step(loss, generator_optimizer)
+        if finite:
             self.averaged.update_parameters(self.generator)
             self.steps_done += 1
         self._log_step(losses | logged, batch["wave"].shape[0])
         total = self._weighted(losses).detach()
-        return {"loss": total if sound else torch.full_like(total, torch.nan)}
+        return {"loss": total if finite else torch.full_like(total, torch.nan)}
 
     def _weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
         return sum(self.hparams.loss_weights[name] * value for name, value in losses.items())
@@ -329,8 +319,6 @@ class VocoderModule(LightningModule):
         seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009 + self.global_rank
         return torch.Generator(self.device).manual_seed(seed % 2**63)
 
-    # --- what is trained on -----------------------------------------------------------------------------------------
-
     def _draw(self, wave: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Wave [B, 1, N] → log-clamp mel [B, n_mels, S] and the wave [B, 1, S * hop] of one random window each.
 
@@ -349,12 +337,10 @@ class VocoderModule(LightningModule):
         chance = torch.rand(items, generator=random, device=device)
         return random_windows(clamped, wave, hop, size, math.ceil(self.mel.pad / hop), chance)
 
-    # --- validation and preview -------------------------------------------------------------------------------------
-
     def validation_step(self, batch: Mapping, batch_idx: int) -> None:
-        """Whole held-out clips {"wave": [1, 1, N]}: logs val/mel_error (multi-scale), val/mel_l1, val/mel_error_own,
+        """Logs val/mel_error (multi-scale), val/mel_l1, val/mel_error_own of a whole held-out clip {"wave": [1, 1, N]}.
 
-        and once the discriminators have joined val/disc_real_accuracy, val/disc_fake_accuracy.
+        Once the discriminators have joined also val/disc_real_accuracy and val/disc_fake_accuracy.
         """
         with torch.autocast(self.device.type, enabled=False):
             hop, limit, rate = self.spec.hop_length, batch.get("limit"), self.spec.sample_rate
@@ -367,13 +353,13 @@ class VocoderModule(LightningModule):
                 errors["val/mel_error_own"] = self.mel_multi(below([own], limit, rate), wave)
             if self.steps_done > self.hparams.adversarial_from_step:
                 # A window each: how well they tell sounds apart that they were not trained on.
-                verdicts = [self.discriminators(sound[..., :_JUDGED_SAMPLES]) for sound in (wave, fake)]
-                errors |= {f"val/{key}": value for key, value in accuracies(*verdicts).items()}
+                outputs = [self.discriminators(sound[..., :_VALIDATED_SAMPLES]) for sound in (wave, fake)]
+                errors |= {f"val/{key}": value for key, value in accuracies(*outputs).items()}
         self.log_dict(errors, on_step=False, on_epoch=True, batch_size=wave.shape[0], sync_dist=True)
 
     @torch.no_grad()
     def preview(self, wave: Tensor) -> dict[str, Tensor]:
-        """Wave [1, 1, N] → what a listener compares, on this device.
+        """Waves and mels to compare of a wave [1, 1, N], on this device.
 
         "target" and "generated" are waves [1, 1, T * hop], "target_mel" and "generated_mel" log1p mels [n_mels, T].
         """
@@ -396,9 +382,7 @@ class VocoderModule(LightningModule):
             self._steps_per_second = _SPEED_MEMORY * before + (1 - _SPEED_MEMORY) * speed
             values["steps_per_second"] = self._steps_per_second
         self._last_step_at = now
-        shown = {"loss_mel", "loss_adv"}
         for name, value in values.items():
             value = value.detach() if isinstance(value, Tensor) else value
-            self.log(
-                f"train/{name}", value, prog_bar=name in shown, on_step=True, on_epoch=False, batch_size=batch_size
-            )
+            shown = name in ("loss_mel", "loss_adv")
+            self.log(f"train/{name}", value, prog_bar=shown, on_step=True, on_epoch=False, batch_size=batch_size)

@@ -9,7 +9,13 @@ import torch
 from distillgan.audio.mel import MelSpec
 from distillgan.models.vocoders import trained
 from distillgan.models.vocoders.harmonic import HarmonicGenerator, HarmonicVocoder
-from distillgan.models.vocoders.hifigan import ChannelsLast, HiFiGANGenerator, HiFiGANVocoder, _Convolution, _taps
+from distillgan.models.vocoders.hifigan import (
+    ChannelsLast,
+    HiFiGANGenerator,
+    HiFiGANVocoder,
+    _Convolution,
+    folded_taps,
+)
 
 NETWORKS = {
     "V2": {},
@@ -100,7 +106,7 @@ def test_training_has_the_wave_and_the_gradients_of_the_plain_form(name):
 
 
 def test_it_trains_after_it_has_played_in_inference_mode():
-    _taps.cache_clear()
+    folded_taps.cache_clear()
     generator = HiFiGANGenerator(upsample_initial_channel=32)
     with torch.inference_mode():
         ChannelsLast(generator)(mel_of(2))

@@ -1,4 +1,4 @@
-"""One disguise for real and fake, within its ranges."""
+"""One change for real and fake, within its ranges."""
 
 import pytest
 import torch
@@ -7,27 +7,27 @@ from distillgan.errors import UserError
 from distillgan.models.vocoders.module import DiscriminatorAugment
 
 
-def test_the_disguise_is_the_same_for_real_and_fake():
+def test_the_change_is_the_same_for_real_and_fake():
     real = torch.randn(64, 1, 4096) * 0.1
     augment = DiscriminatorAugment(gain_db=6, phase_degrees=0, noise_probability=0.5, noise_snr_db=(20, 30))
-    disguise = augment.draw(real, torch.Generator().manual_seed(3))
-    assert torch.equal(disguise(real), disguise(real.clone()))
-    # What differs between two waves after the disguise is their difference, louder or softer.
+    change = augment.draw(real, torch.Generator().manual_seed(3))
+    assert torch.equal(change(real), change(real.clone()))
+    # What differs between two waves after the change is their difference, louder or softer.
     fake = torch.randn_like(real)
-    assert torch.allclose(disguise(real) - disguise(fake), (real - fake) * disguise.gain, atol=1e-6)
+    assert torch.allclose(change(real) - change(fake), (real - fake) * change.gain, atol=1e-6)
     again = augment.draw(real, torch.Generator().manual_seed(3))
-    assert torch.equal(again(real), disguise(real))
-    assert not torch.equal(augment.draw(real, torch.Generator().manual_seed(4))(real), disguise(real))
+    assert torch.equal(again(real), change(real))
+    assert not torch.equal(augment.draw(real, torch.Generator().manual_seed(4))(real), change(real))
 
 
-def test_the_disguise_keeps_its_ranges():
+def test_a_change_keeps_its_ranges():
     real = torch.randn(400, 1, 2048) * 0.1
     augment = DiscriminatorAugment(gain_db=6, phase_degrees=0, noise_probability=0.5, noise_snr_db=(20, 30))
-    disguise = augment.draw(real, torch.Generator().manual_seed(0))
-    gain_db = 20 * disguise.gain.log10()
+    change = augment.draw(real, torch.Generator().manual_seed(0))
+    gain_db = 20 * change.gain.log10()
     assert -6 <= gain_db.min() < -5
     assert 5 < gain_db.max() <= 6
-    noise, signal = disguise.noise.std(dim=-1).flatten(), (real * disguise.gain).std(dim=-1).flatten()
+    noise, signal = change.noise.std(dim=-1).flatten(), (real * change.gain).std(dim=-1).flatten()
     noisy = noise > 0
     assert 0.4 < noisy.float().mean() < 0.6
     snr = 20 * (signal / noise)[noisy].log10()
@@ -38,9 +38,9 @@ def test_the_disguise_keeps_its_ranges():
 def test_turned_phases_keep_every_magnitude_and_stay_small():
     torch.manual_seed(0)
     real = torch.randn(3, 1, 8192) * 0.1
-    disguise = DiscriminatorAugment(0, 20, 0, (20, 30)).draw(real, torch.Generator().manual_seed(1))
-    heard = disguise(real)
-    assert torch.equal(heard, disguise(real.clone())) and (heard - real).std() > 0.05 * real.std()
+    change = DiscriminatorAugment(0, 20, 0, (20, 30)).draw(real, torch.Generator().manual_seed(1))
+    heard = change(real)
+    assert torch.equal(heard, change(real.clone())) and (heard - real).std() > 0.05 * real.std()
     before, after = torch.fft.rfft(real), torch.fft.rfft(heard)
     inner = slice(1, -1)  # a real wave's first and last bins have no phase
     torch.testing.assert_close(after.abs()[..., inner], before.abs()[..., inner], rtol=1e-3, atol=1e-3)
