@@ -53,12 +53,12 @@ def wav(samples, riff=None, data=None, before=b"", after=b""):
     return b"RIFF" + struct.pack("<I", riff) + body + b"data" + struct.pack("<I", data) + sound + after
 
 
-def coded(samples, codec, container, rate=RATE, layout=None, tracks=1, default=0, bit_rate=None):
+def coded(samples, codec, container, rate=RATE, layout=None, tracks=1, default=0, bit_rate=None, options=None):
     """Samples [N, C], by FFmpeg: bytes. Of several tracks each is a fifth part quieter than the one before."""
     buffer = io.BytesIO()
     channels = samples.shape[1]
     layout = layout or {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[channels]
-    with av.open(buffer, "w", format=container) as out:
+    with av.open(buffer, "w", format=container, options=options) as out:
         streams = []
         for number in range(tracks):
             stream = out.add_stream(codec, rate=rate)

@@ -1,4 +1,4 @@
-"""Augmentation on the fly: what keeps a model trained on minutes of sound from learning it by heart.
+"""Augmentation on the fly, which keeps a model trained on minutes of sound from learning it by heart.
 
 Pitch is shifted in the wave by resampling, which leaves a natural signal (a phase vocoder would teach smeared attacks).
 That changes duration too; `stretch_mel` corrects it, together with the wanted time stretch, by reading the mel at

@@ -1,50 +1,203 @@
-"""Containers whose headers cannot be believed: WAV, AIFF, CAF, AU and Ogg.
-
-Where the sound in a WAV, AIFF, CAF or AU begins and ends, whatever sizes stand in its header.
+"""The stretches of a file that are decoded, where its header cannot be believed: WAV, AIFF, CAF, AU, W64, FLAC and Ogg.
 
 A recorder that loses power, and a program that writes to a pipe, leave sizes of 0, of 36, or the largest there is. Then
-all is sound up to the end of the file, but for the chunks that stand there. (EA IFF 85 for chunks; RIFF and RF64: EBU
-Tech 3306; Apple Core Audio Format Specification 1.0.)
-
-Ogg page by page (RFC 3533): recordings that follow each other in one file, and the order of their channels.
-
-Streams that were recorded, and files that were joined, are chains: libsndfile plays the first link alone.
+all is sound up to the end of the file, but for the chunks that stand there (EA IFF 85 for chunks; RIFF and RF64: EBU
+Tech 3306; Apple Core Audio Format Specification 1.0; Ogg: RFC 3533).
 """
 
+import io
+import os
 import re
 import struct
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import BinaryIO
 
-from distillgan.audio.mpeg import Part, Piece, Plan, Window
+Piece = bytes | tuple[int, int]  # bytes of our own, or a stretch (first, last + 1) of the file
+_FARTHEST = 1 << 60
 
 _UNWRITTEN = 0x7F000000  # FFmpeg, SoX and recorders write this or more for a size that they do not know yet
+_LARGEST = 0xFFFFFFFF
 _HARDLY = 64  # bytes: no recording
 _TAIL = 1 << 24  # bytes at the end of a file in which chunks are looked for
 _BEHIND = 20000  # bytes that are worth a word
+_LARGEST_CHUNK = 1 << 24
+_UNFINISHED = "its header was never finished: the sound up to the end of the file is used"
 _TAGS = (b"TAG", b"ID3", b"APETAGEX")
 _NAMED = re.compile(
     rb"LIST|list|id3 |ID3 |bext|iXML|cue |smpl|inst|fact|PEAK|JUNK|junk|PAD |FLLR|_PMX|axml|chna|acid|strc|umid|levl|"
     rb"cart|afsp|DISP|CSET|LGWV|ResU|SAUR|MARK|INST|NAME|AUTH|\(c\) |ANNO|COMT|APPL|MIDI|CHAN|info|uuid|strg|mark|"
     rb"regn|free"
 )
+_PAGE_HEAD = 27  # bytes of an Ogg page before its table of segments
+_FIRST, _LAST = 2, 4  # flags of Ogg pages
+
+# Vorbis I specification, 4.3.9, which Opus (RFC 7845, 5.1.1.2) follows, to the order of WAVEFORMATEXTENSIBLE's mask.
+TO_WAV = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
+
+
+class Splice(io.RawIOBase):
+    """A read-only file made of pieces of another file, which it never closes.
+
+    `reached_end`: a read came to its last byte. `error`: the operating system refused to read on; it is kept, since a
+    decoder that calls from C can pass no exception on.
+    """
+
+    def __init__(self, file: BinaryIO, pieces: Sequence[Piece]):
+        self._file, self._pieces = file, [piece for piece in pieces if _length(piece)]
+        self._starts = [0, *accumulate(map(_length, self._pieces))]
+        self._at, self.reached_end = 0, False
+        self.error: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = (0, self._at, self._starts[-1])[whence] + offset
+        if 0 <= place < _FARTHEST:  # else it stays where it is, as a file does: decoders try sizes that mean nothing
+            self._at = place
+        return self._at
+
+    def readinto(self, buffer) -> int:
+        view, done = memoryview(buffer).cast("B"), 0
+        while done < len(view) and self._at < self._starts[-1]:
+            number = bisect_right(self._starts, self._at) - 1
+            piece, offset = self._pieces[number], self._at - self._starts[number]
+            count = min(len(view) - done, _length(piece) - offset)
+            if isinstance(piece, bytes):
+                view[done : done + count] = piece[offset : offset + count]
+            else:
+                try:
+                    self._file.seek(piece[0] + offset)
+                    count = self._file.readinto(view[done : done + count])
+                except OSError as error:
+                    self.error = error
+                    break
+                if not count:  # the file became shorter meanwhile
+                    break
+            done, self._at = done + count, self._at + count
+        self.reached_end |= self._at >= self._starts[-1]
+        return done
+
+
+def _length(piece: Piece) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+
+
+class Window:
+    """Bytes of a file at any place, read a megabyte at a time."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._first, self._data = file, 0, b""
+        self.size = file.seek(0, io.SEEK_END)
+
+    def at(self, place: int, count: int) -> bytes:
+        """`count` bytes from `place` on, fewer at the end of the file."""
+        offset = place - self._first
+        if not 0 <= offset <= len(self._data) - count:
+            self._file.seek(place)
+            self._first, self._data, offset = place, self._file.read(max(count, 1 << 20)), 0
+        return self._data[offset : offset + count]
+
+    def find(self, wanted: bytes, place: int) -> int:
+        """Where `wanted` comes first from `place` on; -1 if it does not."""
+        while place < self.size:
+            block = self.at(place, min(1 << 20, self.size - place))
+            found = block.find(wanted)
+            if found >= 0:
+                return place + found
+            place += max(1, len(block) - len(wanted) + 1)
+        return -1
+
+
+@dataclass
+class Part:
+    """A stretch of a file that is decoded on its own.
+
+    `order`: the channel of the decoder that comes first, second … in WAV order; () where its order is that already.
+    """
+
+    pieces: list[Piece]
+    order: tuple[int, ...] = ()
+
+
+@dataclass
+class Plan:
+    """What is to be decoded, one part after the other (none: the file as it is).
+
+    `notes`: what the owner of the file may want to know. `promised`: samples a channel that the header announces, where
+    the decoder does not know, or is wrong. `stated`: bytes of sound that the header announces, and those that are
+    there, where the decoder does not report that they are fewer. `cut`: how the end is known to be missing, or "".
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    promised: int | None = None
+    stated: tuple[int, int] | None = None
+    cut: str = ""
+
+
+def find_chunk(file: BinaryIO, wanted: bytes, start: int = 12, size: str = "<I", even: int = 2) -> bytes:
+    """The content of the first chunk of that name, at most 16 MiB of it; b"" if there is none. Sizes that lie end it.
+
+    start: of the first chunk; size: how struct reads a chunk's; even: what chunks are padded to a multiple of.
+    """
+    file.seek(start)
+    width, data_size = struct.calcsize(size), None
+    while len(head := file.read(4 + width)) == 4 + width:
+        name, length = head[:4], struct.unpack(size, head[4:])[0]
+        if name == wanted:
+            return file.read(min(length, _LARGEST_CHUNK))
+        if name == b"ds64":
+            inside = file.read(min(length, 16))
+            data_size = struct.unpack("<Q", inside[8:16])[0] if len(inside) == 16 else None
+            length -= len(inside)
+        elif name == b"data" and length == _LARGEST and data_size is not None:
+            length = data_size
+        if length >= _FARTHEST:
+            break
+        file.seek(length + -length % even, os.SEEK_CUR)
+    return b""
+
+
+def synchsafe_number(data: bytes) -> int:
+    """Four bytes of seven bits each, as in ID3v2."""
+    return sum((byte & 0x7F) << shift for byte, shift in zip(data, (21, 14, 7, 0), strict=True))
 
 
 @dataclass
 class _Layout:
     """The sound begins at byte `begin` and has `stated` bytes by the header, which says `whole` of the whole file.
 
-    `rebuild`: the pieces of a right file whose sound ends at a given byte. `size`: how struct reads a chunk's.
+    `header`: what stands before that many bytes of sound in a right file. `size`: how struct reads a chunk's.
     `strange`: libsndfile does not find its way, even with right sizes. `open_ended`: to say no size is right here.
     """
 
     begin: int
     stated: int
     whole: int
-    rebuild: Callable[[int], list[Piece]]
+    header: Callable[[int], list[Piece]]
     size: str
     strange: bool = False
     open_ended: bool = False
+
+    def part(self, end: int) -> Part:
+        """The sound up to byte `end`, behind a right header."""
+        return Part([*self.header(end - self.begin), (self.begin, end)])
 
 
 def container_plan(window: Window) -> Plan | None:
@@ -59,6 +212,11 @@ def container_plan(window: Window) -> Plan | None:
         layout = _caf(window)
     elif head[:4] == b".snd" and len(head) == 12:
         layout = _au(head)
+    elif head == b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb":
+        return _w64_plan(window)
+    elif head[:4] == b"fLaC":
+        end = _before_tags(window)
+        return Plan([Part([(0, end)])]) if end < window.size else None
     if layout is None or layout.begin > window.size:
         return None
     present, after = window.size - layout.begin, layout.begin + layout.stated
@@ -68,16 +226,14 @@ def container_plan(window: Window) -> Plan | None:
         doubtful = layout.stated <= _HARDLY or not _HARDLY < layout.whole < max(_UNWRITTEN, window.size)
         unwritten = layout.stated <= present and doubtful and not _ends(window, after, layout.size)
     if unwritten:
-        notes = ["its header was never finished: the sound up to the end of the file is used"]
-        part = Part(layout.rebuild(_tail(window, layout.begin, layout.size)))
-        return Plan([part], [] if layout.open_ended else notes)
+        part = layout.part(_tail(window, layout.begin, layout.size))
+        return Plan([part], [] if layout.open_ended else [_UNFINISHED])
     if layout.stated > present:
-        parts = [Part(layout.rebuild(window.size))] if layout.strange else []
-        return Plan(parts, stated=(layout.stated, present))
+        return Plan([layout.part(window.size)] if layout.strange else [], stated=(layout.stated, present))
     notes = []
     if window.size - after > _BEHIND and not _ends(window, after, layout.size):
         notes.append(f"{window.size - after} bytes behind the end that its header gives are left out")
-    parts = [Part(layout.rebuild(after))] if layout.strange else []
+    parts = [layout.part(after)] if layout.strange else []
     return Plan(parts, notes) if parts or notes else None
 
 
@@ -92,16 +248,12 @@ class _Chunks:
 
     def content(self, window: Window, name: bytes, count: int) -> bytes:
         """The first bytes of a chunk, b"" if there is none of that name."""
-        place = next((start for known, start, _ in self.found if known == name), None)
-        return b"" if place is None else window.at(place + 8, count)
+        return next((window.at(start + 8, count) for known, start, _ in self.found if known == name), b"")
 
     def kept(self, *but: bytes) -> list[Piece]:
         """All but some, each padded to an even size."""
-        pieces: list[Piece] = []
-        for name, start, end in self.found:
-            if name not in but:
-                pieces += [(start, end), b"\0" * ((end - start) % 2)]
-        return pieces
+        padded = [((start, end), b"\0" * ((end - start) % 2)) for name, start, end in self.found if name not in but]
+        return [piece for pieces in padded for piece in pieces]
 
 
 def _chunks(window: Window, order: str, sound: bytes) -> _Chunks | None:
@@ -129,21 +281,19 @@ def _wave(window: Window, head: bytes) -> _Layout | None:
     large = chunks.content(window, b"ds64", 16)
     if head[:4] in (b"RF64", b"BW64") and len(large) == 16:
         whole, size = struct.unpack("<QQ", large)
-        stated = size if stated == 0xFFFFFFFF else stated
+        stated = size if stated == _LARGEST else stated
 
-    def rebuild(end: int) -> list[Piece]:
+    def header(length: int) -> list[Piece]:
         # The texts of a LIST that is odd itself are no better, and libsndfile loses its way in them.
-        begin, kept = chunks.head + 8, chunks.kept(b"ds64", *[b"LIST"] * chunks.unpadded)
-        length = end - begin
-        total = 4 + sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in kept) + 8 + length
+        kept = chunks.kept(b"ds64", *[b"LIST"] * chunks.unpadded)
+        total = 12 + sum(map(_length, kept)) + length
         if total < _UNWRITTEN:
             start = (b"RIFX" if order == ">" else b"RIFF") + struct.pack(order + "I", total) + b"WAVE"
-            return [start, *kept, b"data" + struct.pack(order + "I", length), (begin, end)]
+            return [start, *kept, b"data" + struct.pack(order + "I", length)]
         sizes = struct.pack("<IQQQI", 28, total + 36, length, 0, 0)
-        start = b"RF64" + b"\xff" * 4 + b"WAVE" + b"ds64" + sizes
-        return [start, *kept, b"data" + b"\xff" * 4, (begin, end)]
+        return [b"RF64" + b"\xff" * 4 + b"WAVE" + b"ds64" + sizes, *kept, b"data" + b"\xff" * 4]
 
-    return _Layout(chunks.head + 8, stated, whole, rebuild, order + "I", chunks.unpadded or head[:4] == b"BW64")
+    return _Layout(chunks.head + 8, stated, whole, header, order + "I", chunks.unpadded or head[:4] == b"BW64")
 
 
 def _aiff(window: Window, head: bytes) -> _Layout | None:
@@ -152,11 +302,11 @@ def _aiff(window: Window, head: bytes) -> _Layout | None:
         return None
     begin = chunks.head + 8
 
-    def rebuild(end: int) -> list[Piece]:
-        start = b"FORM" + struct.pack(">I", min(end, 0xFFFFFFFF)) + head[8:]
-        return [start, *chunks.kept(), b"SSND" + struct.pack(">I", min(end - begin, 0xFFFFFFFF)), (begin, end)]
+    def header(length: int) -> list[Piece]:
+        start = b"FORM" + struct.pack(">I", min(begin + length, _LARGEST)) + head[8:]
+        return [start, *chunks.kept(), b"SSND" + struct.pack(">I", min(length, _LARGEST))]
 
-    return _Layout(begin, chunks.stated, struct.unpack(">I", head[4:8])[0], rebuild, ">I", chunks.unpadded)
+    return _Layout(begin, chunks.stated, struct.unpack(">I", head[4:8])[0], header, ">I", chunks.unpadded)
 
 
 def _caf(window: Window) -> _Layout | None:
@@ -173,22 +323,49 @@ def _caf(window: Window) -> _Layout | None:
         place += 12 + size
     if len(head) < 12 or not desc[16:20].strip(b"\0"):
         return None
-    begin = place + 12
+    begin, stated = place + 12, size if size >= 0 else 1 << 62
 
-    def rebuild(end: int) -> list[Piece]:
-        return [(0, place + 4), struct.pack(">q", end - begin), (begin, end)]
+    def header(length: int) -> list[Piece]:
+        return [(0, place + 4), struct.pack(">q", length)]
 
-    cut, stated = begin + size > window.size, size if size >= 0 else 1 << 62
-    return _Layout(begin, stated, _HARDLY + 1, rebuild, ">q", cut, size == -1)
+    return _Layout(begin, stated, _HARDLY + 1, header, ">q", begin + size > window.size, size == -1)
 
 
 def _au(head: bytes) -> _Layout:
     begin, stated = struct.unpack(">II", head[4:])
 
-    def rebuild(end: int) -> list[Piece]:
-        return [(0, 8), struct.pack(">I", min(end - begin, 0xFFFFFFFF)), (12, end)]
+    def header(length: int) -> list[Piece]:
+        return [(0, 8), struct.pack(">I", min(length, _LARGEST)), (12, begin)]
 
-    return _Layout(begin, stated, _HARDLY + 1, rebuild, ">I", open_ended=stated == 0xFFFFFFFF)
+    return _Layout(begin, stated, _HARDLY + 1, header, ">I", open_ended=stated == _LARGEST)
+
+
+def _w64_plan(window: Window) -> Plan | None:
+    """Sony Wave64, whose sizes have 64 bits and count the chunk's own head; libsndfile reads on whatever they say."""
+    place = 40
+    while len(head := window.at(place, 24)) == 24:
+        size = struct.unpack("<Q", head[16:])[0]
+        if head[:4] == b"data":
+            present, stated = window.size - place - 24, size - 24
+            if present > 0 and not 0 < stated < 1 << 48:
+                return Plan(notes=[_UNFINISHED])
+            return Plan(stated=(stated, present)) if stated > present else None
+        if size < 24:
+            return None
+        place += size + -size % 8
+    return None
+
+
+def _before_tags(window: Window) -> int:
+    """The end of what stands before tags at the end of the file: ID3v1, and APE with its footer."""
+    end = window.size
+    if window.at(max(0, end - 128), 3) == b"TAG":
+        end -= 128
+    footer = window.at(max(0, end - 32), 32)
+    if footer[:8] == b"APETAGEX":
+        size = int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
+        end -= size if size <= end else 0
+    return end
 
 
 def _is_name(name: bytes) -> bool:
@@ -217,24 +394,8 @@ def _ends(window: Window, place: int, size: str, only_known: bool = False) -> bo
 def _tail(window: Window, begin: int, size: str) -> int:
     """Where chunks of known names begin that reach up to the end of the file; the end of the file if there are none."""
     start = max(begin, window.size - _TAIL)
-    data = window.at(start, window.size - start)
-    for found in _NAMED.finditer(data):
-        if _ends(window, start + found.start(), size, only_known=True):
-            return start + found.start()
-    return window.size
-
-
-_HEAD = 27  # bytes of a page before its table of segments
-_FIRST, _LAST = 2, 4  # flags of pages
-
-# Vorbis I specification, 4.3.9, which Opus (RFC 7845, 5.1.1.2) follows, to the order of WAVEFORMATEXTENSIBLE's mask.
-TO_WAV = {
-    3: (0, 2, 1),
-    5: (0, 2, 1, 3, 4),
-    6: (0, 2, 1, 5, 3, 4),
-    7: (0, 2, 1, 6, 5, 3, 4),
-    8: (0, 2, 1, 7, 5, 6, 3, 4),
-}
+    places = (start + found.start() for found in _NAMED.finditer(window.at(start, window.size - start)))
+    return next((place for place in places if _ends(window, place, size, only_known=True)), window.size)
 
 
 @dataclass
@@ -254,7 +415,10 @@ def from_wav(channels: int) -> list[int]:
 
 
 def ogg_plan(window: Window) -> Plan | None:
-    """How an Ogg file is to be decoded; None where it needs no help."""
+    """How an Ogg file is to be decoded; None where it needs no help.
+
+    Streams that were recorded, and files that were joined, are chains: libsndfile plays the first link alone.
+    """
     links, torn = _links(window)
     parts = [Part([(link.start, link.end)], _order(link.packets)) for link in links]
     notes = []
@@ -279,13 +443,13 @@ def _links(window: Window) -> tuple[list[_Link], bool]:
     links: list[_Link] = []
     place, heads = 0, False
     while 0 <= place < window.size:
-        head = window.at(place, _HEAD)
+        head = window.at(place, _PAGE_HEAD)
         if head[:4] != b"OggS":
             place = window.find(b"OggS", place + 1)
             continue
-        table = window.at(place + _HEAD, head[26]) if len(head) == _HEAD else b""
-        size = _HEAD + len(table) + sum(table)
-        if len(head) < _HEAD or len(table) < head[26] or place + size > window.size:
+        table = window.at(place + _PAGE_HEAD, head[26]) if len(head) == _PAGE_HEAD else b""
+        size = _PAGE_HEAD + len(table) + sum(table)
+        if len(head) < _PAGE_HEAD or len(table) < head[26] or place + size > window.size:
             return links, bool(links)
         first = bool(head[5] & _FIRST)
         if first and not heads:
@@ -293,7 +457,7 @@ def _links(window: Window) -> tuple[list[_Link], bool]:
         heads = first
         if links:
             if first:
-                links[-1].packets.append(window.at(place + _HEAD + len(table), 64))
+                links[-1].packets.append(window.at(place + _PAGE_HEAD + len(table), 64))
             links[-1].end, links[-1].ended = place + size, bool(head[5] & _LAST)
         place += size
     return links, False

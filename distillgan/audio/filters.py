@@ -1,12 +1,7 @@
-"""Filters: recursive sections, long convolutions, and a low-pass.
+"""Filters of sound that comes block by block: recursive sections, long convolutions, and a low-pass.
 
-Recursive filters in second-order sections, as `scipy.signal` has them, without the second that its import takes.
-
-A section is b0, b1, b2, 1, a1, a2: y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2].
-
-A sound that comes block by block through long filters, in constant memory, whatever the blocks are.
-
-Nothing above a limit: for recordings that hold nothing there, and for what is made from nothing else.
+Recursive filters are second-order sections b0, b1, b2, 1, a1, a2, as in `scipy.signal`, whose import takes a second:
+y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2].
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +15,9 @@ from torch import Tensor
 
 _BLOCK = 128  # samples that are one row of a product of matrices
 _STRETCH = 1 << 16  # samples filtered by one product
+_LEAST_STEP = 1 << 14  # samples convolved at once
+_PASSES = 0.92  # share of the limit of a low-pass up to which nothing changes
+_ATTENUATION_DB = 110.0
 
 
 def butterworth(order: int, band: tuple[float, float], rate: float) -> np.ndarray:
@@ -51,15 +49,14 @@ def sosfilt(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tuple[
     Blocks of samples are filtered all at once as if silence were before each, and what the state before a block leaves
     in it is added (block filtering: Burrus 1972, "Block realization of digital filters").
     """
-    parts = []
+    blocks, parts = _blocks(np.ascontiguousarray(sections, np.float64).tobytes()), []
     for first in range(0, max(1, wave.shape[1]), _STRETCH):
-        part, state = _filtered(sections, wave[:, first : first + _STRETCH], state)
+        part, state = _filtered(blocks, wave[:, first : first + _STRETCH], state)
         parts.append(part)
     return np.concatenate(parts, 1), state.copy()
 
 
-def _filtered(sections: np.ndarray, wave: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    blocks = _blocks(np.ascontiguousarray(sections, np.float64).tobytes())
+def _filtered(blocks: "_Blocks", wave: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     channels, samples = wave.shape
     whole = samples // _BLOCK
     filtered = np.empty((channels, samples))
@@ -152,9 +149,6 @@ def _one_sample(sections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return step, through
 
 
-_LEAST_STEP = 1 << 14  # samples convolved at once
-
-
 def evenly(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """Blocks [C, n] of any lengths → the same samples in blocks of `size`, the last one shorter.
 
@@ -198,21 +192,13 @@ def convolved(blocks: Iterable[np.ndarray], filters: np.ndarray, lead: int) -> I
             yield made.astype(np.float32)
 
 
-_PASSES = 0.92  # share of the limit up to which nothing changes
-_ATTENUATION_DB = 110.0
-
-
 def band_limited(blocks: Iterable[np.ndarray], rate: int, limit: float, size: int) -> Iterator[np.ndarray]:
     """Blocks float32 [C, n] at `rate` Hz → the same samples without what is above `limit` Hz, in blocks of `size`.
 
     Linear phase, without delay; however the blocks are cut, the samples are the same.
     """
     taps = lowpass(rate, limit)
-    return evenly(_each(blocks, taps), size)
-
-
-def _each(blocks: Iterable[np.ndarray], taps: np.ndarray) -> Iterator[np.ndarray]:
-    return convolved(blocks, taps[None, None], len(taps) // 2)
+    return evenly(convolved(blocks, taps[None, None], len(taps) // 2), size)
 
 
 def lowpass(rate: int, limit: float) -> np.ndarray:

@@ -13,7 +13,7 @@ import soundfile as sf
 from distillgan.atomic import replace_file
 from distillgan.audio import containers
 from distillgan.audio.io import printable
-from distillgan.audio.tags import Tags, append_id3, id3, write_info, write_strings
+from distillgan.audio.tags import Tags, append_id3, id3, write_tags
 from distillgan.errors import UserError, number
 
 SAMPLE_RATES = (44100, 48000, 96000)
@@ -55,12 +55,17 @@ class Format(ABC):
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
         """The file at `path`, with its tags."""
 
-    def _encode(self, file: sf.SoundFile, blocks: Iterable[np.ndarray], shape: tuple[int, int]) -> None:
+    def _encode(
+        self, target, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags, subtype: str, **options
+    ) -> None:
+        """The blocks by libsndfile, of whose SoundFile `options` are."""
         written = 0
-        for block in dithered(blocks) if file.subtype == "PCM_16" else (block.T for block in blocks):
-            for first in range(0, len(block), _AT_ONCE):
-                file.write(block[first : first + _AT_ONCE])
-            written += len(block)
+        with sf.SoundFile(target, "w", self.sample_rate, shape[0], subtype, **options) as file:
+            write_tags(file, tags)
+            for block in dithered(blocks) if subtype == "PCM_16" else (block.T for block in blocks):
+                for first in range(0, len(block), _AT_ONCE):
+                    file.write(block[first : first + _AT_ONCE])
+                written += len(block)
         if written != shape[1]:
             raise ValueError(f"{written} samples came, not {shape[1]}")
 
@@ -78,9 +83,7 @@ class Wav(Format):
         bytes_a_sample = int(str(self.depth).removesuffix("f")) // 8
         size = shape[0] * shape[1] * bytes_a_sample + len(id3(tags))
         kind = "RF64" if size > _WAV_BYTES else "WAV"
-        with sf.SoundFile(path, "w", self.sample_rate, shape[0], _SUBTYPES[self.depth], format=kind) as file:
-            write_info(file, tags)
-            self._encode(file, blocks, shape)
+        self._encode(path, blocks, shape, tags, _SUBTYPES[self.depth], format=kind)
         append_id3(path, tags)
 
 
@@ -94,9 +97,7 @@ class Flac(Format):
         self.depth = _one_of("depth", depth, (16, 24), "bits (.flac)")
 
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
-        with sf.SoundFile(path, "w", self.sample_rate, shape[0], _SUBTYPES[self.depth], format="FLAC") as file:
-            write_strings(file, tags)
-            self._encode(file, blocks, shape)
+        self._encode(path, blocks, shape, tags, _SUBTYPES[self.depth], format="FLAC")
 
 
 class Ogg(Format):
@@ -109,13 +110,9 @@ class Ogg(Format):
         self.quality = number("export.quality", quality, 0, 10)
 
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
-        level = 1 - self.quality / 10
-        with sf.SoundFile(
-            path, "w", self.sample_rate, shape[0], "VORBIS", format="OGG", compression_level=level
-        ) as file:
-            write_strings(file, tags)
-            order = containers.from_wav(shape[0])
-            self._encode(file, (block[order] for block in blocks), shape)
+        order = containers.from_wav(shape[0])
+        blocks = (block[order] for block in blocks)
+        self._encode(path, blocks, shape, tags, "VORBIS", format="OGG", compression_level=1 - self.quality / 10)
 
 
 class Mp3(Format):
@@ -132,14 +129,11 @@ class Mp3(Format):
             raise UserError(f"export.quality={quality} is for export.mode=vbr: say so, or leave it out")
 
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
-        constant = self.mode == "cbr"
+        rate = {"bitrate_mode": "VARIABLE", "compression_level": self.quality / 10}
+        if self.mode == "cbr":
+            rate = {"bitrate_mode": "CONSTANT", "compression_level": 0.0}
         with tempfile.TemporaryFile(dir=path.parent) as encoded:
-            with sf.SoundFile(
-                _Anonymous(encoded), "w", self.sample_rate, shape[0], "MPEG_LAYER_III", format="MP3",
-                bitrate_mode="CONSTANT" if constant else "VARIABLE",
-                compression_level=0.0 if constant else self.quality / 10,
-            ) as file:  # fmt: skip
-                self._encode(file, blocks, shape)
+            self._encode(_Anonymous(encoded), blocks, shape, Tags(), "MPEG_LAYER_III", format="MP3", **rate)
             encoded.seek(0)
             with open(path, "wb") as whole:
                 whole.write(id3(tags))

@@ -1,8 +1,6 @@
-"""Reading sound files of any kind as one stream of samples.
+"""Reading sound files of any kind as one stream of float32 samples: libsndfile or FFmpeg decode, soxr resamples.
 
-One stream of samples from any audio file: its parts one after the other, each through the decoder that knows it.
-
-Audio files in and out: float32 [C, N] in memory, libsndfile or FFmpeg at the disk, soxr between sample rates.
+A file is a plan of parts, decoded one after the other, each by the decoder that knows it.
 """
 
 import os
@@ -16,9 +14,10 @@ import soundfile as sf
 import soxr
 
 from distillgan.audio import containers, media, mpeg
-from distillgan.audio import containers as ogg
-from distillgan.audio.mpeg import Part, Plan, Splice, Window
+from distillgan.audio.containers import Part, Plan, Splice, Window
 from distillgan.errors import UserError, printable
+
+__all__ = ["AudioFileError", "AudioSource", "iter_audio", "open_audio", "printable", "read_blocks", "resample"]
 
 _UNKNOWN_FORMAT, _MALFORMED = 1, 3
 _BOXES = (b"OggS", b"RIFF", b"RIFX", b"RF64", b"caff", b"FORM")
@@ -44,7 +43,7 @@ class AudioFileError(UserError):
 
 
 class _Sndfile(sf.SoundFile):
-    """libsndfile's stream, read on and on: soundfile seeks to where it is after every read, where that is possible.
+    """libsndfile's stream without seeking: soundfile seeks to where it is after every read, where that is possible.
 
     After a seek an MP3 decoder lacks what earlier frames left over for the next ones, and its first frames are other
     sound (8000 samples and more of each block, by libsndfile 1.2.2); in a FLAC of unknown length the last seek fails.
@@ -55,9 +54,9 @@ class _Sndfile(sf.SoundFile):
 
 
 class _SndfileStream:
-    """A part by libsndfile, as `MediaStream` is one by FFmpeg: `frames` is None where the header does not tell.
+    """A part by libsndfile, as `MediaStream` is one by FFmpeg: `frames` is None where the header has no length.
 
-    `failure`: libsndfile's words, once it gave up before the end.
+    `failure`: libsndfile's message, once it gave up before the end.
     """
 
     layout, slack, failure = "", 0, ""
@@ -94,7 +93,7 @@ class AudioSource:
     Attributes:
         samplerate: Hz; of joined recordings the highest.
         channels: in WAV's order (FL FR FC LFE BL BR …), as they were coded; of joined recordings the most.
-        frames: samples a channel, as far as that is known before they are read: None where no header tells.
+        frames: samples a channel, as far as that is known before they are read: None where no header has them.
         layout: FFmpeg's name of the channels' layout, "" where libsndfile reads.
         format, subtype, comment: what the decoder calls it, and its tag.
         notes: what its owner may want to know; complete once all is read.
@@ -107,7 +106,7 @@ class AudioSource:
         self._head = window.at(0, 32)
         plan = self._plan(window)
         self.notes = list(plan.notes)
-        self._look_at(plan.parts or [Part([(0, window.size)])])
+        self._probe(plan.parts or [Part([(0, window.size)])])
         if plan.promised is not None:
             self.frames = plan.promised
         self._promised, self._cut = self.frames, plan.cut
@@ -138,34 +137,30 @@ class AudioSource:
 
     def _plan(self, window: Window) -> Plan:
         if self._head[:4] == b"OggS":
-            return ogg.ogg_plan(window) or Plan()
-        plan = containers.container_plan(window)
+            return containers.ogg_plan(window) or Plan()
         sync = self._head[:3] == b"ID3" or self._head[:1] == b"\xff" or self.path.suffix.lower() == ".mp3"
-        return plan or (mpeg.plan(window) if sync else None) or Plan()
+        return containers.container_plan(window) or (mpeg.plan(window) if sync else None) or Plan()
 
-    def _look_at(self, parts: list[Part]) -> None:
+    def _probe(self, parts: list[Part]) -> None:
         """Open each part for what is to be known of it; a single one stays open. What cannot be decoded is noted."""
-        self._parts, self._stream, facts, refusal = [], None, [], None
+        self._parts, self._stream, facts = [], None, []
         for number, part in enumerate(parts, 1):
             try:
                 stream = self._open(part)
             except AudioFileError as error:
-                refusal = error
-                if len(parts) > 1:
-                    self.notes.append(f"part {number} of {len(parts)} is left out: {error.reason}")
+                if number == len(parts) and not facts:
+                    raise
+                self.notes.append(f"part {number} of {len(parts)} is left out: {error.reason}")
                 continue
             if not facts:
-                self.format, self.subtype, self.comment, self.layout = (
-                    stream.format, stream.subtype, stream.comment, stream.layout,
-                )  # fmt: skip
+                self.format, self.subtype = stream.format, stream.subtype
+                self.comment, self.layout = stream.comment, stream.layout
             facts.append((stream.samplerate, stream.channels, stream.frames))
             self._parts.append(part)
             if len(parts) == 1:
                 self._stream = stream
             else:
                 stream.close()
-        if refusal and not facts:
-            raise refusal
         rates, channels, frames = zip(*facts, strict=True)
         self.samplerate, self.channels = max(rates), max(channels)
         known = all(count is not None for count in frames)
@@ -238,12 +233,10 @@ class AudioSource:
         if rate != self._rate:
             if self._resampler is not None:
                 before = [self._resampler.resample_chunk(block[:0], last=True)]
-            differs = rate != self.samplerate
-            self._resampler = (
-                soxr.ResampleStream(rate, self.samplerate, self.channels, dtype="float32", quality="VHQ")
-                if differs else None
-            )  # fmt: skip
-            self._rate = rate
+            self._resampler, self._rate = None, rate
+            if rate != self.samplerate:
+                stream = soxr.ResampleStream(rate, self.samplerate, self.channels, dtype="float32", quality="VHQ")
+                self._resampler = stream
         if self._resampler is not None:
             block = self._resampler.resample_chunk(np.ascontiguousarray(block))
         block = np.concatenate([*before, block]) if before else block
@@ -291,11 +284,6 @@ def _words(error: sf.LibsndfileError) -> str:
     return _MISLEADING.get(error.code, error.error_string.removeprefix("Error : ").rstrip("."))
 
 
-__all__ = [
-    "AudioFileError", "AudioSource", "iter_audio", "open_audio", "printable", "read_audio", "read_blocks", "resample",
-]  # fmt: skip
-
-
 @contextmanager
 def open_audio(path: str | os.PathLike) -> Iterator[AudioSource]:
     """The open file, for reading from its first sample to its last, whatever its header says.
@@ -332,18 +320,6 @@ def iter_audio(path: str | os.PathLike, block: int) -> Iterator[np.ndarray]:
     """
     with open_audio(path) as source:
         yield from read_blocks(source, block)
-
-
-def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, int]:
-    """The whole file: float32 [C, N] in -1…1 and its sample rate in Hz.
-
-    Raises:
-        AudioFileError: as `iter_audio`.
-    """
-    with open_audio(path) as source:
-        # Not in one go: a damaged or streamed file's header may promise any number of samples.
-        blocks = [np.zeros((source.channels, 0), np.float32), *read_blocks(source, 2**20)]
-        return np.concatenate(blocks, axis=1), source.samplerate
 
 
 def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

@@ -1,9 +1,4 @@
-"""How loud a sound is: integrated loudness and true peak (ITU-R BS.1770-4), block by block.
-
-Integrated loudness (ITU-R BS.1770-4, Annex 1), block by block, so that sound of any length fits into memory.
-
-The true peak of sound: what its wave comes to between the samples (ITU-R BS.1770-4, Annex 2), block by block.
-"""
+"""Integrated loudness and true peak (ITU-R BS.1770-4, Annexes 1 and 2), block by block: sound of any length fits."""
 
 import math
 import os
@@ -20,6 +15,10 @@ _HOPS = 4  # gating blocks of 400 ms overlap by 75 %
 _ABSOLUTE, _RELATIVE = -70.0, -10.0  # gates: LUFS, and LU under the mean
 _OFFSET = -0.691
 DUAL_MONO_LU = 10 * math.log10(2)  # what a second loudspeaker with the same sound adds
+OVERSAMPLING = 4  # of the true peak: the standard's for 48 kHz, and used at every rate
+_TAPS = 32  # of each phase; the standard's example has 12
+_BETA = 8.0  # of the Kaiser window: 80 dB
+_STEP = 1 << 13  # samples at once
 LOWEST_RATE = 8000  # Hz; further down the shelf is beyond half the rate
 
 
@@ -39,10 +38,10 @@ class Loudness:
 
 
 class Meter:
-    """Float32 blocks [C, n] at `rate` Hz go in; channels are of weight 1, as left, right and centre are.
+    """Integrated loudness of float32 blocks [C, n] at `rate` Hz, whose channels weigh 1, as left, right and centre do.
 
-    dual_mono: a single channel counts as two, as it is heard from both loudspeakers: otherwise a mono sound is 3 dB
-    quieter than the same sound as stereo, and so the standard and FFmpeg's `ebur128` measure a mono file.
+    dual_mono: a single channel counts as two, since both loudspeakers play it: otherwise a mono sound is 3 dB quieter
+    than the same sound as stereo, and so the standard and FFmpeg's `ebur128` measure a mono file.
     """
 
     def __init__(self, rate: int, channels: int, dual_mono: bool = True):
@@ -117,14 +116,8 @@ def _power(lufs: float) -> float:
     return 10 ** ((lufs - _OFFSET) / 10)
 
 
-OVERSAMPLING = 4  # the standard's for 48 kHz, and used at every rate
-_TAPS = 32  # of each phase; the standard's example has 12
-_BETA = 8.0  # of the Kaiser window: 80 dB
-_STEP = 1 << 13  # samples that are looked at at once
-
-
 class TruePeakMeter:
-    """Float32 blocks [C, n] go in; `peak` is the largest absolute value of the wave, linear, at least that of a sample.
+    """True peak of float32 blocks [C, n]: `peak`, the largest absolute value of the wave, linear; at least a sample's.
 
     Before the first sample and, once `finish` was called, after the last there is silence.
     """
@@ -138,14 +131,14 @@ class TruePeakMeter:
         self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
         joined = np.concatenate([self._rest, block], axis=1, dtype=np.float32)
         for first in range(0, block.shape[1], _STEP):
-            self._look(joined[:, first : first + _STEP + _TAPS - 1])
+            self._interpolate(joined[:, first : first + _STEP + _TAPS - 1])
         self._rest = joined[:, block.shape[1] :]
 
     def finish(self) -> None:
         """The sound is over."""
         self.add(np.zeros((len(self._rest), _TAPS - 1), np.float32))
 
-    def _look(self, wave: np.ndarray) -> None:
+    def _interpolate(self, wave: np.ndarray) -> None:
         """[C, n + T - 1] → the n values between samples of each phase, summed tap by tap, so always in one order."""
         count = wave.shape[1] - _TAPS + 1
         between, product = (np.empty((len(wave), count), np.float32) for _ in range(2))

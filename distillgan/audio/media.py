@@ -1,4 +1,4 @@
-"""What libsndfile cannot decode, through PyAV (FFmpeg): films, phones' and messengers' formats, Ogg FLAC, ALAC.
+"""Decoding of what libsndfile cannot, through PyAV (FFmpeg): films, phones' and messengers' formats, Ogg FLAC, ALAC.
 
 PyAV is the optional extra `media`; this module alone imports it, and only when such a file is opened.
 """
@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 EXTRA = "pip install 'distillgan[media]'"
-# What libsndfile has no decoder for, in the words on the box.
+# What libsndfile has no decoder for, as people call it.
 FORMATS = {
     ".m4a": "AAC or ALAC", ".m4b": "AAC", ".m4p": "AAC", ".m4r": "AAC", ".aac": "AAC", ".alac": "ALAC",
     ".wma": "WMA", ".asf": "WMA", ".wmv": "WMA", ".ape": "Monkey's Audio", ".wv": "WavPack", ".mpc": "Musepack",
@@ -27,8 +27,8 @@ _DEMUXERS = (
 # Where the header tells how long the sound is. Elsewhere FFmpeg guesses by the bit rate, or counts padding.
 _EXACT = ("mov", "wv", "ape", "tta", "flac", "wav", "aiff")
 _PADDING = 4096  # samples that an encoder adds, at most, to fill its last packet
-
-
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # that one begins with
+_LARGEST_MOOV = 1 << 24
 _SIGNS = {
     b"\x1a\x45\xdf\xa3": "Matroska", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "WMA", b"#!AMR": "AMR", b"wvpk": "WavPack",
     b"MAC ": "Monkey's Audio", b"\x0b\x77": "AC-3", b"TTA": "TTA", b"\xff\xf1": "AAC", b"\xff\xf9": "AAC",
@@ -50,7 +50,7 @@ def available() -> bool:
 
 def kind(head: bytes, suffix: str) -> str:
     """What a file is by its first bytes, or by its name, if that is one of FORMATS; else ""."""
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+    if head[4:8] in _MP4_BOXES:
         return FORMATS.get(suffix.lower(), "MP4")
     by_sign = next((words for sign, words in _SIGNS.items() if head.startswith(sign)), "")
     return FORMATS.get(suffix.lower(), by_sign)
@@ -61,7 +61,9 @@ class MediaStream:
 
     `samplerate` (Hz) and `channels` are those of the sound read last, and may change on the way. `frames`: samples a
     channel that the header announces, None where it does not say. `layout`: FFmpeg's name of the channels' layout.
-    Encoder delay and edit lists are honoured by the decoder: the first sample is the first that was recorded.
+    Encoder delay and edit lists are honoured by the decoder: the first sample is the first that was recorded. In an MP4
+    of fragments, which has no room for either, the first frame of AAC is left out: it is what the transform begins with
+    (ISO/IEC 14496-24, "priming").
     """
 
     subtype, failure, slack = "", "", _PADDING
@@ -72,6 +74,8 @@ class MediaStream:
 
         self._error = av.error.FFmpegError
         self.notes: list[str] = []
+        self._priming = 0  # samples before the recording that the header counts, too
+        self._fragmented = _is_fragmented(file)
         try:
             self._container = av.open(file, options={"format_whitelist": _DEMUXERS}, metadata_errors="replace")
         except (self._error, ValueError) as error:
@@ -93,7 +97,7 @@ class MediaStream:
         self.comment = self._container.metadata.get("comment", "")
         self._read, self.frames = 0, None
         if self._stream.duration and self.format.partition(",")[0] in _EXACT:
-            self.frames = round(self._stream.duration * self._stream.time_base * self.samplerate)
+            self.frames = round(self._stream.duration * self._stream.time_base * self.samplerate) - self._priming
 
     def close(self) -> None:
         self._container.close()
@@ -138,6 +142,14 @@ class MediaStream:
     def _frames(self) -> Iterator:
         """The decoded frames; None for a packet that is damaged."""
         packets = self._container.demux(self._stream)
+        if self._fragmented and self._stream.codec_context.name == "aac":
+            # The decoder itself leaves out what an edit list calls time before 0.
+            first = next(packets)
+            frames = first.decode()
+            early = -round((first.pts or 0) * first.time_base * self._stream.rate)
+            self._priming = early if early > 0 else sum(frame.samples for frame in frames)
+            if early > 0:
+                yield from frames
         while True:
             try:
                 packet = next(packets, None)
@@ -150,6 +162,21 @@ class MediaStream:
                 yield from packet.decode()
             except self._error:
                 yield None
+
+
+def _is_fragmented(file: BinaryIO) -> bool:
+    """Is it an MP4 of fragments, whose box "moov" has a box "mvex" (ISO/IEC 14496-12, 8.8.1)?"""
+    found, place = b"", 0
+    while place >= 0:
+        file.seek(place)
+        head = file.read(16)
+        size = int.from_bytes(head[8:] if head[:4] == b"\0\0\0\1" else head[:4])
+        if head[4:8] == b"moov":
+            found = file.read(min(size, _LARGEST_MOOV))
+        # Any other kind of file ends it with its first "box".
+        place = place + size if size >= 8 and not found and (place or head[4:8] in _MP4_BOXES) else -1
+    file.seek(0)
+    return b"mvex" in found
 
 
 def _is_default(stream) -> bool:

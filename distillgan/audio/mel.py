@@ -1,15 +1,11 @@
-"""The only mel definition, and the mel of a long sound as a small picture.
-
-The only mel definition: 44.1 kHz, 128 Slaney bands, hop 512 (the mel of `bigvgan_v2_44khz_128band_512x`).
+"""The only mel definition: 44.1 kHz, 128 Slaney bands, hop 512 (the mel of `bigvgan_v2_44khz_128band_512x`).
 
 Two pointwise views of one linear magnitude mel:
 
-    log1p form      x = log1p(gain * mel)              what the VAE sees: 0 is silence
-    log-clamp form  y = log(max(mel, 1e-5))            what the vocoders see
+    log1p form      x = log1p(gain * mel)              the VAE's: 0 is silence
+    log-clamp form  y = log(max(mel, 1e-5))            the vocoders'
 
 `log1p_to_log_clamp` is the exact map between them: no resampling, no phase, no round trip.
-
-The mel of a sound that comes block by block, made small enough for a picture however long the sound is.
 """
 
 import functools
@@ -26,6 +22,8 @@ from distillgan.audio.torchaudio_compat import torchaudio
 
 LOG_FLOOR = 1e-5
 _MAGNITUDE_EPS = 1e-9
+_COLUMNS = 2048  # of a pooled mel, at most; of a sound that has more frames, half as many at least
+_FRAMES = 256  # analysed at once for it
 
 
 class MelSpectrogram(nn.Module):
@@ -40,13 +38,7 @@ class MelSpectrogram(nn.Module):
         self.spec = spec
         self.pad = (spec.n_fft - spec.hop_length) // 2
         bank = torchaudio.functional.melscale_fbanks(
-            spec.n_fft // 2 + 1,
-            spec.f_min,
-            spec.f_max,
-            spec.n_mels,
-            spec.sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
+            spec.n_fft // 2 + 1, spec.f_min, spec.f_max, spec.n_mels, spec.sample_rate, "slaney", "slaney"
         )
         self.register_buffer("bank", bank.T.contiguous(), persistent=False)
         self.register_buffer("window", torch.hann_window(spec.n_fft), persistent=False)
@@ -57,7 +49,8 @@ class MelSpectrogram(nn.Module):
             wave = wave.squeeze(1)
         if wave.shape[-1] <= self.pad:
             raise ValueError(f"{wave.shape[-1]} samples are too few for a mel: more than {self.pad} are needed")
-        return self._of_padded(F.pad(wave.unsqueeze(1), (self.pad, self.pad), mode="reflect").squeeze(1))
+        padded = F.pad(wave.unsqueeze(1), (self.pad, self.pad), mode="reflect").squeeze(1)
+        return self.of_spectra(self.spectra(padded))
 
     def of_long(self, read: Callable[[int, int], np.ndarray], samples: int, block_frames: int = 4096) -> Tensor:
         """The mel [n_mels, ceil(samples / hop_length)] of a long wave, in blocks that equal the whole.
@@ -75,11 +68,8 @@ class MelSpectrogram(nn.Module):
             begin, end = max(0, first * hop - pad), min(frames * hop, last * hop + pad)
             wave = torch.from_numpy(read(begin, end - begin)).to(device)
             beyond = (begin - (first * hop - pad), last * hop + pad - end)
-            blocks.append(self._of_padded(F.pad(wave[None, None], beyond, mode="reflect")[0])[0])
+            blocks.append(self.of_spectra(self.spectra(F.pad(wave[None, None], beyond, mode="reflect")[0]))[0])
         return torch.cat(blocks, -1)
-
-    def _of_padded(self, wave: Tensor) -> Tensor:
-        return self.of_spectra(self.spectra(wave))
 
     def spectra(self, padded: Tensor) -> Tensor:
         """Wave [B, (T - 1) * hop_length + n_fft], its padding included → complex spectra [B, n_fft / 2 + 1, T]."""
@@ -129,15 +119,12 @@ def log1p_to_log_clamp(x: Tensor, spec: MelSpec) -> Tensor:
     return to_log_clamp(from_log1p(x, spec))
 
 
-_COLUMNS = 2048  # at most; of a sound that has more frames, half as many at least
-_FRAMES = 256  # analysed at once
-
-
 class PooledMel:
-    """Takes float32 blocks [C, n] and keeps the linear mel, the mean over channels, of groups of frames.
+    """The linear mel of a sound that comes in float32 blocks [C, n], small enough for a picture however long it is.
 
-    A group is as many frames as let the whole fit in the columns, always a power of two; of its frames the loudest
-    counts in every band, so that a click is seen in an hour of silence. Silence is before and after the sound.
+    The mean over channels, of groups of frames: as many as let the whole fit in the columns, always a power of two. Of
+    a group's frames the loudest counts in every band, so that a click is seen in an hour of silence. Silence is before
+    and after the sound.
     """
 
     def __init__(self, spec: MelSpec):

@@ -1,131 +1,13 @@
-"""MPEG audio frame by frame, and the parts that a file is read in.
-
-What a file is made of: the pieces that a decoder is given in place of the whole file, and what is told of them.
-
-MP3 frame by frame: how much there is of it, whatever its header says (ISO/IEC 11172-3 and 13818-3, 2.4.1-2.4.2).
+"""MP3 frame by frame: how much there is of it, whatever its header says (ISO/IEC 11172-3 and 13818-3, 2.4.1-2.4.2).
 
 libsndfile's decoder believes the index in the first frame ("Xing" or "Info"), and guesses the length of what has none
 from that frame's bit rate. So all frames are counted here; what has a wrong index, or none, gets a right one.
 """
 
-import io
 import struct
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import BinaryIO
+from dataclasses import dataclass
 
-Piece = bytes | tuple[int, int]
-_FARTHEST = 1 << 60
-
-
-class Splice(io.RawIOBase):
-    """A read-only file made of bytes and of stretches (first, last + 1) of another file; it never closes that one.
-
-    `reached_end`: a read came to its last byte. `error`: the operating system refused to read on; it is kept, since a
-    decoder that calls from C can pass no exception on.
-    """
-
-    def __init__(self, file: BinaryIO, pieces: Sequence[Piece]):
-        self._file, self._pieces = file, [piece for piece in pieces if _length(piece)]
-        self._starts = [0, *accumulate(map(_length, self._pieces))]
-        self._at, self.reached_end = 0, False
-        self.error: OSError | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place = (0, self._at, self._starts[-1])[whence] + offset
-        if 0 <= place < _FARTHEST:  # else it stays where it is, as a file does: decoders try sizes that mean nothing
-            self._at = place
-        return self._at
-
-    def readinto(self, buffer) -> int:
-        view, done = memoryview(buffer).cast("B"), 0
-        while done < len(view) and self._at < self._starts[-1]:
-            number = bisect_right(self._starts, self._at) - 1
-            piece, offset = self._pieces[number], self._at - self._starts[number]
-            count = min(len(view) - done, _length(piece) - offset)
-            if isinstance(piece, bytes):
-                view[done : done + count] = piece[offset : offset + count]
-            else:
-                try:
-                    self._file.seek(piece[0] + offset)
-                    count = self._file.readinto(view[done : done + count])
-                except OSError as error:
-                    self.error = error
-                    break
-                if not count:  # the file became shorter meanwhile
-                    break
-            done, self._at = done + count, self._at + count
-        self.reached_end |= self._at >= self._starts[-1]
-        return done
-
-
-@dataclass
-class Part:
-    """A stretch of a file that is decoded on its own. `order`: the channel of the decoder that comes first, second …
-
-    in WAV order; () where the decoder's order is that already.
-    """
-
-    pieces: list[Piece]
-    order: tuple[int, ...] = ()
-
-
-@dataclass
-class Plan:
-    """What is to be decoded, one part after the other (none: the file as it is).
-
-    `notes`: what the owner of the file may want to know. `promised`: samples a channel that the header announces, where
-    the decoder does not know, or is wrong. `stated`: bytes of sound that the header announces, and those that are
-    there, where the decoder does not tell that they are fewer. `cut`: how the end is known to be missing, or "".
-    """
-
-    parts: list[Part] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    promised: int | None = None
-    stated: tuple[int, int] | None = None
-    cut: str = ""
-
-
-def _length(piece: Piece) -> int:
-    return len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
-
-
-class Window:
-    """Bytes of a file at any place, read a megabyte at a time."""
-
-    def __init__(self, file: BinaryIO):
-        self._file, self._first, self._data = file, 0, b""
-        self.size = file.seek(0, io.SEEK_END)
-
-    def at(self, place: int, count: int) -> bytes:
-        """`count` bytes from `place` on, fewer at the end of the file."""
-        offset = place - self._first
-        if not 0 <= offset <= len(self._data) - count:
-            self._file.seek(place)
-            self._first, self._data, offset = place, self._file.read(max(count, 1 << 20)), 0
-        return self._data[offset : offset + count]
-
-    def find(self, wanted: bytes, place: int) -> int:
-        """Where `wanted` comes first from `place` on; -1 if it does not."""
-        while place < self.size:
-            block = self.at(place, min(1 << 20, self.size - place))
-            found = block.find(wanted)
-            if found >= 0:
-                return place + found
-            place += max(1, len(block) - len(wanted) + 1)
-        return -1
-
+from distillgan.audio.containers import Part, Plan, Window, synchsafe_number
 
 _BITRATES = {
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -185,9 +67,9 @@ class _Frame:
 
 @dataclass
 class _Run:
-    """One recording's frames, from byte `start` to `end`: `count` without the one that holds the index (`index`, b""
+    """One recording's frames, from byte `start` to `end`: `count` of them without the one that holds the index.
 
-    if there is none), which announces `told`. `torn`: its first frame needs one before it.
+    `index`: that frame, b"" if there is none; it announces `announced` frames. `torn`: its first one borrows.
     """
 
     frame: _Frame
@@ -195,7 +77,7 @@ class _Run:
     start: int
     end: int
     index: bytes = b""
-    told: int | None = None
+    announced: int | None = None
     count: int = 0
     varies: bool = False
     torn: bool = False
@@ -214,18 +96,18 @@ def plan(window: Window) -> Plan | None:
     first, notes = runs[0], []
     if len(runs) > 1:
         notes.append(f"{len(runs)} MP3s joined in one file: all of it is used")
-    elif first.told == first.count:
+    elif first.announced == first.count:
         return None
-    elif first.told is None and first.varies:
+    elif first.announced is None and first.varies:
         notes.append(
             f"variable bit rate without an index: its {first.count} frames ({first.seconds:.2f} s) were counted"
         )
-    more = sum(run.count - run.told for run in runs if run.told is not None and run.told < run.count)
+    more = sum(run.count - run.announced for run in runs if run.announced is not None and run.announced < run.count)
     if more:
         notes.append(f"{more} frames more than its header announces: all are used")
-    known = runs[-1].told is not None and runs[-1].told >= runs[-1].count
+    known = runs[-1].announced is not None and runs[-1].announced >= runs[-1].count
     words = "it ends within a frame" if cut and not known else ""
-    if len(runs) == 1 and first.told is None and _guessed_well(first):
+    if len(runs) == 1 and first.announced is None and _guessed_well(first):
         return Plan([], notes, first.count * first.frame.samples, cut=words)
     return Plan([_part(run) for run in runs], notes, cut=words)
 
@@ -238,10 +120,10 @@ def _guessed_well(run: _Run) -> bool:
 
 def _part(run: _Run) -> Part:
     """A recording behind an index that is true."""
-    if run.told is None:
+    if run.announced is None:
         return Part([_index(run), (run.start, run.end)])
     index, place = bytearray(run.index), run.frame.index_at + 8
-    if run.told < run.count:
+    if run.announced < run.count:
         index[place : place + 4] = struct.pack(">I", run.count)
     if index[place - 1] & _BYTES:  # what was cut has fewer, and the decoder complains on the terminal
         index[place + 4 : place + 8] = struct.pack(">I", min(run.end - run.start + len(index), 0xFFFFFFFF))
@@ -288,12 +170,12 @@ def _runs(window: Window) -> tuple[list[_Run], bool]:
         if place + frame.size > window.size:
             return runs, True
         data = window.at(place, frame.size)
-        index, told = _read_index(frame, data)
+        index, announced = _read_index(frame, data)
         gap = place - run.end if run else 0
-        ended = run is not None and run.told is not None and run.count >= run.told
+        ended = run is not None and run.announced is not None and run.count >= run.announced
         fresh = (gap or ended) and not frame.borrows(data)
         if run is None or index or frame.kind != run.frame.kind or fresh or gap > _GAP:
-            run = _Run(frame, data[:4], place, place, index, told, torn=not index and frame.borrows(data))
+            run = _Run(frame, data[:4], place, place, index, announced, torn=not index and frame.borrows(data))
             runs.append(run)
         if index:
             run.start = place + frame.size
@@ -307,7 +189,7 @@ def _runs(window: Window) -> tuple[list[_Run], bool]:
 
 
 def _read_index(frame: _Frame, data: bytes) -> tuple[bytes, int | None]:
-    """The frame, if it is one that holds an index instead of sound (else b""), and the number of frames that it tells.
+    """The frame, if it is one that holds an index instead of sound (else b""), and the number that it announces.
 
     Fraunhofer's ("VBRI") is left out, and one without a number: an own one takes its place.
     """
@@ -322,8 +204,7 @@ def _past_tags(window: Window, place: int) -> int:
     while True:
         head = window.at(place, 16)
         if head[:3] == b"ID3" and len(head) >= 10:
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            place += 10 + size + (10 if head[5] & 0x10 else 0)
+            place += 10 + synchsafe_number(head[6:10]) + (10 if head[5] & 0x10 else 0)
         elif head[:3] == b"TAG":
             place += 128
         elif head[:8] == b"APETAGEX" and len(head) == 16:

@@ -1,8 +1,4 @@
-"""Spectrogram pictures: what was made, to be seen before it is heard.
-
-They are drawn with Pillow: matplotlib, which draws all other pictures (`plots`), takes a second to be there, every time
-that something is rendered.
-"""
+"""Spectrogram pictures, drawn with Pillow: matplotlib, which draws all others (`plots`), takes a second to import."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figures with axes, drawn with matplotlib, in letters that are read on any ground."""
+"""Figures with axes, drawn with matplotlib, in colours that are legible on any background."""
 
 from collections.abc import Sequence
 from pathlib import Path

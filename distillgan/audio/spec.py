@@ -1,4 +1,4 @@
-"""What defines a mel spectrogram. Without torch: the headers of model files hold it, and many are listed at once."""
+"""The definition of a mel spectrogram. Without torch: headers of model files hold it, and many are listed at once."""
 
 import math
 from collections.abc import Mapping

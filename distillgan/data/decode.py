@@ -1,12 +1,6 @@
-"""A recording decoded: measured, mixed down to mono, brought to the rate, its gain and what it says of itself.
+"""Decoding of a recording: measured, mixed to one channel, resampled to the corpus's rate, its gain computed.
 
-What a file's channels are like, block by block: where an offset lies on them, and where they cancel each other.
-
-The one gain of a file: its loudest moment to a common loudness, its own dynamics untouched; and how loud it was.
-
-Sound that distillgan made itself, told by the comment in its own file.
-
-One audio file → mono float32 at the corpus's rate, block by block, with its levels and its audio hash.
+DC offsets are taken away, and where channels cancel each other the strongest is used alone.
 """
 
 import hashlib
@@ -21,15 +15,31 @@ import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 
-from distillgan.audio.io import AudioFileError, AudioSource, open_audio, read_blocks
+from distillgan.audio.io import AudioFileError, open_audio, read_blocks
 from distillgan.audio.loudness import LOWEST_RATE, Meter
 from distillgan.audio.tags import read_comment
 from distillgan.data.band import NONE, BandMeter
-from distillgan.data.downmix import MIX, Downmix, NoSuchChannel, downmix, layout_of
+from distillgan.data.downmix import MIX, NoSuchChannel, downmix, layout_of
 
+# Part of every cache key: raise it whenever the same file would decode to something else.
+DECODER_VERSION = 2
+MARK = "distillgan"  # key of the comment of what generate writes
+
+TARGET_DBFS = -20.0
+PEAK_LIMIT_DBFS = -1.0
+WINDOW_SECONDS = 0.4
+_HOPS = 4
+SHORTEST_SECONDS = 0.05
+SILENT_DBFS = -80.0
+_RATES = (1000, 768000)
+_READ = 2**18  # samples of all channels together
+# Far past any float file's scale; beyond it the filters would overflow to infinity.
+_LARGEST = 1e12
+
+# Of the survey of a file's channels.
 _BLOCK_SECONDS = (0.01, 0.1)  # shorter ones of a short file, of which there are to be ten
 _BLOCKS = 10
-_AROUND = 5  # blocks on each side that tell the offset of one, together a second
+_AROUND = 5  # blocks on each side that the offset of one is taken from, together a second
 _STEADY = 0.3  # share by which an offset may move and still be one for the whole file
 _LEAST_STEADY_DB, _LEAST_MOVING_DB = -36.0, -26.0  # of the loudest block: quieter offsets change nothing measured
 _LEAST_DBFS = -80.0
@@ -41,7 +51,7 @@ _MARGIN = 2  # blocks before and after a stretch that are mixed as it is
 
 @dataclass(frozen=True)
 class Correction:
-    """How a file is to be mixed otherwise than by its down-mix alone.
+    """Changes to a file's down-mix.
 
     block: samples at the file's rate; offsets: what to take away from each channel, at the middle of each block,
     [K, C], or one row for the whole file, None for nothing; weights: of the channels in each block, [K, C], or one row,
@@ -64,9 +74,9 @@ class Correction:
 
 
 class Survey:
-    """Sums over blocks of 0.1 s of float32 samples [C, n] at `rate` Hz, and of their mix.
+    """Sums over blocks of 0.1 s of a file's channels and their mix, from which a Correction follows.
 
-    frames: about how many samples will come; a short file has shorter blocks.
+    rate: Hz; frames: about how many samples will come; a short file has shorter blocks.
     """
 
     def __init__(self, rate: int, channels: int, frames: int):
@@ -111,36 +121,33 @@ class Survey:
         powers = np.maximum(squares[:, :-1] - 2 * away * sums[:, :-1] + away**2 * counts[:, None], 0)
         lost = away @ weights
         mixed = np.maximum(squares[:, -1] - 2 * lost * sums[:, -1] + lost**2 * counts, 0)
-        switched = None
-        if several:
-            switched, words = self._switched(powers, mixed, counts, weights)
-            notes += words
+        switched, words = self._switched(powers, mixed, counts, weights) if several else (None, [])
         if offsets is None and switched is None:
             return None
-        return Correction(self.block, offsets, switched, tuple(notes))
+        return Correction(self.block, offsets, switched, (*notes, *words))
 
     def _switched(
         self, powers: np.ndarray, mixed: np.ndarray, counts: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray | None, list[str]]:
-        """Weights [K, C] or [1, C] and words on them, None where the mix is right throughout.
+        """Weights [K, C] or [1, C] and notes on them, None where the mix is right throughout.
 
-        powers [K, C], mixed [K]: sums of squares of the channels, and of their mix. Together, channels that know
-        nothing of each other have the half of `expected`, and equal ones all of it.
+        powers [K, C], mixed [K]: sums of squares of the channels, and of their mix. Uncorrelated channels together have
+        the half of `expected`, and equal ones all of it.
         """
         expected, total = 2 * powers @ weights**2, powers.sum(0)
         strongest, samples = int(total.argmax()), counts.sum()
         only = np.eye(len(weights))
-        if mixed.sum() < _of_db(_CANCEL_DB) * expected.sum():
+        if mixed.sum() < _power(_CANCEL_DB) * expected.sum():
             lost = 10 * np.log10(total.mean() / mixed.sum()) if mixed.sum() else np.inf
             loss = f"is {lost:.0f} dB quieter" if lost < 100 else "is silent"
             note = f"its channels cancel out (the mono mix {loss}): channel {strongest + 1} is used alone"
             return only[[strongest]], [note]
-        if mixed.sum() < _of_db(_LEAST_DBFS) * samples < total[strongest]:
+        if mixed.sum() < _power(_LEAST_DBFS) * samples < total[strongest]:
             return only[[strongest]], [f"the mix of its channels is silent: channel {strongest + 1} is used alone"]
-        sounding = expected > _of_db(_LEAST_DBFS) * counts
+        sounding = expected > _power(_LEAST_DBFS) * counts
         around = [_summed(values) for values in (mixed, expected)]
-        weak = (mixed < _of_db(_CANCEL_DB) * expected) & (around[0] < _of_db(_CANCEL_DB) * around[1])
-        spans = _spans(sounding & (weak | (mixed < _of_db(_SILENT_DB) * expected)))
+        weak = (mixed < _power(_CANCEL_DB) * expected) & (around[0] < _power(_CANCEL_DB) * around[1])
+        spans = _spans(sounding & (weak | (mixed < _power(_SILENT_DB) * expected)))
         if not spans:
             return None, []
         switched = np.tile(weights, (len(powers), 1))
@@ -157,7 +164,7 @@ def _offsets(means: np.ndarray, whole: np.ndarray, loudest: float) -> np.ndarray
 
     means: of each block, [K, C]; whole: of the file, [C]; loudest: root of the largest mean square of a block.
     An offset lies on all of a second alike, which the low end of a sound does not: the median of the blocks' means
-    around, where it is larger than these differ. That is slower than anything heard, and so is what it takes away.
+    around, where it is larger than these differ. That is slower than any sound, and so is what it takes away.
     """
     # Three blocks together hold many cycles of the lowest tones; one may end in the middle of one.
     smooth = _windows(means, 1) @ np.array([0.25, 0.5, 0.25])
@@ -207,14 +214,8 @@ def _between(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     return ((1 - share) * rows[below] + share * rows[below + 1]).T
 
 
-def _of_db(power_db: float) -> float:
-    return 10 ** (power_db / 10)
-
-
-TARGET_DBFS = -20.0
-PEAK_LIMIT_DBFS = -1.0
-WINDOW_SECONDS = 0.4
-_HOPS = 4
+def _power(db: float) -> float:
+    return 10 ** (db / 10)
 
 
 def to_db(amplitude: float) -> float:
@@ -281,9 +282,6 @@ def gain_db(peak_dbfs: float, loudest_dbfs: float) -> float:
     return min(TARGET_DBFS - loudest_dbfs, PEAK_LIMIT_DBFS - peak_dbfs)
 
 
-MARK = "distillgan"
-
-
 def is_generated(path: str | os.PathLike) -> bool:
     """Whether the file's comment is a JSON object with the key `distillgan`, as generate writes it.
 
@@ -297,27 +295,16 @@ def is_generated(path: str | os.PathLike) -> bool:
     return isinstance(values, dict) and MARK in values
 
 
-# Part of every cache key: raise it whenever the same file would decode to something else.
-DECODER_VERSION = 2
-
-SHORTEST_SECONDS = 0.05
-SILENT_DBFS = -80.0
-_RATES = (1000, 768000)
-_BLOCK = 2**18
-# Far past any float file's scale; beyond it the filters would overflow to infinity.
-_LARGEST = 1e12
-
-
 @dataclass(frozen=True)
 class Sound:
     """What is known of a decoded file. Levels in dBFS of the mono sound at the corpus's rate, before any gain.
 
     `frames` is at the corpus's rate, `seconds` by the source's own clock. `reason` is empty for a usable sound;
-    otherwise it says why there is none and only the fields known by then are filled. `note` tells of a usable
-    file what its owner may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`:
+    otherwise it says why there is none and only the fields known by then are filled. `note` is what the owner of a
+    usable file may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`:
     distillgan made it itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up. `lufs` is
-    how loud the file is, before any gain, integrated and heard from two loudspeakers: its two channels, or the mono
-    sound from both; None for what never comes over -70 LUFS.
+    the integrated loudness of the file, before any gain, from two loudspeakers: its two channels, or the mono sound
+    from both; None for what never comes over -70 LUFS.
     """
 
     frames: int = 0
@@ -347,7 +334,7 @@ def decode(path: str | os.PathLike, out: BinaryIO, rate: int, channels: str = MI
     """Write one channel at `rate` Hz to `out` (empty, seekable) as a float32 .npy [N].
 
     channels: which one, as `data.downmix` has it, or how all become one: where they cancel each other, the strongest
-    alone. A DC offset is taken away, be it one for the whole file or one that moves (`data.survey`).
+    alone. A DC offset is taken away, be it one for the whole file or one that moves.
 
     Raises:
         Unusable: the content has no usable sound, or no such channel.
@@ -375,50 +362,58 @@ def decode(path: str | os.PathLike, out: BinaryIO, rate: int, channels: str = MI
 def _decode(
     path: str | os.PathLike, out: BinaryIO, rate: int, channels: str, correction: Correction | None
 ) -> tuple[Sound, Correction | None]:
-    """One pass; without a correction it says at the end whether one is wanted."""
+    """One pass; without a correction it returns the one that is wanted, if any."""
     with open_audio(path) as file:
         source_rate = file.samplerate
         facts = {"source_rate": source_rate, "channels": file.channels}
         if not _RATES[0] <= source_rate <= _RATES[1]:
             limits = f"{_RATES[0]} to {_RATES[1]} Hz are possible"
             raise Unusable(Sound(**facts, reason=f"unreadable: a sample rate of {source_rate} Hz, {limits}"))
-        mix = _downmix(path, file, facts, channels)
+        try:
+            mix = downmix(layout_of(path, file.channels, file.layout), file.channels, channels)
+        except NoSuchChannel as none:
+            raise Unusable(Sound(**facts, reason=f"no channel for data.channels={channels}: {none}")) from none
         weights = np.array(mix.weights)
         count = 0
         survey = Survey(source_rate, file.channels, file.frames or 0) if correction is None else None
         audio_hash = hashlib.sha256(f"{source_rate} Hz".encode())
-        meters = levels, band = LevelMeter(rate), BandMeter(rate)
+        levels, band = LevelMeter(rate), BandMeter(rate)
         stereo = file.channels == 2 and channels == MIX and source_rate >= LOWEST_RATE
         loudness = Meter(source_rate, 2) if stereo else Meter(rate, 1)
         _write_header(out, 0)
         resampler = None
         if source_rate != rate:
             resampler = soxr.ResampleStream(source_rate, rate, 1, dtype="float32", quality="HQ")
-        for block in read_blocks(file, max(1, _BLOCK // file.channels)):
+
+        def put(mono: np.ndarray) -> None:
+            """Write and measure samples [n] at the corpus's rate."""
+            levels.add(mono)
+            band.add(mono)
+            out.write(np.ascontiguousarray(mono, dtype="<f4"))
+            if not stereo:
+                loudness.add(mono[None])
+
+        for block in read_blocks(file, max(1, _READ // file.channels)):
             block = np.ascontiguousarray(block)
             # Written so that NaN fails it. All channels count: the mono signal may leave out the broken one.
             if not np.abs(block).max() <= _LARGEST:
                 at = (count + int((~(np.abs(block) <= _LARGEST)).any(axis=0).argmax())) / source_rate
                 raise Unusable(Sound(**facts, reason=f"NaN or infinite samples, the first at {at:.3f} s"))
             if correction is None:
-                mono = _mixed(block, mix)
+                mono = mix.of(block)
                 survey.add(block, mono)
             else:
                 mono = correction.applied(block, count, weights)
             count += len(mono)
             audio_hash.update(mono)
-            resampled = resampler.resample_chunk(mono) if resampler else mono
-            _append(out, meters, resampled)
-            loudness.add(block if stereo else resampled[None])
+            put(resampler.resample_chunk(mono) if resampler else mono)
+            if stereo:
+                loudness.add(block)
         if resampler:
-            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            _append(out, meters, rest)
-            if not stereo:
-                loudness.add(rest[None])
+            put(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         notes = [mix.note, *(correction.notes if correction else ()), *file.notes]
     lufs = loudness.lufs()
-    seconds = count / source_rate
-    facts["seconds"] = seconds
+    facts["seconds"] = seconds = count / source_rate
     if not count:
         raise Unusable(Sound(**facts, reason="empty: it holds no samples"))
     if seconds < SHORTEST_SECONDS:
@@ -441,31 +436,6 @@ def _decode(
     return sound, survey.correction(weights, channels == MIX) if survey else None
 
 
-def _downmix(path: str | os.PathLike, file: AudioSource, facts: dict, channels: str) -> Downmix:
-    """What is learnt of an open file's channels. Raises Unusable if it has no such channel."""
-    layout = layout_of(path, facts["channels"], file.layout)
-    try:
-        return downmix(layout, facts["channels"], channels)
-    except NoSuchChannel as none:
-        raise Unusable(Sound(**facts, reason=f"no channel for data.channels={channels}: {none}")) from none
-
-
-def _mixed(block: np.ndarray, mix: Downmix) -> np.ndarray:
-    """Samples [C, n] → float32 [n]."""
-    if mix.only is not None:
-        return block[mix.only]
-    if mix.even:
-        return block.mean(axis=0, dtype=np.float32)
-    return (np.array(mix.weights)[:, None] * block).sum(0).astype(np.float32)
-
-
-def _append(out: BinaryIO, meters: tuple[LevelMeter, BandMeter], samples: np.ndarray) -> None:
-    for meter in meters:
-        meter.add(samples)
-    out.write(np.ascontiguousarray(samples, dtype="<f4"))
-
-
 def _write_header(out: BinaryIO, frames: int) -> None:
     """The .npy header; numpy leaves room for any `frames`, so that its length is always the same."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (frames,)}
-    np.lib.format.write_array_header_1_0(out, header)
+    np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": (frames,)})

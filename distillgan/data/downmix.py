@@ -1,22 +1,20 @@
-"""From channels to mono: which loudspeaker each channel is meant for, and how they are mixed.
-
-Which loudspeaker, or which part of a sound field, each channel of a file is meant for.
+"""Channels to mono: which loudspeaker, or part of a sound field, each is meant for, and how they are mixed.
 
 Channels come in the order of WAVEFORMATEXTENSIBLE (Microsoft, "Multiple channel audio data and WAVE files"), whose mask
 has a bit for each place; FFmpeg's layouts are the same bits under names.
-
-Which of a file's channels are learnt, and how several become one.
 """
 
 import math
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
+from distillgan.audio.containers import find_chunk
 from distillgan.errors import UserError
 
 # By bit of the mask, under FFmpeg's names.
@@ -35,8 +33,7 @@ _SPHERICAL = (4, 9, 16)  # channels of ambisonics of the first, second and third
 _AMBISONIC_NAME = re.compile(r"(?:^|[\W_])(?:ambi|ambix|ambisonics?|b-?format|fuma)(?:$|[\W_\d])", re.IGNORECASE)
 _AMBISONIC_TRACKS = re.compile(rb"ambisonic|ambix|b-?format|fuma", re.IGNORECASE)
 _B_FORMAT = bytes.fromhex("2107d3118644c8c1ca000000")  # ends the subformat of a WAVE-EX of B-format (.amb)
-_EXTENSIBLE, _LARGEST_CHUNK = 0xFFFE, 1 << 20
-_LONG_SIZES = 0xFFFFFFFF  # of a chunk: the size is in ds64 (EBU Tech 3306)
+_EXTENSIBLE = 0xFFFE
 # Core Audio's layout tags (Apple, "Core Audio Format specification", "chan"): a number, below it that of the channels.
 _CORE_BITMAP, _CORE_SPHERICAL = 0x10000, {107, 190, 191}
 _CORE_TAGS = {
@@ -51,7 +48,7 @@ _CORE_TAGS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What is known of a file's channels.
+    """The layout of a file's channels, as far as it is known.
 
     places: FFmpeg's name of each channel's place (FL, FR, FC, LFE …), () if nothing says; ambisonic: the channels are
     a sound field's spherical components, the first is the omnidirectional W.
@@ -116,15 +113,15 @@ def _written(path: Path, channels: int) -> Layout:
             family = head[46] if head[28:36] == b"OpusHead" else 1
             return Layout(ambisonic=family in (2, 3)) if family > 1 else _masked(_BY_NUMBER.get(channels, 0), channels)
         if head[:4] == b"caff":
-            return _of_core_audio(next(_chunks(file, 8, ">Q", 1, b"chan"), b""), channels)
+            return _of_core_audio(find_chunk(file, b"chan", 8, ">Q", 1), channels)
         if head[:4] == b"FORM":
-            return _of_core_audio(next(_chunks(file, 12, ">I", 2, b"CHAN"), b""), channels)
+            return _of_core_audio(find_chunk(file, b"CHAN", 12, ">I"), channels)
     return Layout()
 
 
 def _of_wave(file: BinaryIO, channels: int, order: str) -> Layout:
-    format_chunk = next(_chunks(file, 12, f"{order}I", 2, b"fmt "), b"")
-    tracks = next(_chunks(file, 12, f"{order}I", 2, b"iXML"), b"")
+    format_chunk = find_chunk(file, b"fmt ", 12, f"{order}I")
+    tracks = find_chunk(file, b"iXML", 12, f"{order}I")
     extensible = len(format_chunk) >= 40 and struct.unpack(f"{order}H", format_chunk[:2])[0] == _EXTENSIBLE
     field = extensible and format_chunk[28:40] == _B_FORMAT
     if field or (channels in _SPHERICAL and _AMBISONIC_TRACKS.search(tracks)):
@@ -156,24 +153,6 @@ def _of_core_audio(chunk: bytes, channels: int) -> Layout:
     return Layout(places) if len(places) == channels == tag & 0xFFFF else Layout()
 
 
-def _chunks(file: BinaryIO, start: int, size: str, even: int, wanted: bytes) -> Iterator[bytes]:
-    """The contents of the chunks of that name, at most 1 MiB of each. Sizes that lie end it."""
-    file.seek(start)
-    width, data_size = struct.calcsize(size), None
-    while len(head := file.read(4 + width)) == 4 + width:
-        name, length = head[:4], struct.unpack(size, head[4:])[0]
-        if name == wanted:
-            yield file.read(min(length, _LARGEST_CHUNK))
-            return
-        if name == b"ds64":
-            inside = file.read(min(length, 16))
-            data_size = struct.unpack("<Q", inside[8:16])[0] if len(inside) == 16 else None
-            length -= len(inside)
-        elif name == b"data" and length == _LONG_SIZES and data_size is not None:
-            length = data_size
-        file.seek(length + -length % even, os.SEEK_CUR)
-
-
 MIX, FIRST, LEFT, RIGHT, EACH = "mix", "first", "left", "right", "each"
 _CHOICES = (MIX, FIRST, LEFT, RIGHT, EACH)
 MOST_CHANNELS = 1024
@@ -203,9 +182,13 @@ class Downmix:
         taken = [number for number, weight in enumerate(self.weights) if weight]
         return taken[0] if len(taken) == 1 else None
 
-    @property
-    def even(self) -> bool:
-        return len(set(self.weights)) == 1
+    def of(self, block: np.ndarray) -> np.ndarray:
+        """Samples [C, n] → float32 [n]."""
+        if self.only is not None:
+            return block[self.only]
+        if len(set(self.weights)) == 1:
+            return block.mean(axis=0, dtype=np.float32)
+        return (np.array(self.weights)[:, None] * block).sum(0).astype(np.float32)
 
 
 def chosen(value: object) -> str:
@@ -224,7 +207,7 @@ def downmix(layout: Layout, channels: int, choice: str) -> Downmix:
     """One channel of `channels`, as `chosen` says it (but each).
 
     mix: a sound field's omnidirectional W; loudspeakers by ITU-R BS.775 without low effects; the mean of channels of
-    which nobody says what they are. left, right: by the layout, of an unknown one the first and second; mono is both.
+    unknown layout. left, right: by the layout, of an unknown one the first and second; mono is both.
 
     Raises:
         NoSuchChannel: it has no such channel.
@@ -238,22 +221,26 @@ def downmix(layout: Layout, channels: int, choice: str) -> Downmix:
         number = int(choice) - 1
     if number is None or number >= channels:
         has = "1 channel" if channels == 1 else f"{channels} channels"
-        told = f" ({layout.name})" if layout.name and channels > 2 else " (ambisonic)" if layout.ambisonic else ""
-        raise NoSuchChannel(f"it has {has}{told}")
+        name = f" ({layout.name})" if layout.name and channels > 2 else " (ambisonic)" if layout.ambisonic else ""
+        raise NoSuchChannel(f"it has {has}{name}")
     return Downmix(_one(number, channels))
 
 
 def _mix(layout: Layout, channels: int) -> Downmix:
+    mean = (1.0 / channels,) * channels
     if layout.ambisonic:
         return Downmix(_one(0, channels), "ambisonic: its omnidirectional channel W")
     if channels <= 2:
-        return Downmix((1.0 / channels,) * channels)
+        return Downmix(mean)
     if layout.places:
         weights = [_WEIGHTS[place] for place in layout.places]
         left_out = " without low effects" if "LFE" in layout.places else ""
-        return Downmix(_to_one(weights), f"{layout.name}: mixed by ITU-R BS.775{left_out}")
-    note = f"{channels} channels, nothing says of what: their mean is learnt (data.channels takes one, or each)"
-    return Downmix((1.0 / channels,) * channels, note)
+        total = sum(weights)
+        scaled = tuple(weight / total for weight in weights) if total else mean
+        return Downmix(scaled, f"{layout.name}: mixed by ITU-R BS.775{left_out}")
+    return Downmix(
+        mean, f"{channels} channels, nothing says of what: their mean is learnt (data.channels takes one, or each)"
+    )
 
 
 def _side(layout: Layout, channels: int, side: str) -> int | None:
@@ -269,9 +256,3 @@ def _side(layout: Layout, channels: int, side: str) -> int | None:
 
 def _one(number: int, channels: int) -> tuple[float, ...]:
     return tuple(float(at == number) for at in range(channels))
-
-
-def _to_one(weights: Iterable[float]) -> tuple[float, ...]:
-    weights = list(weights)
-    total = sum(weights)
-    return tuple(weight / total for weight in weights) if total else (1.0 / len(weights),) * len(weights)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from distillgan.audio.io import AudioFileError, iter_audio, printable, read_audio, resample
+from distillgan.audio.io import AudioFileError, iter_audio, open_audio, printable, resample
+
+
+def read_audio(path):
+    """float32 [C, N] and the rate in Hz."""
+    with open_audio(path) as source:
+        rate = source.samplerate
+    return np.concatenate(list(iter_audio(path, 2**20)), axis=1), rate
 
 
 def tone(hz=1000.0, seconds=1.0, rate=44100, amplitude=0.5):

@@ -129,3 +129,12 @@ def test_damaged_headers_say_nothing(tmp_path):
     lying[16:20] = struct.pack("<I", 0xFFFFFFF0)  # the size of `fmt `
     (tmp_path / "a.wav").write_bytes(lying)
     assert layout_of(tmp_path / "a.wav", 6).name in ("", "5.1")
+
+
+def test_a_caf_that_was_never_finished_has_no_layout(tmp_path):
+    path = written(tmp_path / "x.caf", 6)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    assert layout_of(path, 6).places == ()

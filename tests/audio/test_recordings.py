@@ -127,6 +127,22 @@ def test_a_flac_of_unknown_length_is_read_whole(read):
     assert notes == f"cut short at {len(found) / RATE:.2f} s"
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [b"TAG" + bytes(125), b"APETAGEX" + struct.pack("<IIII", 2000, 32, 0, 0) + bytes(8)],
+    ids=["ID3v1", "APE"],
+)
+def test_tags_behind_a_flac_of_unknown_length_are_no_sound(read, tags):
+    data = bytearray(written(sweep(), format="FLAC"))
+    whole = decoded(bytes(data))
+    data[21] &= 0xF0
+    data[22:42] = bytes(20)
+    found, _, notes = read(bytes(data) + tags, "x.flac")
+    assert np.array_equal(found, whole) and not notes
+    found, _, notes = read(bytes(data[: len(data) // 2]) + tags, "x.flac")
+    assert notes == f"cut short at {len(found) / RATE:.2f} s"
+
+
 CHUNK = b"LIST" + struct.pack("<I", 26) + b"INFOINAM" + struct.pack("<I", 14) + b"hidden in here"
 UNWRITTEN = [(0, 0), (36, 0), (0, 36), (36, 36), (8, 0), (None, 0), (0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFF024, 0x7FFFF000)]
 
@@ -177,7 +193,16 @@ def test_an_aiff_that_was_never_finished_is_all_there(read, stated):
     assert np.array_equal(found, whole) and "never finished" in notes
 
 
-@pytest.mark.parametrize("kind", ["WAV", "AIFF", "FLAC", "OGG", "MP3", "CAF", "AU", "RF64"])
+@pytest.mark.parametrize("stated", [0, 24, 1 << 62])
+def test_a_w64_that_was_never_finished_is_all_there(read, stated):
+    data = bytearray(written(sweep(0.3, channels=2), format="W64"))
+    whole, place = decoded(bytes(data)), data.index(b"data") + 16
+    data[place : place + 8] = struct.pack("<Q", stated)
+    found, _, notes = read(bytes(data), "x.w64")
+    assert np.array_equal(found, whole) and "never finished" in notes
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "FLAC", "OGG", "MP3", "CAF", "AU", "RF64", "W64"])
 def test_what_is_cut_short_is_used_up_to_there(read, kind):
     data = written(sweep(4, channels=2), format=kind)
     whole = decoded(data)
@@ -221,6 +246,16 @@ def test_aac_begins_and_ends_where_the_recording_did(read, container):
     assert (rate, found.shape, notes) == (RATE, wave.shape, "")
     assert abs(shift(found[:, 0], wave[:, 0])) <= 1 and near(found, wave, -20)
     assert 10 * np.log10(np.mean(found**2) / np.mean(wave**2)) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov", "frag_keyframe", "dash", "frag_keyframe+delay_moov"])
+def test_aac_in_fragments_begins_and_ends_where_the_recording_did(read, flags):
+    wave = np.random.default_rng(0).normal(0, 0.1, (2 * RATE, 1))
+    wave[:3000] = 0
+    data = coded(wave, "aac", "mp4", bit_rate=256000, options={"movflags": flags})
+    assert b"mvex" in data
+    found, rate, notes = read(data, "x.mp4")
+    assert (rate, found.shape, notes) == (RATE, wave.shape, "") and abs(shift(found[:, 0], wave[:, 0])) <= 1
 
 
 LOSSLESS = [("alac", "ipod", "x.m4a"), ("alac", "caf", "x.caf"), ("flac", "ogg", "x.oga"), ("wavpack", "wv", "x.wv")]

@@ -8,6 +8,7 @@ import pytest
 import soundfile as sf
 
 import distillgan.data.cache as cache_module
+from distillgan.audio.loudness import Meter
 from distillgan.data.scan import scan
 from distillgan.errors import UserError
 
@@ -114,16 +115,14 @@ def test_a_damaged_index_is_no_harm(corpus, cache, decoded):
 
 def test_an_interrupted_decode_leaves_nothing_half(corpus, cache, monkeypatch):
     written = []
-    add = cache_module.decode.__globals__["_append"]
 
-    def interrupt(out, meter, samples):
-        add(out, meter, samples)
-        out.flush()
-        written.append(len(samples))
+    def interrupt(self, block):
+        """The loudness is measured when the samples are written."""
+        written.append(block.shape)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setitem(cache_module.decode.__globals__, "_append", interrupt)
+        patch.setattr(Meter, "add", interrupt)
         with pytest.raises(KeyboardInterrupt):
             scan(corpus, cache)
     assert written
