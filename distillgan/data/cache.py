@@ -94,7 +94,10 @@ class AudioCache:
         """
         try:
             before = _stamp(path)
-            content = self._known_content(path, before) or _content(path)
+            content = self._known_content(path, before)
+            if not content:
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
             key = self._key(content, channels)
             sound = self._stored(key)
             if sound is None:
@@ -157,11 +160,6 @@ class AudioCache:
         # libsndfile's version too: a newer one may open what this one cannot.
         key = f"{content}-{self.rate}-{DECODER_VERSION}-{sf.__libsndfile_version__}"
         return key if channels == MIX else f"{key}-{channels}"
-
-
-def _content(path: str | os.PathLike) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamp(path: str | os.PathLike) -> list[int]:

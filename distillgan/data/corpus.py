@@ -1,11 +1,4 @@
-"""Folders as one corpus: read, prepared, and told in a table.
-
-Recordings in several folders as one corpus.
-
-The table that a scan ends with.
-
-From folders, or none, to a scanned corpus with its table on the terminal.
-"""
+"""Folders, or the demo corpus, as one scanned corpus, with its table on the terminal."""
 
 import os
 from collections import Counter
@@ -27,6 +20,10 @@ from distillgan.data.manifest import HELD_OUT, Entry, Manifest
 from distillgan.data.scan import mark_duplicates, scan, split
 from distillgan.errors import UserError
 from distillgan.paths import Home
+
+FEW_FILES = 5
+_LISTED = 30
+_SHOWN = 40  # characters of a file's name beside the progress bar
 
 
 def folders(value: object) -> list[str] | None:
@@ -56,10 +53,6 @@ def merged(manifests: list[Manifest]) -> Manifest:
     return Manifest(root, manifests[0].sample_rate, split(mark_duplicates(listed)), others, appledouble)
 
 
-FEW_FILES = 5
-_LISTED = 30
-
-
 def summary_table(manifest: Manifest) -> Table:
     """Files, minutes, rates and channels of a corpus, then the skipped files with their reasons and the notes.
 
@@ -80,7 +73,8 @@ def summary_table(manifest: Manifest) -> Table:
         table.add_row(
             "", f"{manifest.appledouble} named ._… left alone: macOS leaves them beside recordings, without sound"
         )
-    table.add_row("length", _length(manifest.minutes))
+    minutes = manifest.minutes
+    table.add_row("length", f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours")
     rates = Counter(entry.source_rate for entry in used)
     table.add_row("rates", ", ".join(f"{rate / 1000:g} kHz × {n}" for rate, n in sorted(rates.items())))
     channels = Counter(entry.channels for entry in used)
@@ -110,13 +104,6 @@ def _list(table: Table, title: str, rows: list[tuple[Entry, str]], style: str) -
         table.add_row(Text(printable(entry.name)), Text(f"{title}: {words}", style=style))
     if len(rows) > _LISTED:
         table.add_row("…", Text(f"{title}: {len(rows) - _LISTED} more, see the manifest", style=style))
-
-
-def _length(minutes: float) -> str:
-    return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
-
-
-_SHOWN = 40
 
 
 def prepare_corpus(

@@ -1,4 +1,4 @@
-"""The one DataModule of both trainings: random segments to train on, whole clips to judge by."""
+"""The DataModule of both trainings: random segments to train on, whole clips to validate on."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,18 +12,17 @@ from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import AudioClip
 from distillgan.errors import number, whole
 
+_HIDDEN_SHARE = 0.5  # of the segments that go all the way up, the part seen up to another clip's limit
+
 
 def learnt_limits(clips: Sequence[AudioClip]) -> np.ndarray | None:
-    """The frequencies in Hz that each clip tells of, [clips]: up to its own limit, or all of them, infinity.
+    """The frequencies in Hz up to which each clip can be learnt from, [clips]: its own limit, or infinity for all.
 
-    None where all tell alike. Where no clip goes all the way up, the widest tell of all: that nothing is above them.
+    None where all are alike. Where no clip goes all the way up, the widest ones show that there is nothing above them.
     """
     limits = np.array([clip.band_limit_hz or np.inf for clip in clips])
     limits[limits == limits.max()] = np.inf
     return limits if np.isfinite(limits).any() else None
-
-
-_HIDDEN_SHARE = 0.5
 
 
 class Segments(Dataset):
@@ -36,7 +35,7 @@ class Segments(Dataset):
     their `weights`, where there are any.
 
     Where some clips do not go as far up as others an item has two frequencies in Hz besides, infinity for none:
-    "limit", up to which it tells what sound is, and "seen", up to which a model should look at it. For half of those
+    "limit", up to which it shows what sound is, and "seen", up to which a model should look at it. For half of those
     that go all the way up that is the limit of another clip, so that a model learns what is likely to be above.
     """
 
@@ -107,7 +106,7 @@ class StepSampler(Sampler[int]):
 class WholeClips(Dataset):
     """Each clip from its start, at most `seconds` long, padded to whole mel frames: {"wave": [1, samples], "clip"}.
 
-    Where some of them have a limit also "limit": the frequency in Hz up to which it tells anything, infinity for all.
+    Where some of them have a limit also "limit": the frequency in Hz up to which it holds anything, infinity for all.
     """
 
     def __init__(self, clips: Sequence[AudioClip], spec: MelSpec, seconds: float):
@@ -127,21 +126,19 @@ class WholeClips(Dataset):
 
 
 class AudioDataModule(LightningDataModule):
-    """Batches {"wave": float32 [B, 1, samples], "rate": [B], "clip": [B]} for both trainings; "limit", "seen" [B] as
-
-    of Segments.
+    """Batches {"wave": float32 [B, 1, samples], "rate": [B], "clip": [B]} and what else Segments has.
 
     Args:
-        train, held_out: clips to train on and to judge by; without held-out clips the training clips are judged.
+        train, held_out: clips to train on and to validate on; without held-out clips these are the training clips.
         spec: the mel of the run.
         augment: the changes drawn for each segment.
         batch_size: segments a step (on each rank).
         segment_frames: mel frames of a segment after stretching; waves are cut `augment.widest_rate` times longer.
         epoch_steps: steps of a virtual epoch.
-        validation_seconds: the longest piece of a clip that is judged.
+        validation_seconds: the longest piece of a clip that is validated on.
         num_workers: loading processes; 0 loads in the training process.
         seed: of the segments.
-        weights: of the training clips, how much more often than by its length each is heard.
+        weights: of the training clips, how much more often than by its length each is drawn.
     """
 
     def __init__(
@@ -159,22 +156,18 @@ class AudioDataModule(LightningDataModule):
         weights: Sequence[float] | None = None,
     ):
         super().__init__()
-        for key, value, least in (
-            ("batch_size", batch_size, 1),
-            ("segment_frames", segment_frames, 8),
-            ("epoch_steps", epoch_steps, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-        ):
-            whole(key, value, least)
+        whole("batch_size", batch_size, 1)
+        whole("segment_frames", segment_frames, 8)
+        whole("epoch_steps", epoch_steps, 1)
+        whole("num_workers", num_workers, 0)
+        whole("seed", seed, 0)
         number("validation_seconds", validation_seconds, 0.001)
         self.batch_size = batch_size
         self.epoch_steps = epoch_steps
         self.num_workers = num_workers
-        samples = (int(np.ceil(segment_frames * augment.widest_rate)) + 1) * spec.hop_length
-        if augment.widest_rate == 1.0:
-            samples = segment_frames * spec.hop_length
-        self.segments = Segments(train, samples, augment, seed, weights)
+        stretched = augment.widest_rate != 1.0
+        frames = int(np.ceil(segment_frames * augment.widest_rate)) + 1 if stretched else segment_frames
+        self.segments = Segments(train, frames * spec.hop_length, augment, seed, weights)
         self.judged_on = "held-out files" if held_out else "training files"
         self.judged = WholeClips(held_out or train, spec, validation_seconds)
 
@@ -189,5 +182,5 @@ class AudioDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        # Of several processes each judges all: the same clips with the same weights, so one result.
+        # Of several processes each takes all: the same clips with the same weights, so one result.
         return DataLoader(self.judged, batch_size=1, shuffle=False)

@@ -1,14 +1,10 @@
-"""The built-in corpus, synthesised: small physical and spectral models, and what they play.
-
-The instruments of the demo corpus: small physical and spectral models, numpy and scipy.signal only.
-
-A voice is float64 [N], a track [C, N], at 44.1 kHz; frequencies in Hz, times in seconds, t60 the time to fall by 60 dB.
-What takes an `rng` is a pure function of its state: same state in, same samples out.
-
-The demo corpus: twelve clips that the package synthesises itself, so that a first run needs no recordings.
+"""The demo corpus: twelve clips that the package synthesises itself, so that a first run needs no recordings.
 
 They differ in what a small model can learn to move along: pitched or noisy, dark or bright, sparse or dense, smooth or
 rough, dry or in a room. Each clip is a function of its own random generator, so one can change without the others.
+
+A voice is float64 [N], a track [C, N], at 44.1 kHz; frequencies in Hz, times in seconds, t60 the time to fall by 60 dB.
+What takes an `rng` is a pure function of its state: same state in, same samples out.
 """
 
 import hashlib
@@ -26,6 +22,7 @@ from scipy import signal
 from distillgan.atomic import replace_file
 
 SAMPLE_RATE = 44100
+_MARKER = ".demo-v1"  # name → SHA-256 of every clip; raise the number when a clip changes
 
 # Partials relative to the strike note (Fletcher & Rossing, "The Physics of Musical Instruments", chapters 2, 3 and 21;
 # the glass: the table of modal ratios in the Csound manual). A marimba bar's undercut tunes its second to two octaves.
@@ -206,9 +203,6 @@ def finish(track: np.ndarray, peak_db: float, fade_out: float = 0.12) -> np.ndar
     seconds = track.shape[1] / SAMPLE_RATE
     track = track * swell(timeline(seconds), 0.0, 0.004, seconds, fade_out)
     return (track * (10 ** (peak_db / 20) / np.abs(track).max())).astype(np.float32)
-
-
-_MARKER = ".demo-v1"  # name → SHA-256 of every clip; raise the number when a clip changes
 
 
 def plucked_strings(rng: Generator) -> np.ndarray:

@@ -1,11 +1,12 @@
-"""What a corpus consists of: one entry a file, used or skipped with its reason, as it is stored in a run."""
+"""The manifest of a corpus: one entry a file, used or skipped with its reason, as it is stored in a run."""
 
 import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from types import UnionType
+from typing import Literal, get_origin
 
 from distillgan.atomic import replace_file
 from distillgan.audio.io import printable
@@ -16,7 +17,7 @@ from distillgan.errors import UserError
 
 FORMAT = "distillgan manifest 1"
 TRAIN, HELD_OUT = "train", "held_out"
-_LATER = {"generated", "channel", "band_limit_hz", "lufs"}  # fields that older manifests have not
+_LATER = {"generated", "channel", "band_limit_hz", "lufs", "appledouble"}  # fields that older manifests have not
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Entry:
 
     `path` is relative to the corpus folder, with "/" (bytes that are no text as surrogates, as Python reads them).
     A used file has no `reason`, a `split`, and everything else filled; a skipped one has a `reason`, no `split`, and
-    what was known by then. `note` says what its owner may want to know of a used file. `seconds`, `source_rate` (Hz)
+    what was known by then. `note` is what the owner of a used file may want to know. `seconds`, `source_rate` (Hz)
     and `channels` describe the file itself; `peak_dbfs` (dBFS) and `frames` (samples) its mono sound at the corpus's
     rate, before `gain_db` (dB). `cache_key` finds that sound in the cache. `generated`: distillgan made it itself.
     `channel`: its number from 1, 0 for the file as a whole. `band_limit_hz`: above it there is nothing, 0 if the sound
-    goes all the way up. `lufs` is as of `Sound`. Manifests from before there were the last four do not tell.
+    goes all the way up. `lufs` is as of `Sound`. Older manifests lack the last four.
     """
 
     path: str
@@ -51,7 +52,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What tells it from the others of its corpus."""
+        """Its name, unique in the corpus."""
         return f"{self.path}, channel {self.channel}" if self.channel else self.path
 
     @property
@@ -153,13 +154,9 @@ def _parse(values: object) -> Manifest:
     """Raises ValueError with the fault."""
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT!r}")
-    manifest = Manifest(
-        folder=_take(values, "folder", str, "manifest"),
-        sample_rate=_take(values, "sample_rate", int, "manifest"),
-        other_files=_take(values, "other_files", int, "manifest"),
-        appledouble=_take(values, "appledouble", int, "manifest") if "appledouble" in values else 0,
-        entries=[_parse_entry(entry, i) for i, entry in enumerate(_take(values, "entries", list, "manifest"))],
-    )
+    found = _parse_fields(Manifest, values, "manifest")
+    found["entries"] = [_parse_entry(entry, f"entry {i}") for i, entry in enumerate(found["entries"])]
+    manifest = Manifest(**found)
     if manifest.sample_rate <= 0:
         raise ValueError(f"sample_rate is {manifest.sample_rate}")
     if _take(values, "fingerprint", str, "manifest") != manifest.fingerprint:
@@ -167,20 +164,10 @@ def _parse(values: object) -> Manifest:
     return manifest
 
 
-def _parse_entry(values: object, index: int) -> Entry:
-    where = f"entry {index}"
+def _parse_entry(values: object, where: str) -> Entry:
     if not isinstance(values, dict):
         raise ValueError(f"{where} is not an object")
-    found = {}
-    for item in fields(Entry):
-        if item.name in _LATER and item.name not in values:
-            continue
-        if item.name in ("peak_dbfs", "lufs") and values.get(item.name, 0) is None:
-            found[item.name] = None
-        else:
-            kind = float if item.name in ("peak_dbfs", "lufs") else item.type
-            found[item.name] = _take(values, item.name, kind, where)
-    entry = Entry(**found)
+    entry = Entry(**_parse_fields(Entry, values, where))
     if values.get("status") != entry.status:
         raise ValueError(f"{where}: status is {values.get('status')!r}, but its reason is {entry.reason!r}")
     if entry.split not in (("",) if entry.reason else (TRAIN, HELD_OUT)):
@@ -192,10 +179,23 @@ def _parse_entry(values: object, index: int) -> Entry:
     return entry
 
 
+def _parse_fields(cls: type, values: dict, where: str) -> dict:
+    """The values of a dataclass's fields, but for those in _LATER that are not there."""
+    return {
+        item.name: _take(values, item.name, item.type, where)
+        for item in fields(cls)
+        if item.name in values or item.name not in _LATER
+    }
+
+
 def _take(values: dict, name: str, kind: type, where: str):
     if name not in values:
         raise ValueError(f"{where}: {name} is missing")
-    value = values[name]
+    value, kind = values[name], get_origin(kind) or kind
+    if kind is UnionType:  # float | None
+        if value is None:
+            return None
+        kind = float
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):

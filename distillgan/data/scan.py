@@ -74,11 +74,11 @@ def scan(
 
 
 def find_audio(root: Path) -> tuple[list[str], dict[str, str], int, int]:
-    """Relative paths of what looks like audio, of what cannot be looked at with the reason, and the numbers of others
+    """Relative paths of what looks like audio; of what cannot be looked at, with reasons; numbers of the others.
 
-    and of AppleDouble files: `._take.mp3` holds what macOS could not put into take.mp3 itself, on a stick or in a zip.
-    The paths are in an order that does not depend on the file system. Links are followed, each folder is visited
-    once: by its own path if that lies below `root`, otherwise by the first link to it.
+    The first number counts other files, the second AppleDouble files: `._take.mp3` holds what macOS could not put into
+    take.mp3 itself, on a stick or in a zip. The paths are in an order that does not depend on the file system. Links
+    are followed, each folder is visited once: by its own path if that lies below `root`, otherwise by the first link.
     """
     found, refused, others, appledouble = [], {}, 0, 0
     visited = set()
