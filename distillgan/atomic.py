@@ -1,10 +1,7 @@
-"""Files are whole or old, and a name is held by one process at a time.
+"""Atomic files, written beside their place under a hidden name, synced, renamed; and the process that trains a name.
 
-Files are whole or old: written beside their place under a hidden name, synced, then renamed into it.
-
-Which process trains a name, for others to see: `runs/.<name>.process`, which is there for as long as it does.
-
-The lock does not tell who holds it; and who tried it, to see, would keep a training from beginning at that moment.
+That process is noted in `runs/.<name>.process` for as long as it trains: the lock does not name its holder, and who
+tried it, to see, would keep a training from beginning at that moment.
 """
 
 import errno
@@ -105,7 +102,7 @@ def copy_beside(source: Path, folder: Path, name: str) -> tuple[Path, bool]:
 
 
 def refused(path: str | Path, error: OSError) -> UserError:
-    """What to raise when the system refuses to write `path`: it names the path and the remedy."""
+    """The error to raise when the system refuses to write `path`: it names the path and the remedy."""
     reason = _REMEDIES.get(error.errno, f"{error.strerror or error}: choose another folder")
     return UserError(f"{path} could not be written: {reason}")
 

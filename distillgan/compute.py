@@ -1,10 +1,4 @@
-"""Where it is computed: device, memory, and pieces of work side by side.
-
-Which device computes: an explicit choice is kept or refused, never replaced; and what it is.
-
-Memory that runs out, on a GPU or in the computer, told in words: what was being done, and what to lower.
-
-Small pieces of work side by side, a thread each, whose samples are those of one piece after another.
+"""Device, memory that runs out, and pieces of work side by side, whose samples are those of one after another.
 
 How many threads torch gives to one operation changes how some of them round: products of matrices, and functions of
 which the last elements of each thread's share are computed in another way. In a piece of work such operations are
@@ -51,7 +45,7 @@ def resolve(name: str) -> torch.device:
 
 
 def hardware(device: torch.device) -> dict[str, str | int]:
-    """What computes here, for a model's header; nothing that tells the machine or its user from others.
+    """The hardware that computes, for a model's header; nothing that identifies the machine or its user.
 
     hardware    the GPU's name, or the processor's
     cores       of the processor, as many as this process may use
@@ -63,7 +57,7 @@ def hardware(device: torch.device) -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """Linux alone says it in a file; elsewhere Python knows at least the kind."""
+    """From a file that Linux alone has; elsewhere Python knows at least the kind."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text("utf-8", "replace").splitlines() if table.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -80,39 +74,30 @@ _ASKED = re.compile(r"tried to allocate ([\d.]+) (bytes|[KMG]i?B)", re.IGNORECAS
 def memory_in_words(doing: str, remedy: str) -> Iterator[None]:
     """Within the block, or the function that it decorates, memory that runs out is a UserError; all else stays.
 
-    Its words are `doing`, whose memory it was and how much more was wanted, and the `remedy`.
+    Its message says `doing`, whose memory it was and how much more was wanted, and the `remedy`.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        words = f"{doing}: {_whose(error)} ran out{_wanted(error)}. {remedy}"
+        gpu = isinstance(error, torch.OutOfMemoryError) or _GPU.search(str(error))
+        asked = _ASKED.search(str(error))
+        amount, unit = asked.groups() if asked else ("", "")
+        if unit == "bytes":
+            amount, unit = f"{float(amount) / 2**30:.3g}", "GiB"
+        wanted = f" ({amount} {unit} more were wanted)" if asked else ""
+        words = f"{doing}: {'the GPU' if gpu else 'this computer'}'s memory ran out{wanted}. {remedy}"
         # What the frames below still hold is given back, so that whoever goes on has the memory for it.
         traceback.clear_frames(error.__traceback__)
         raise UserError(words) from error
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether it says that there was no memory left."""
+    """Whether its cause is that there was no memory left."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
-
-
-def _whose(error: BaseException) -> str:
-    gpu = isinstance(error, torch.OutOfMemoryError) or _GPU.search(str(error))
-    return "the GPU's memory" if gpu else "this computer's memory"
-
-
-def _wanted(error: BaseException) -> str:
-    found = _ASKED.search(str(error))
-    if found is None:
-        return ""
-    amount, unit = found.groups()
-    if unit == "bytes":
-        amount, unit = f"{float(amount) / 2**30:.3g}", "GiB"
-    return f" ({amount} {unit} more were wanted)"
 
 
 Item = TypeVar("Item")
@@ -173,7 +158,13 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_
     pool = ThreadPoolExecutor(count, initializer=_begin, initargs=(team, ready))
     waiting: deque[Future[Result]] = deque()
     try:
-        _man(team, pool, ready, count, threads)
+        # When all threads are there each knows how many threads its operations have. torch keeps that number for each
+        # thread, and the last one set for threads that come later: so it is set here again.
+        team.submit(_have, threads).result()
+        for _ in range(count):
+            pool.submit(int)
+        ready.wait()
+        torch.set_num_threads(threads)
         work = _as_here(function)
         for item in items:
             waiting.append(pool.submit(work, item))
@@ -185,20 +176,6 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_
         ready.abort()  # if this was interrupted before all were there, nobody waits for the others
         pool.shutdown(cancel_futures=True)
         team.shutdown()
-
-
-def _man(
-    team: ThreadPoolExecutor, pool: ThreadPoolExecutor, ready: threading.Barrier, count: int, threads: int
-) -> None:
-    """All threads are there when it returns, and know how many threads each of their operations has.
-
-    torch keeps that number for each thread, and the last one set for threads that come later: so it is set here again.
-    """
-    team.submit(_have, threads).result()
-    for _ in range(count):
-        pool.submit(int)
-    ready.wait()
-    torch.set_num_threads(threads)
 
 
 def _have(threads: int) -> None:

@@ -1,6 +1,4 @@
-"""How this process computes and ends: threads, decided before torch is loaded, and signals.
-
-How many threads compute and how they wait, by the kind of work: decided here, before torch is loaded.
+"""Threads and signals of this process: how many threads compute and how they wait, decided before torch is loaded.
 
     kind            torch's threads         side by side
     training        all cores               nothing: its operations are large
@@ -17,10 +15,9 @@ keep their cores busy for milliseconds after each operation, and two programs ta
 costs a training that is alone a seventh. What the person has set stays. The figures are in experiments/two_at_once; how
 pieces run side by side, with the same samples, in `compute`.
 
-Ctrl-C, SIGTERM and SIGHUP (a terminal closed, a connection dropped): what a command does when it is told to end.
-
-While a command's modules are imported nothing is half done, and it leaves at once. Afterwards each of the three raises
-in the main thread what Ctrl-C raises, so that a rendering ends as a whole shorter file; a training takes them over.
+Ctrl-C, SIGTERM and SIGHUP (a terminal closed, a connection dropped) end a command. While its modules are imported
+nothing is half done, and it leaves at once. Afterwards each of the three raises in the main thread what Ctrl-C raises,
+so that a rendering ends as a whole shorter file; a training takes them over.
 """
 
 import os
@@ -76,7 +73,7 @@ def leave_while_importing() -> None:
 
 
 def raise_when_told() -> None:
-    """From now on each of the three raises KeyboardInterrupt, as far as the process was not told to ignore it.
+    """From now on each of the three raises KeyboardInterrupt, unless the process ignores it.
 
     Without effect in a thread that no signal reaches.
     """
@@ -99,7 +96,7 @@ def exit_code() -> int:
 
 
 def words() -> str:
-    """How it ended."""
+    """How the process ended, for a message."""
     signum = exit_code() - 128
     return "interrupted" if signum == signal.SIGINT else f"ended by {signal.Signals(signum).name}"
 

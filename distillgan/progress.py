@@ -28,12 +28,15 @@ class Cancelled(UserError):
 
 
 @contextmanager
-def progress_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
-    """A callback of (done, total), drawn with the time left while the block lasts; nothing without a terminal."""
+def progress_bar(console: Console, name: str) -> Iterator[Callable[..., None]]:
+    """A callback of (done, total), drawn with the time left while the block lasts; nothing without a terminal.
+
+    A third argument takes the place of `name`.
+    """
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total, text=None: bar.update(task, completed=done, total=total, description=text)
 
 
 @contextmanager

@@ -114,7 +114,7 @@ class Window:
         return self._data[offset : offset + count]
 
     def find(self, wanted: bytes, place: int) -> int:
-        """Where `wanted` comes first from `place` on; -1 if it does not."""
+        """The first place of `wanted` from `place` on; -1 if it does not come."""
         while place < self.size:
             block = self.at(place, min(1 << 20, self.size - place))
             found = block.find(wanted)
@@ -137,7 +137,7 @@ class Part:
 
 @dataclass
 class Plan:
-    """What is to be decoded, one part after the other (none: the file as it is).
+    """The parts to decode, one after the other (none: the file as it is).
 
     `notes`: what the owner of the file may want to know. `promised`: samples a channel that the header announces, where
     the decoder does not know, or is wrong. `stated`: bytes of sound that the header announces, and those that are
@@ -181,10 +181,10 @@ def synchsafe_number(data: bytes) -> int:
 
 @dataclass
 class _Layout:
-    """The sound begins at byte `begin` and has `stated` bytes by the header, which says `whole` of the whole file.
+    """The layout of a file: its sound begins at byte `begin` and has `stated` bytes by the header, the file `whole`.
 
     `header`: what stands before that many bytes of sound in a right file. `size`: how struct reads a chunk's.
-    `strange`: libsndfile does not find its way, even with right sizes. `open_ended`: to say no size is right here.
+    `strange`: libsndfile does not find its way, even with right sizes. `open_ended`: a size may be left open here.
     """
 
     begin: int
@@ -201,7 +201,7 @@ class _Layout:
 
 
 def container_plan(window: Window) -> Plan | None:
-    """How such a file is to be decoded; None where it needs no help, or is of another kind."""
+    """The plan for a WAV, AIFF, CAF, AU, W64 or FLAC; None where it needs none, or is of another kind."""
     head = window.at(0, 12)
     layout = None
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:] == b"WAVE":
@@ -257,7 +257,7 @@ class _Chunks:
 
 
 def _chunks(window: Window, order: str, sound: bytes) -> _Chunks | None:
-    """What stands before the chunk `sound`, even if one of an odd size was not padded; None without such a chunk."""
+    """The chunks before the chunk `sound`, even if one of an odd size was not padded; None without such a chunk."""
     chunks, place = _Chunks(), 12
     while len(head := window.at(place, 8)) == 8:
         name, size = head[:4], struct.unpack(order + "I", head[4:])[0]
@@ -310,7 +310,7 @@ def _aiff(window: Window, head: bytes) -> _Layout | None:
 
 
 def _caf(window: Window) -> _Layout | None:
-    """Of one whose packets are all of one size: otherwise a table behind the sound tells them apart."""
+    """Only where all packets are of one size: otherwise a table behind the sound separates them."""
     place, desc = 8, b""
     while len(head := window.at(place, 12)) == 12:
         size = struct.unpack(">q", head[4:])[0]
@@ -373,7 +373,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def _ends(window: Window, place: int, size: str, only_known: bool = False) -> bool:
-    """Does nothing follow from `place` on but chunks, up to the end of the file, or tags of other kinds?"""
+    """Whether nothing follows from `place` on but chunks, up to the end of the file, or tags of other kinds."""
     width = 4 + struct.calcsize(size)
     while window.size - place > 1:
         head = window.at(place, width)
@@ -392,7 +392,7 @@ def _ends(window: Window, place: int, size: str, only_known: bool = False) -> bo
 
 
 def _tail(window: Window, begin: int, size: str) -> int:
-    """Where chunks of known names begin that reach up to the end of the file; the end of the file if there are none."""
+    """The beginning of chunks of known names that reach up to the end of the file; that end if there are none."""
     start = max(begin, window.size - _TAIL)
     places = (start + found.start() for found in _NAMED.finditer(window.at(start, window.size - start)))
     return next((place for place in places if _ends(window, place, size, only_known=True)), window.size)
@@ -409,13 +409,13 @@ class _Link:
 
 
 def from_wav(channels: int) -> list[int]:
-    """Which of the channels in WAV order comes first, second … in Vorbis."""
+    """The channel in WAV order that comes first, second … in Vorbis."""
     order = TO_WAV.get(channels, range(channels))
     return sorted(range(channels), key=lambda channel: order[channel])
 
 
 def ogg_plan(window: Window) -> Plan | None:
-    """How an Ogg file is to be decoded; None where it needs no help.
+    """The plan for an Ogg file; None where it needs none.
 
     Streams that were recorded, and files that were joined, are chains: libsndfile plays the first link alone.
     """

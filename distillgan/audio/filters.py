@@ -107,7 +107,7 @@ def _settled(sections: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """What sections [S, 6] do to a block of _BLOCK samples with the state [2 S] before it, as matrices for rows.
+    """The effect of sections [S, 6] on a block of _BLOCK samples with the state [2 S] before it, as matrices for rows.
 
     response: samples → samples [_BLOCK, _BLOCK]; rings: state → samples [2 S, _BLOCK]; leaves: samples → state after
     them [_BLOCK, 2 S]; passes: state → state after 0 … _BLOCK samples [_BLOCK + 1, 2 S, 2 S].
@@ -136,7 +136,7 @@ def _blocks(sections: bytes) -> _Blocks:
 
 
 def _one_sample(sections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What one sample does: (state, sample) [2 S + 1] → (state, 0) by a matrix, → what comes out by a vector."""
+    """The effect of one sample: (state, sample) [2 S + 1] → (state, 0) by a matrix, → output sample by a vector."""
     size = 2 * len(sections)
     rows, step = np.eye(size + 1), np.zeros((size + 1, size + 1))
     through = rows[size]

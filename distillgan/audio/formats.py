@@ -1,11 +1,11 @@
-"""The formats that sound is written in: WAV, FLAC, OGG Vorbis and MP3; whole or not at all, block by block."""
+"""Formats for writing sound: WAV, FLAC, OGG Vorbis and MP3; whole or not at all, block by block."""
 
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile as sf
@@ -20,11 +20,11 @@ SAMPLE_RATES = (44100, 48000, 96000)
 _WAV_BYTES = 2**32 - 65536  # of samples and `id3 `: the sizes in a WAV are 32-bit
 _SUBTYPES = {16: "PCM_16", 24: "PCM_24", "32f": "FLOAT"}
 _DITHER_SEED = 16
-_AT_ONCE = 1 << 16  # samples of a channel: the Vorbis encoder puts all that it is given on the stack, which has its end
+_AT_ONCE = 1 << 16  # samples of a channel: the Vorbis encoder puts all that it is given on the stack, which is small
 
 
 class Format(ABC):
-    """How a sound is stored: `sample_rate` in Hz, and the `suffix` of its files.
+    """A format of sound files: `sample_rate` in Hz, and the `suffix` of its files.
 
     Raises UserError if the format cannot have the sample rate.
     """
@@ -133,20 +133,11 @@ class Mp3(Format):
         if self.mode == "cbr":
             rate = {"bitrate_mode": "CONSTANT", "compression_level": 0.0}
         with tempfile.TemporaryFile(dir=path.parent) as encoded:
-            self._encode(_Anonymous(encoded), blocks, shape, Tags(), "MPEG_LAYER_III", format="MP3", **rate)
+            self._encode(encoded.fileno(), blocks, shape, Tags(), "MPEG_LAYER_III", format="MP3", closefd=False, **rate)
             encoded.seek(0)
             with open(path, "wb") as whole:
                 whole.write(id3(tags))
                 shutil.copyfileobj(encoded, whole, 1 << 20)
-
-
-class _Anonymous:
-    """An open file as soundfile takes one: by its methods alone, so that it asks for no name."""
-
-    def __init__(self, file: BinaryIO):
-        self.read, self.readinto, self.write, self.seek, self.tell = (
-            file.read, file.readinto, file.write, file.seek, file.tell,
-        )  # fmt: skip
 
 
 def dithered(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -25,6 +25,7 @@ _BOXES = (b"OggS", b"RIFF", b"RIFX", b"RF64", b"caff", b"FORM")
 _MISLEADING = {7: "there is no audio in it", 29: "damaged audio data"}
 # Of these libsndfile's count is no promise: a guess by the bit rate, or a clock that runs since a broadcast began.
 _GUESSED = ("MPEG_LAYER_I", "MPEG_LAYER_II", "VORBIS", "OPUS")
+_READ = 1 << 18  # samples of all channels decoded at once
 _ENDLESS = 1 << 62  # libsndfile's count of samples where a header has none
 
 
@@ -112,9 +113,8 @@ class AudioSource:
         self._promised, self._cut = self.frames, plan.cut
         if plan.stated and self.frames is not None:
             self._promised = self.frames * plan.stated[0] // max(1, plan.stated[1])
-        self._at, self._decoded, self._damaged, self._ended = 0, 0, False, False
-        self._resampler, self._rate = None, self.samplerate
-        self._rest = np.zeros((0, self.channels), np.float32)
+        self._decoded, self._damaged = 0, False
+        self._blocks, self._rest = self._decode(), np.zeros((0, self.channels), np.float32)
 
     def close(self) -> None:
         if self._stream is not None:
@@ -128,9 +128,10 @@ class AudioSource:
             AudioFileError: nothing of it can be decoded.
         """
         blocks, have = [self._rest], len(self._rest)
-        while have < count and (block := self._more(count - have)) is not None:
+        while have < count and (block := next(self._blocks, None)) is not None:
             blocks.append(block)
             have += len(block)
+            self._decoded += len(block)
         block = np.concatenate(blocks) if len(blocks) > 2 or len(self._rest) else blocks[-1]
         self._rest = block[count:]
         return block[:count]
@@ -207,43 +208,35 @@ class AudioSource:
         # With the extra, or another version of it, the next try may do better.
         raise AudioFileError(self.path, f"unreadable: {why}: {remedy}", transient=bool(kind) or extra) from error
 
-    def _more(self, count: int) -> np.ndarray | None:
-        """Samples at the common rate, some or none; None at the end."""
-        while self._at < len(self._parts):
-            if self._stream is None:
-                self._stream = self._open(self._parts[self._at])
-            stream = self._stream
-            block = stream.read(count)
-            self._check(self._data)
-            if len(block):
-                return self._resampled(_fitted(block, self.channels), stream.samplerate)
-            self._part_ended(stream)
+    def _decode(self) -> Iterator[np.ndarray]:
+        """Blocks [n, C] of all parts at the common rate, some of them empty; after the last the notes are complete."""
+        nothing, size = np.zeros((0, self.channels), np.float32), max(1, _READ // self.channels)
+        resampler, rate = None, self.samplerate
+        for number, part in enumerate(self._parts, 1):
+            stream = self._stream = self._stream or self._open(part)
+            while True:
+                block = stream.read(size)
+                self._check(self._data)
+                if not len(block):
+                    break
+                if stream.samplerate != rate:
+                    if resampler is not None:
+                        yield resampler.resample_chunk(nothing, last=True)
+                    resampler, rate = self._resampler(stream.samplerate), stream.samplerate
+                block = _fitted(block, self.channels)
+                yield block if resampler is None else resampler.resample_chunk(np.ascontiguousarray(block))
+            self._part_ended(stream, len(self._parts) - number)
             self.close()
-            self._at += 1
-        if self._ended:
-            return None
-        self._ended = True
-        rest = self._resampled(self._rest[:0], self.samplerate)
+        if resampler is not None:
+            yield resampler.resample_chunk(nothing, last=True)
         self._note_end()
-        return rest
 
-    def _resampled(self, block: np.ndarray, rate: int) -> np.ndarray:
-        """`block` at `rate` Hz at the common rate, after what is left of a part at another rate."""
-        before = []
-        if rate != self._rate:
-            if self._resampler is not None:
-                before = [self._resampler.resample_chunk(block[:0], last=True)]
-            self._resampler, self._rate = None, rate
-            if rate != self.samplerate:
-                stream = soxr.ResampleStream(rate, self.samplerate, self.channels, dtype="float32", quality="VHQ")
-                self._resampler = stream
-        if self._resampler is not None:
-            block = self._resampler.resample_chunk(np.ascontiguousarray(block))
-        block = np.concatenate([*before, block]) if before else block
-        self._decoded += len(block)
-        return block
+    def _resampler(self, rate: int) -> soxr.ResampleStream | None:
+        if rate == self.samplerate:
+            return None
+        return soxr.ResampleStream(rate, self.samplerate, self.channels, dtype="float32", quality="VHQ")
 
-    def _part_ended(self, stream) -> None:
+    def _part_ended(self, stream: "_SndfileStream | media.MediaStream", left: int) -> None:
         self.notes += stream.notes
         self._slack = stream.slack
         if not stream.failure:
@@ -252,10 +245,10 @@ class AudioSource:
             raise AudioFileError(
                 self.path, f"unreadable: {stream.failure} (libsndfile): export it again as wav or flac"
             )
-        at, rest = self._decoded / self.samplerate, len(self._parts) - self._at - 1
-        if rest or not self._data.reached_end:
+        at = self._decoded / self.samplerate
+        if left or not self._data.reached_end:
             self._damaged = True
-            self.notes.append(f"damaged at {at:.2f} s: what follows{' in that part' * bool(rest)} is left out")
+            self.notes.append(f"damaged at {at:.2f} s: what follows{' in that part' * bool(left)} is left out")
         elif self._promised is None:
             self.notes.append(f"cut short at {at:.2f} s")
 

@@ -131,22 +131,19 @@ class TruePeakMeter:
         self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
         joined = np.concatenate([self._rest, block], axis=1, dtype=np.float32)
         for first in range(0, block.shape[1], _STEP):
-            self._interpolate(joined[:, first : first + _STEP + _TAPS - 1])
+            wave = joined[:, first : first + _STEP + _TAPS - 1]
+            count = wave.shape[1] - _TAPS + 1
+            between, product = (np.empty((len(wave), count), np.float32) for _ in range(2))
+            for taps in self._phases:  # summed tap by tap, so always in one order
+                np.multiply(wave[:, :count], taps[0], out=between)
+                for number in range(1, _TAPS):
+                    between += np.multiply(wave[:, number : number + count], taps[number], out=product)
+                self.peak = max(self.peak, float(between.max()), -float(between.min()))
         self._rest = joined[:, block.shape[1] :]
 
     def finish(self) -> None:
         """The sound is over."""
         self.add(np.zeros((len(self._rest), _TAPS - 1), np.float32))
-
-    def _interpolate(self, wave: np.ndarray) -> None:
-        """[C, n + T - 1] → the n values between samples of each phase, summed tap by tap, so always in one order."""
-        count = wave.shape[1] - _TAPS + 1
-        between, product = (np.empty((len(wave), count), np.float32) for _ in range(2))
-        for taps in self._phases:
-            np.multiply(wave[:, :count], taps[0], out=between)
-            for number in range(1, _TAPS):
-                between += np.multiply(wave[:, number : number + count], taps[number], out=product)
-            self.peak = max(self.peak, float(between.max()), -float(between.min()))
 
 
 def _interpolators() -> np.ndarray:

@@ -24,7 +24,7 @@ _DEMUXERS = (
     "aac,ac3,eac3,aiff,alac,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,flac,iff,matroska,webm,mov,mp4,m4a,3gp,3g2,mp3,mpc,"
     "mpc8,ogg,rm,tak,tta,w64,wav,wv"
 )
-# Where the header tells how long the sound is. Elsewhere FFmpeg guesses by the bit rate, or counts padding.
+# Where the header has the length of the sound. Elsewhere FFmpeg guesses by the bit rate, or counts padding.
 _EXACT = ("mov", "wv", "ape", "tta", "flac", "wav", "aiff")
 _PADDING = 4096  # samples that an encoder adds, at most, to fill its last packet
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # that one begins with
@@ -36,11 +36,11 @@ _SIGNS = {
 
 
 class Unreadable(Exception):
-    """FFmpeg cannot read a file either; says why."""
+    """Raised, with the reason, where FFmpeg cannot read a file either."""
 
 
 def available() -> bool:
-    """Is the extra there?"""
+    """Whether the extra is installed."""
     try:
         import av  # noqa: F401
     except ImportError:
@@ -49,7 +49,7 @@ def available() -> bool:
 
 
 def kind(head: bytes, suffix: str) -> str:
-    """What a file is by its first bytes, or by its name, if that is one of FORMATS; else ""."""
+    """The kind of a file by its first bytes, or by its name, if that is one of FORMATS; else ""."""
     if head[4:8] in _MP4_BOXES:
         return FORMATS.get(suffix.lower(), "MP4")
     by_sign = next((words for sign, words in _SIGNS.items() if head.startswith(sign)), "")
@@ -60,7 +60,7 @@ class MediaStream:
     """One sound stream of an open file: the default one. Its channels are as they were coded, in WAV order.
 
     `samplerate` (Hz) and `channels` are those of the sound read last, and may change on the way. `frames`: samples a
-    channel that the header announces, None where it does not say. `layout`: FFmpeg's name of the channels' layout.
+    channel that the header announces, None without one. `layout`: FFmpeg's name of the channels' layout.
     Encoder delay and edit lists are honoured by the decoder: the first sample is the first that was recorded. In an MP4
     of fragments, which has no room for either, the first frame of AAC is left out: it is what the transform begins with
     (ISO/IEC 14496-24, "priming").
@@ -83,7 +83,7 @@ class MediaStream:
         try:
             self._stream = self._chosen(list(self._container.streams.audio))
             if (self._container.format.name, self._stream.codec_context.name) == ("caf", "alac"):
-                # What the last packet lacks is told twice, by the packet and by the box: FFmpeg would cut it off twice.
+                # The last packet and the box both say what the packet lacks: FFmpeg would cut it off twice.
                 self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
             self._blocks = self._decoded(av.AudioResampler)
             self._first = next(self._blocks, None)
@@ -165,7 +165,7 @@ class MediaStream:
 
 
 def _is_fragmented(file: BinaryIO) -> bool:
-    """Is it an MP4 of fragments, whose box "moov" has a box "mvex" (ISO/IEC 14496-12, 8.8.1)?"""
+    """Whether it is an MP4 of fragments, whose box "moov" has a box "mvex" (ISO/IEC 14496-12, 8.8.1)."""
     found, place = b"", 0
     while place >= 0:
         file.seek(place)

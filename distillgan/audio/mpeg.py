@@ -56,11 +56,11 @@ class _Frame:
 
     @property
     def kind(self) -> tuple[int, int, int]:
-        """What is alike in all frames of one recording."""
+        """Version, rate and channels, which are alike in all frames of one recording."""
         return self.version, self.rate, self.channels
 
     def borrows(self, frame: bytes) -> bool:
-        """Does it need what frames before it left over (main_data_begin)? So does none that a recording begins with."""
+        """Whether it needs what frames before it left over (main_data_begin); no recording begins with such a frame."""
         side = frame[6 if self.checked else 4 :][:2]
         return side != b"" and (int.from_bytes(side) >> 7 if self.version == 3 else side[0]) > 0
 
@@ -88,7 +88,7 @@ class _Run:
 
 
 def plan(window: Window) -> Plan | None:
-    """How an MP3 is to be decoded; None where it needs no help, or is no MP3."""
+    """The plan for an MP3; None where it needs none, or is no MP3."""
     runs, cut = _runs(window)
     runs = [run for run in runs if run.count]
     if not runs:
@@ -113,7 +113,7 @@ def plan(window: Window) -> Plan | None:
 
 
 def _guessed_well(run: _Run) -> bool:
-    """Does the decoder, which divides by what a frame has at this bit rate, count all frames of a constant one?"""
+    """Whether the decoder, which divides by a frame's bytes at this bit rate, counts all frames of a constant one."""
     mean = run.frame.samples / 8 * run.frame.bitrate * 1000 / run.frame.rate
     return not run.varies and (run.end - run.start) / mean > run.count - 0.1
 
@@ -200,7 +200,7 @@ def _read_index(frame: _Frame, data: bytes) -> tuple[bytes, int | None]:
 
 
 def _past_tags(window: Window, place: int) -> int:
-    """Where the tags end that stand at a place: ID3v1 and v2, APE."""
+    """The end of the tags that stand at a place: ID3v1 and v2, APE."""
     while True:
         head = window.at(place, 16)
         if head[:3] == b"ID3" and len(head) >= 10:
@@ -214,7 +214,7 @@ def _past_tags(window: Window, place: int) -> int:
 
 
 def _next_frame(window: Window, place: int, kind: tuple | None, limit: int) -> int | None:
-    """Where the next frame of `kind` (or any, if there are several alike) begins; None if none does before `limit`."""
+    """The place of the next frame of `kind` (or any, if there are several alike) before `limit`, or None."""
     while 0 <= place < limit:
         frame = _Frame.parse(window.at(place, 4))
         if frame and (frame.kind == kind or _alike(window, place)):
@@ -224,7 +224,7 @@ def _next_frame(window: Window, place: int, kind: tuple | None, limit: int) -> i
 
 
 def _alike(window: Window, place: int) -> bool:
-    """Do several frames of one kind begin here?"""
+    """Whether several frames of one kind begin here."""
     kind = None
     for _ in range(_ALIKE):
         frame = _Frame.parse(window.at(place, 4))

@@ -80,7 +80,7 @@ class AudioCache:
         _write_json(self._index_path, known)
 
     def audio_path(self, key: str) -> Path:
-        """Where the audio of the entry `key` lies."""
+        """The path of the audio of the entry `key`."""
         return self.folder / f"{key}.npy"
 
     def sound(self, path: str | os.PathLike, channels: str = MIX) -> tuple[str, Sound]:
@@ -163,7 +163,7 @@ class AudioCache:
 
 
 def _stamp(path: str | os.PathLike) -> list[int]:
-    """What changes when a file's content does."""
+    """Size, times and inode, of which one changes when a file's content does."""
     stat = os.stat(path)
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 

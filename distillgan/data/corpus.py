@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import ListConfig
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from distillgan.data.manifest import HELD_OUT, Entry, Manifest
 from distillgan.data.scan import mark_duplicates, scan, split
 from distillgan.errors import UserError
 from distillgan.paths import Home
+from distillgan.progress import progress_bar
 
 FEW_FILES = 5
 _LISTED = 30
@@ -121,13 +121,10 @@ def prepare_corpus(
             console.print("no data.dir: making the demo corpus")
         write_demo_corpus(home.demo)
     places = [home.demo] if folders is None else [Path(folder).expanduser() for folder in folders]
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading recordings")
+    with progress_bar(console, "reading recordings") as bar:
 
         def show(done: int, total: int, path: str) -> None:
-            name = Text(printable(Path(path).name)[-_SHOWN:])
-            bar.update(task, completed=done, total=total, description=f"reading {name.markup}")
+            bar(done, total, f"reading {Text(printable(Path(path).name)[-_SHOWN:]).markup}")
 
         manifest = merged([scan(place, home.decoded, spec.sample_rate, show, channels) for place in places])
     console.print(summary_table(manifest))

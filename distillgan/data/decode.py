@@ -100,7 +100,7 @@ class Survey:
         self._squares.append(np.einsum("ckn,ckn->kc", blocks, blocks, dtype=np.float64))
 
     def correction(self, weights: np.ndarray, several: bool) -> Correction | None:
-        """What is to be mended when the channels are mixed by `weights` [C], None if nothing is.
+        """The correction wanted when the channels are mixed by `weights` [C], None if none is.
 
         several: the weights are our own choice, and where they make silence of sound, the strongest channel is taken.
         """
@@ -110,7 +110,7 @@ class Survey:
         if not self._counts:
             return None
         counts, sums, squares = (np.concatenate(parts) for parts in (self._counts, self._sums, self._squares))
-        if len(counts) > 1 and counts[-1] < self.block:  # the rest of a file: too short to tell anything by itself
+        if len(counts) > 1 and counts[-1] < self.block:  # the rest of a file: too short by itself
             counts, sums, squares = (np.concatenate([p[:-2], p[-2:].sum(0)[None]]) for p in (counts, sums, squares))
         means = sums[:, :-1] / counts[:, None]
         loudest = np.sqrt(np.maximum(squares[:, :-1] / counts[:, None] - means**2, 0).max())
@@ -173,7 +173,7 @@ def _offsets(means: np.ndarray, whole: np.ndarray, loudest: float) -> np.ndarray
     scatter = 1.4826 * np.median(np.abs(means - median), axis=0)
     steady = np.abs(median - whole).max(0) <= _STEADY * np.abs(whole)
     least = loudest * np.where(steady, *(10 ** (db / 20) for db in (_LEAST_STEADY_DB, _LEAST_MOVING_DB)))
-    if len(means) < _BLOCKS // 2:  # too few to tell it from the sound's own
+    if len(means) < _BLOCKS // 2:  # too few to separate it from the sound's own
         least = np.full_like(least, loudest)
     there = (level > least) & (level > _CLEAR * scatter) & (level > 10 ** (_LEAST_DBFS / 20))
     if not there.any():
@@ -297,14 +297,14 @@ def is_generated(path: str | os.PathLike) -> bool:
 
 @dataclass(frozen=True)
 class Sound:
-    """What is known of a decoded file. Levels in dBFS of the mono sound at the corpus's rate, before any gain.
+    """The facts of a decoded file. Levels in dBFS of the mono sound at the corpus's rate, before any gain.
 
     `frames` is at the corpus's rate, `seconds` by the source's own clock. `reason` is empty for a usable sound;
-    otherwise it says why there is none and only the fields known by then are filled. `note` is what the owner of a
-    usable file may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`:
-    distillgan made it itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up. `lufs` is
-    the integrated loudness of the file, before any gain, from two loudspeakers: its two channels, or the mono sound
-    from both; None for what never comes over -70 LUFS.
+    otherwise it is why there is none, and only the fields known by then are filled. `note` is what the owner of a usable
+    file may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`: distillgan made it
+    itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up. `lufs` is the integrated
+    loudness of the file, before any gain, from two loudspeakers: its two channels, or the mono sound from both; None
+    for what never comes over -70 LUFS.
     """
 
     frames: int = 0

@@ -127,7 +127,7 @@ def strike(
         height = max(ratio / ratios[0], 1.0)
         level = height ** (1.4 * hardness - 1.6) * rng.uniform(0.7, 1.0)
         ring = t60 * height**-0.8
-        n = round(1.2 * ring * SAMPLE_RATE)  # below -72 dB nobody hears it, and it takes time to compute
+        n = round(1.2 * ring * SAMPLE_RATE)  # below -72 dB it is inaudible, and takes time to compute
         twin = 1 + split * rng.uniform(0.5, 1.5)
         angle = 2 * np.pi * hz * ratio * bent[:n]
         body[:n] += level * decay(t[:n], ring) * (np.sin(angle) + 0.6 * np.sin(twin * angle))

@@ -50,7 +50,7 @@ _CORE_TAGS = {
 class Layout:
     """The layout of a file's channels, as far as it is known.
 
-    places: FFmpeg's name of each channel's place (FL, FR, FC, LFE …), () if nothing says; ambisonic: the channels are
+    places: FFmpeg's name of each channel's place (FL, FR, FC, LFE …), () if unknown; ambisonic: the channels are
     a sound field's spherical components, the first is the omnidirectional W.
     """
 
@@ -65,7 +65,7 @@ class Layout:
 
 
 def layout_of(path: str | os.PathLike, channels: int, named: str = "") -> Layout:
-    """The layout of a file of so many channels, from its name, its header, and what its decoder says.
+    """The layout of a file of so many channels, from its name, its header, and its decoder.
 
     named: FFmpeg's name of the layout, where FFmpeg decodes it. Nothing is guessed from the number of channels alone,
     but where the format says what it means.
@@ -135,9 +135,9 @@ def _of_flac(file: BinaryIO, channels: int) -> Layout:
     while not last and len(head := file.read(4)) == 4:
         last, kind, size = head[0] >> 7, head[0] & 0x7F, int.from_bytes(head[1:])
         block = file.read(size)
-        said = re.search(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9a-f]{1,8})", block, re.IGNORECASE)
-        if kind == 4 and said:  # the comments
-            mask = int(said[1], 16)
+        found = re.search(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9a-f]{1,8})", block, re.IGNORECASE)
+        if kind == 4 and found:  # the comments
+            mask = int(found[1], 16)
     return _masked(mask, channels)
 
 
@@ -166,7 +166,7 @@ _WEIGHTS |= dict.fromkeys(("BL", "BR", "SL", "SR", "TFL", "TFR", "TBL", "TBR"), 
 
 
 class NoSuchChannel(Exception):
-    """A file has no channel as asked for; its text says what it has."""
+    """Raised, with what a file has, where it has no channel as asked for."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def chosen(value: object) -> str:
 
 
 def downmix(layout: Layout, channels: int, choice: str) -> Downmix:
-    """One channel of `channels`, as `chosen` says it (but each).
+    """The mix of `channels` to one, as `chosen` returns it (but each).
 
     mix: a sound field's omnidirectional W; loudspeakers by ITU-R BS.775 without low effects; the mean of channels of
     unknown layout. left, right: by the layout, of an unknown one the first and second; mono is both.

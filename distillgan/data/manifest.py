@@ -95,7 +95,7 @@ class Manifest:
 
     @property
     def source_lufs(self) -> float | None:
-        """How loud the recordings in use are together, LUFS as of `Sound`; what was generated counts if it is all."""
+        """The loudness of the recordings in use as one programme, LUFS; what was generated counts if it is all."""
         recorded = [entry for entry in self.used if not entry.generated] or self.used
         return together([(entry.lufs, entry.seconds) for entry in recorded if entry.lufs is not None])
 

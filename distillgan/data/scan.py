@@ -134,8 +134,8 @@ def mark_duplicates(entries: list[Entry]) -> list[Entry]:
 def split(entries: list[Entry]) -> list[Entry]:
     """The same entries; the fifth of the used files with the smallest audio hash is held out, from 5 files on.
 
-    What was generated is trained on and counts for nothing here: a model is judged by recordings alone. The channels of
-    a file stay together: one of them would tell of the others.
+    What was generated is trained on and counts for nothing here: a model is validated on recordings alone. The channels
+    of a file stay together: one of them resembles the others.
     """
     smallest: dict[str, str] = {}
     for entry in entries:
@@ -151,7 +151,7 @@ def split(entries: list[Entry]) -> list[Entry]:
 
 
 def _entries(cache: AudioCache, root: Path, path: str, channels: str) -> list[Entry]:
-    """What becomes of a file: an entry, or one a channel. Raises AudioFileError if it cannot be read at present."""
+    """The entry of a file, or one a channel. Raises AudioFileError if it cannot be read at present."""
     file = os.path.join(root, path)
     if channels != EACH:
         return [_entry(path, *cache.sound(file, channels))]
@@ -163,8 +163,8 @@ def _entries(cache: AudioCache, root: Path, path: str, channels: str) -> list[En
 
 
 def _entry(path: str, key: str, sound: Sound, channel: int = 0) -> Entry:
-    told = ("seconds", "source_rate", "channels", "peak_dbfs", "generated", "lufs")
-    known = {name: getattr(sound, name) for name in told}
+    copied = ("seconds", "source_rate", "channels", "peak_dbfs", "generated", "lufs")
+    known = {name: getattr(sound, name) for name in copied}
     known["channel"] = channel
     if sound.reason:
         return Entry(path, reason=sound.reason, **known)

@@ -1,4 +1,4 @@
-"""What a musician hears in a sound, as numbers: eight descriptors, each with its unit, its source and its range.
+"""Eight descriptors of a sound that a musician would name, each with its unit, its source and its range.
 
 Measured over windows of about 1.5 s. A window's value is in the descriptor's own scale, in which equal steps sound
 about equal; `Descriptor.shown` turns it into the unit that people read.
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distillgan.features import spectral as timbre
-from distillgan.features.onsets import Motion
+from distillgan.features import spectral
+from distillgan.features.onsets import OnsetFeatures
 
 WINDOW_SECONDS = 1.5
-_LEAST_SHARE = 1e-3  # -30 dB: below it nothing changes that one could hear
-_SILENT_DB = -60.0  # of full scale: a window that is quieter has no timbre, and no pulse that one could hear
+_LEAST_SHARE = 1e-3  # -30 dB: below it nothing audible changes
+_SILENT_DB = -60.0  # of full scale: a window that is quieter has no timbre, and no audible pulse
 
 
 @dataclass(frozen=True)
 class Descriptor:
     """One of DESCRIPTORS.
 
-    about: what lies at -10 and at +10; unit, shown: what people read, and how it comes from a value; noticeable: the
-    step in the value that is just heard; temporal: is it a matter of time rather than of timbre?
+    about: what lies at -10 and at +10; unit, shown: of the shown value, and how it comes from a value; noticeable: the
+    step in the value that is just audible; temporal: it describes onsets rather than the spectrum.
     """
 
     name: str
@@ -37,16 +37,12 @@ def _same(value: float) -> float:
     return value
 
 
-def _exp2(value: float) -> float:
-    return 2.0**value
-
-
 def _percent(value: float) -> float:
     return 100.0 * value
 
 
 DESCRIPTORS = (
-    Descriptor("brightness", "dark … bright: spectral centroid", "Hz", _exp2, 0.1, False),
+    Descriptor("brightness", "dark … bright: spectral centroid", "Hz", lambda value: 2.0**value, 0.1, False),
     Descriptor("warmth", "thin … warm: energy in 100-500 Hz", "dB", _same, 1.0, False),
     Descriptor("roughness", "smooth … rough: fluctuation at 20-150 Hz", "dB", _same, 1.0, False),
     Descriptor("tension", "consonant … dissonant: of the spectral peaks", "%", _percent, 0.004, False),
@@ -81,17 +77,17 @@ def describe(wave: np.ndarray, rate: int, windows: np.ndarray) -> np.ndarray:
     NaN where there is nothing to measure: no timbre in silence, no decay without onsets.
     """
     seconds = windows / rate
-    centroid, warm = timbre.brightness_and_warmth(wave, rate)
-    motion = Motion.of(wave, rate)
+    centroid, warm = spectral.brightness_and_warmth(wave, rate)
+    onsets = OnsetFeatures.of(wave, rate)
     columns = [
         centroid.over(windows),
         10 * np.log10(warm.over(windows) + _LEAST_SHARE),
-        10 * np.log10(timbre.roughness(wave, rate).over(windows) + _LEAST_SHARE),
-        timbre.tension(wave, rate).over(windows),
-        motion.rhythm(seconds),
-        motion.pulse(seconds),
-        motion.density(seconds),
-        -motion.decay(seconds),
+        10 * np.log10(spectral.roughness(wave, rate).over(windows) + _LEAST_SHARE),
+        spectral.tension(wave, rate).over(windows),
+        onsets.rhythm(seconds),
+        onsets.pulse(seconds),
+        onsets.density(seconds),
+        -onsets.decay(seconds),
     ]
     values = np.stack(columns, 1)
     power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])

@@ -1,4 +1,4 @@
-"""How a sound moves: its onsets, how many and how regular they are, how much of it sounds, and how it decays."""
+"""Onset features: how many onsets there are and how regular, how much of a sound is silent, and how it decays."""
 
 from dataclasses import dataclass
 
@@ -21,18 +21,18 @@ _PULSE_LAGS = (0.2, 1.2)  # s: 300 to 50 beats a minute
 _PULSE_BEATS = (1, 2, 3)  # lags of a beat, two and three: two strokes by themselves are no pulse
 _PULSE_SECONDS = 4.5  # looked at together
 _PULSE_BLUR = 0.05  # s by which a beat may come early or late
-_PULSE_FLOOR = 0.2  # dB² of flux that nobody hears, however regular
+_PULSE_FLOOR = 0.2  # dB² of flux that is inaudible, however regular
 _DECAY_SECONDS, _DECAY_DB, _LEAST_DECAY = 1.0, 30.0, 0.06
 _LEAST_FALL = 5.0  # dB/s: what falls more slowly is held
 
 
 @dataclass(frozen=True)
-class Motion:
+class OnsetFeatures:
     """A sound's onsets and levels, at `frame_rate` frames a second.
 
     flux [T]: rise of the mean mel band in dB a frame (spectral flux of Böck and Widmer 2013, "Maximum filter vibrato
     suppression for onset detection", without the maximum filter); level_db [T]: of full scale; onsets [O]: frames;
-    decays [O]: dB/s after each onset, NaN where what follows is held, or too short to tell.
+    decays [O]: dB/s after each onset, NaN where what follows is held, or too short.
     """
 
     flux: np.ndarray
@@ -42,7 +42,7 @@ class Motion:
     frame_rate: float
 
     @classmethod
-    def of(cls, wave: np.ndarray, rate: int) -> "Motion":
+    def of(cls, wave: np.ndarray, rate: int) -> "OnsetFeatures":
         """Wave float32 [N] at `rate` Hz; before it there was silence, so what begins at once has an onset."""
         wave = np.concatenate([np.zeros(_LEAD * _HOP, np.float32), wave])
         samples = torch.from_numpy(np.asarray(wave, np.float32))

@@ -1,4 +1,4 @@
-"""What a sound's spectrum is like, frame by frame: brightness, warmth, roughness and harmonic tension."""
+"""Spectral features, frame by frame: brightness, warmth, roughness and harmonic tension."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from distillgan.audio.filters import butterworth, sosfiltfilt
 
 _FINE, _FINE_HOP = 2048, 512
 _WARM = (100.0, 500.0)  # Hz
-_QUICK, _QUICK_HOP = 256, 128  # shorter than the beats that are looked for
+_QUICK, _QUICK_HOP = 256, 128  # shorter than the fluctuations that are measured
 _ROUGH = (20.0, 150.0)  # Hz of fluctuation
 _ROUGH_BANDS = 18
 _LONG, _LONG_HOP = 8192, 4096  # bins of 5.4 Hz
@@ -64,7 +64,7 @@ def brightness_and_warmth(wave: np.ndarray, rate: int) -> tuple[Share, Share]:
 def roughness(wave: np.ndarray, rate: int) -> Share:
     """Power of the bands' fluctuations at 20-150 Hz over the power of their envelopes.
 
-    Fluctuations of this rate within a critical band are heard as roughness (Daniel and Weber 1997, "Psychoacoustical
+    Fluctuations of this rate within a critical band are felt as roughness (Daniel and Weber 1997, "Psychoacoustical
     roughness: implementation of an optimized model"). The bands are 18, of equal width on the Bark scale.
     """
     bark = 13 * np.arctan(0.00076 * _hertz(rate, _QUICK)) + 3.5 * np.arctan((_hertz(rate, _QUICK) / 7500) ** 2)
@@ -105,11 +105,11 @@ def _peaks(magnitude: Tensor, rate: int) -> tuple[Tensor, Tensor]:
     """
     width = rate / 2 / (len(magnitude) - 1)
     low, high = (round(hertz / width) for hertz in _PEAK_RANGE)
-    heard = magnitude[low - 1 : high + 1]
-    centre = heard[1:-1]
-    top = (centre > heard[:-2]) & (centre >= heard[2:]) & (centre > _PEAK_FLOOR * heard.amax(0))
+    inside = magnitude[low - 1 : high + 1]
+    centre = inside[1:-1]
+    top = (centre > inside[:-2]) & (centre >= inside[2:]) & (centre > _PEAK_FLOOR * inside.amax(0))
     amplitude, place = torch.where(top, centre, 0.0).topk(_PEAKS, dim=0)
-    left, middle, right = (heard.gather(0, place + step).clamp(min=_SMALLEST).log() for step in (0, 1, 2))
+    left, middle, right = (inside.gather(0, place + step).clamp(min=_SMALLEST).log() for step in (0, 1, 2))
     curve = left - 2 * middle + right
     offset = torch.where(curve < 0, 0.5 * (left - right) / curve.clamp(max=-_SMALLEST), 0.0)
     return (place + low + offset.clamp(-0.5, 0.5)) * width, amplitude

@@ -5,7 +5,7 @@ import pytest
 from sounds import RATE, described, harmonic, irregular, noise, struck
 
 from distillgan.features.descriptors import NAMES, describe
-from distillgan.features.onsets import Motion
+from distillgan.features.onsets import OnsetFeatures
 
 SECONDS = 10.0
 STEADY = struck(np.arange(0.1, SECONDS, 0.5), seconds=SECONDS)
@@ -22,7 +22,7 @@ def test_flux_and_level_are_librosas():
 
     wave = np.concatenate([STEADY[: 3 * RATE], noise(1.0)]).astype(np.float32)
     silence = np.zeros(8 * 256, np.float32)
-    found, padded = Motion.of(wave, RATE), np.concatenate([silence, wave])
+    found, padded = OnsetFeatures.of(wave, RATE), np.concatenate([silence, wave])
     power = librosa.feature.melspectrogram(y=padded, sr=RATE, n_fft=1024, hop_length=256, n_mels=64)
     bands_db = librosa.power_to_db(power, ref=1.0, amin=1e-9, top_db=60)
     flux = librosa.onset.onset_strength(S=bands_db, sr=RATE, n_fft=1024, hop_length=256)
@@ -83,7 +83,7 @@ def test_density_adds_one_for_what_sounds_throughout():
 def test_onsets_are_found_where_they_are():
     at = irregular(12, SECONDS, 4)
     at[1:] = at[:-1] + np.maximum(np.diff(at), 0.2)
-    motion = Motion.of(struck(at, seconds=SECONDS), RATE)
+    motion = OnsetFeatures.of(struck(at, seconds=SECONDS), RATE)
     found = motion.onsets / motion.frame_rate
     assert len(found) == len(at) and np.abs(found - at).max() < 0.03
 

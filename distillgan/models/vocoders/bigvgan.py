@@ -36,13 +36,9 @@ class BigVGANVocoder(Vocoder):
     def from_files(
         cls, config_json: str | Path, checkpoint: str | Path, spec: MelSpec | None = None
     ) -> "BigVGANVocoder":
-        """Load a release's config.json and bigvgan_generator.pt; no code in either is run.
+        """Load a release's config.json and bigvgan_generator.pt, as `HiFiGANVocoder.from_files` does the authors' files.
 
-        The checkpoint is `{"generator": state_dict}` or a state dict, weight-normed or plain. `spec` is the package's
-        mel by default.
-
-        Raises UserError, naming the file and the fault: missing, not whole, holding objects other than tensors,
-        other keys or shapes than the config describes, a config that is incomplete or made for another mel.
+        Raises UserError, naming the file and the fault.
         """
         spec = spec or MelSpec()
         config = Path(config_json)

@@ -143,7 +143,7 @@ class Partials(nn.Module):
     """Reads partials from log-clamp mels [B, num_mels, T]; nothing is learnt.
 
     A local maximum over the bands is a partial; each band belongs to the maximum that is reached by going uphill. The
-    ratio of a maximum's neighbours says where in the band the partial lies, its level how loud it is: both by a table
+    ratio of a maximum's neighbours gives the partial's place in the band, its level the amplitude: both by a table
     that is made from the filterbank and the window, exact for a lone steady sine. Phases follow Laroche and Dolson
     1999 ("Improved phase vocoder time-scale modification of audio", section 3): a partial goes on with the phase of the
     one that had its band in the frame before, advanced by the mean of both frequencies.
@@ -341,7 +341,7 @@ class HarmonicGenerator(nn.Module):
 
     The wave begins as partials, whose frequencies and phases are read from the mel, and noise in windows as long as the
     mel's. In windows a quarter as long their sum is shaped, since it holds nothing quicker, and quick noise is added.
-    The level of partials and noises is read from the mel; the network says how much more or less of each there is at
+    The level of partials and noises is read from the mel; the network adds how much more or less of each there is at
     every frequency. The wave is then brought nearer to the mel, `projections` times, as far as the network trusts it.
 
     The noise is a function of the frame's number. 3.7 M parameters by default. `args` holds the arguments as plain
@@ -457,13 +457,13 @@ class HarmonicGenerator(nn.Module):
         return waves
 
     def _changes(self, mel: Tensor) -> tuple[Tensor, ...]:
-        """What the network says: nepers more or less of partials, slow and quick noise, the shape; trust in the mel."""
+        """The network's output: nepers more or less of partials, slow and quick noise, the shape; trust in the mel."""
         x = self.norm_in(self.embed(mel).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         # There are no complex numbers of half precision.
-        said = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).float()
-        *levels, trust = said.split(self.sizes, dim=1)
+        output = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).float()
+        *levels, trust = output.split(self.sizes, dim=1)
         return *counted(_at_most, levels), torch.sigmoid(trust)
 
     def _tones(self, mel: Tensor, change: Tensor, phase: Tensor | None = None) -> Tensor:

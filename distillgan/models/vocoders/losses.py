@@ -14,7 +14,7 @@ from distillgan.models.vocoders.discriminators import DiscriminatorOutput
 def random_windows(mel: Tensor, wave: Tensor, hop: int, size: int, edge: int, chance: Tensor) -> tuple[Tensor, Tensor]:
     """mel [B, n_mels, T] and wave [B, 1, N ≥ T * hop] → [B, n_mels, size] and [B, 1, size * hop], a window an item.
 
-    `chance` [B] in 0…1 says where each lies. The `edge` frames at either end, which saw the padding, are left out if
+    `chance` [B] in 0…1 is where each lies. The `edge` frames at either end, which saw the padding, are left out if
     there are others.
     """
     items, _, frames = mel.shape

@@ -37,7 +37,7 @@ _VALIDATED_SAMPLES = 65536  # of a held-out clip, by the discriminators
 class WaveChange:
     """One random change of waves [B, 1, N]: gain [B, 1, 1], phase response [B, 1, N / 2 + 1] or None, noise [B, 1, N].
 
-    Real and fake must pass through the same one, or the discriminators would learn to tell changes apart.
+    Real and fake must pass through the same one, or the discriminators would learn to recognise changes.
     """
 
     gain: Tensor
@@ -352,7 +352,7 @@ class VocoderModule(LightningModule):
                 own = self.averaged(log1p_to_log_clamp(self._reconstruct(to_log1p(mel, self.spec)), self.spec))
                 errors["val/mel_error_own"] = self.mel_multi(below([own], limit, rate), wave)
             if self.steps_done > self.hparams.adversarial_from_step:
-                # A window each: how well they tell sounds apart that they were not trained on.
+                # A window each: their accuracy on sounds that they were not trained on.
                 outputs = [self.discriminators(sound[..., :_VALIDATED_SAMPLES]) for sound in (wave, fake)]
                 errors |= {f"val/{key}": value for key, value in accuracies(*outputs).items()}
         self.log_dict(errors, on_step=False, on_epoch=True, batch_size=wave.shape[0], sync_dist=True)
