@@ -61,9 +61,8 @@ class MediaStream:
 
     `samplerate` (Hz) and `channels` are those of the sound read last, and may change on the way. `frames`: samples a
     channel that the header announces, None without one. `layout`: FFmpeg's name of the channels' layout.
-    Encoder delay and edit lists are honoured by the decoder: the first sample is the first that was recorded. In an MP4
-    of fragments, which has no room for either, the first frame of AAC is left out: it is what the transform begins with
-    (ISO/IEC 14496-24, "priming").
+    Encoder delay and edit lists are honoured by the decoder: the first sample is the first that was recorded. An MP4 of
+    fragments mostly has neither: there the first frame of AAC is left out, with which the encoder's transform begins.
     """
 
     subtype, failure, slack = "", "", _PADDING
@@ -142,14 +141,7 @@ class MediaStream:
     def _frames(self) -> Iterator:
         """The decoded frames; None for a packet that is damaged."""
         packets = self._container.demux(self._stream)
-        if self._fragmented and self._stream.codec_context.name == "aac":
-            # The decoder itself leaves out what an edit list calls time before 0.
-            first = next(packets)
-            frames = first.decode()
-            early = -round((first.pts or 0) * first.time_base * self._stream.rate)
-            self._priming = early if early > 0 else sum(frame.samples for frame in frames)
-            if early > 0:
-                yield from frames
+        priming = self._fragmented and self._stream.codec_context.name == "aac"
         while True:
             try:
                 packet = next(packets, None)
@@ -159,9 +151,18 @@ class MediaStream:
             if packet is None:
                 return
             try:
-                yield from packet.decode()
+                frames = packet.decode()
             except self._error:
                 yield None
+                continue
+            if priming:
+                priming = False
+                early = -round((packet.pts or 0) * packet.time_base * self._stream.codec_context.sample_rate)
+                self._priming = early if early > 0 else sum(frame.samples for frame in frames)
+                if early <= 0:
+                    continue
+                # Else there is an edit list, and the decoder has left out what lies before 0.
+            yield from frames
 
 
 def _is_fragmented(file: BinaryIO) -> bool:

@@ -22,7 +22,7 @@ from distillgan.data.band import NONE, BandMeter
 from distillgan.data.downmix import MIX, NoSuchChannel, downmix, layout_of
 
 # Part of every cache key: raise it whenever the same file would decode to something else.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 MARK = "distillgan"  # key of the comment of what generate writes
 
 TARGET_DBFS = -20.0
@@ -300,11 +300,11 @@ class Sound:
     """The facts of a decoded file. Levels in dBFS of the mono sound at the corpus's rate, before any gain.
 
     `frames` is at the corpus's rate, `seconds` by the source's own clock. `reason` is empty for a usable sound;
-    otherwise it is why there is none, and only the fields known by then are filled. `note` is what the owner of a usable
-    file may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`: distillgan made it
-    itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up. `lufs` is the integrated
-    loudness of the file, before any gain, from two loudspeakers: its two channels, or the mono sound from both; None
-    for what never comes over -70 LUFS.
+    otherwise it is why there is none, and only the fields known by then are filled. `note` is what the owner of a
+    usable file may want to know. `audio_hash` is over the decoded mono samples and their rate. `generated`: distillgan
+    made it itself. `band_limit_hz`: above it the file holds nothing, 0 if it goes all the way up. `lufs` is the
+    integrated loudness of the file, before any gain, from two loudspeakers: its two channels, or the mono sound from
+    both; None for what never comes over -70 LUFS.
     """
 
     frames: int = 0

@@ -36,7 +36,7 @@ class BigVGANVocoder(Vocoder):
     def from_files(
         cls, config_json: str | Path, checkpoint: str | Path, spec: MelSpec | None = None
     ) -> "BigVGANVocoder":
-        """Load a release's config.json and bigvgan_generator.pt, as `HiFiGANVocoder.from_files` does the authors' files.
+        """Load a release's config.json and bigvgan_generator.pt, as `HiFiGANVocoder.from_files` theirs.
 
         Raises UserError, naming the file and the fault.
         """
