@@ -1,4 +1,4 @@
-"""What the moments of a corpus are like and how to move them: measured on sound that the model itself renders."""
+"""What the segments of a corpus are like and how to move them: measured on sound that the model itself renders."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, log1p_to_log_clamp
 from distillgan.compute import counted, in_order
-from distillgan.control.latents import FRAMES, CorpusLatents, Moments
+from distillgan.control.latents import FRAMES, CorpusLatents, Segments
 from distillgan.control.sliders import PERCENTILES, POSITIONS, Analysis, Axes, Controls, Curve
-from distillgan.control.trajectory import DIRECT, Material, Path, decode, draw, mel_blocks
+from distillgan.control.trajectory import DIRECT, Material, SamplingStrategy, decode, draw, mel_blocks
 from distillgan.features.descriptors import DESCRIPTORS, NAMES, describe, mean_known, windows_of
 from distillgan.models.vae.network import VAENetwork
 
@@ -29,7 +29,7 @@ class Analyser:
     """Measures a model's corpus through `play`, a vocoder.
 
     seconds, seeds: how long and how often each position of each slider is rendered to measure what it does; probes: the
-    number of moments that the directions of timbre are tried on.
+    number of segments that the directions of timbre are tried on.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class Analyser:
         probes: int = 16,
     ):
         self.network, self.spec, self.corpus, self.play = network, spec, corpus, play
-        self.moments = Moments.of(corpus)
+        self.segments = Segments.of(corpus)
         self.seconds, self.seeds, self.probes = seconds, seeds, probes
         self.latent_samples = spec.hop_length * network.stride
 
     @torch.inference_mode()
     def run(self, progress: Callable[[int, int], None] | None = None) -> Analysis:
-        """`progress` is told of parts done and in all. Deterministic."""
+        """`progress` is called with parts done and in all. Deterministic."""
         renders = self.seeds * (1 + len(NAMES) * (len(POSITIONS) - 1))
-        total = self.corpus.pieces + 2 * len(_TIMBRES) + renders
+        total = self.corpus.chunks + 2 * len(_TIMBRES) + renders
         done = 0
 
         def step() -> None:
@@ -72,17 +72,17 @@ class Analyser:
         return replace(analysis, response=self._response(analysis, step))
 
     def _described(self, step: Callable[[], None]) -> np.ndarray:
-        """The descriptors of each moment, [W, 8], NaN where undefined."""
-        firsts = np.searchsorted(self.moments.end, self.corpus.starts[1:])
-        lasts = np.searchsorted(self.moments.end, self.corpus.starts[1:], "right")
-        return np.concatenate(self._each(self._piece, zip(range(self.corpus.pieces), firsts, lasts, strict=True), step))
+        """The descriptors of each segment, [W, 8], NaN where undefined."""
+        firsts = np.searchsorted(self.segments.end, self.corpus.starts[1:])
+        lasts = np.searchsorted(self.segments.end, self.corpus.starts[1:], "right")
+        return np.concatenate(self._each(self._piece, zip(range(self.corpus.chunks), firsts, lasts, strict=True), step))
 
     def _piece(self, which: tuple[int, int, int]) -> np.ndarray:
-        """The descriptors of a recording's own moments, from the first to before the last."""
+        """The descriptors of a recording's own segments, from the first to before the last."""
         number, first, last = which
-        begin = self.moments.first[first:last] - int(self.corpus.starts[number])
-        windows = np.stack([begin, begin + self.moments.count[first:last]], 1) * self.latent_samples
-        return describe(self.play(self._mel(self.corpus.piece(number).T)), self.spec.sample_rate, windows)
+        begin = self.segments.first[first:last] - int(self.corpus.starts[number])
+        windows = np.stack([begin, begin + self.segments.count[first:last]], 1) * self.latent_samples
+        return describe(self.play(self._mel(self.corpus.chunk(number).T)), self.spec.sample_rate, windows)
 
     def _mel(self, z: Tensor) -> Tensor:
         return counted(log1p_to_log_clamp, decode(self.network, z, z.shape[-1] * self.network.stride), self.spec)
@@ -93,7 +93,7 @@ class Analyser:
         DIRECT of that, [8].
 
         A ridge regression of the moments' means on all descriptors together says where the latent goes when one alone
-        changes. What those directions do is heard by adding them to some moments, and they are mixed so that each does
+        changes. What those directions do is heard by adding them to some segments, and they are mixed so that each does
         its own and little else.
         """
         z = self.corpus.z.numpy()
@@ -104,7 +104,7 @@ class Analyser:
             return directions, delivered
         spread = np.maximum(values.std(0), 1e-6)
         scaled = np.clip((values - values.mean(0)) / spread, -3, 3)
-        coordinates = axes.coordinates(self.moments.means(z))
+        coordinates = axes.coordinates(self.segments.means(z))
         gram = scaled.T @ scaled + _RIDGE * len(scaled) * np.eye(len(NAMES))
         found = (np.linalg.solve(gram, scaled.T @ coordinates) * axes.spread @ axes.directions)[_TIMBRES]
         probed = self._each(self._probe, [sign * direction for direction in found for sign in (1, -1)], step)
@@ -120,12 +120,12 @@ class Analyser:
         return directions, delivered
 
     def _probe(self, offset: np.ndarray) -> np.ndarray:
-        """The descriptors of some moments with `offset` [D] added, [P, 8]."""
-        chosen = np.unique(np.linspace(0, len(self.moments) - 1, self.probes).round().astype(int))
+        """The descriptors of some segments with `offset` [D] added, [P, 8]."""
+        chosen = np.unique(np.linspace(0, len(self.segments) - 1, self.probes).round().astype(int))
         z = self.corpus.z.numpy()
         parts = []
         for number in chosen:
-            first, count = self.moments.first[number], self.moments.count[number]
+            first, count = self.segments.first[number], self.segments.count[number]
             parts.append(np.resize(z[first : first + count], (FRAMES, z.shape[1])))
         played = self.play(self._mel(torch.from_numpy((np.concatenate(parts) + offset).T.astype(np.float32))))
         begin = np.arange(len(chosen))[:, None] * FRAMES
@@ -160,7 +160,7 @@ class Analyser:
     def _rendered(self, material: Material, asked: tuple[Controls, int]) -> np.ndarray:
         """The descriptors of a rendering's windows, [W, 8], under controls and with a seed."""
         controls, seed = asked
-        trajectory = draw(material, controls, round(self.seconds * self.spec.frame_rate), seed, Path())
+        trajectory = draw(material, controls, round(self.seconds * self.spec.frame_rate), seed, SamplingStrategy())
         wave = self.play(torch.cat(list(mel_blocks(self.network, self.spec, trajectory)), -1))
         return describe(wave, self.spec.sample_rate, windows_of(len(wave), self.spec.sample_rate))
 

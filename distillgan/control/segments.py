@@ -2,9 +2,9 @@
 
 Gains over time for the sliders of time: beats, accents and rests that are laid over whatever sounds.
 
-Which moments to take for the descriptors that are wished for.
+Which segments to take for the descriptors that are wished for.
 
-Which moments of a corpus follow one another: drawn by weight, and the wishes of the sliders are in the weights.
+Which segments of a corpus follow one another: drawn by weight, and the wishes of the sliders are in the weights.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from distillgan.control.latents import FRAMES, Moments
+from distillgan.control.latents import FRAMES, Segments
 from distillgan.control.sliders import Analysis, Controls
 from distillgan.features.descriptors import NAMES
 
-# Of what a slider wishes for above 0, the share that comes by its gates; the rest is left to the choice of moments.
+# Of what a slider wishes for above 0, the share that comes by its gates; the rest is left to the choice of segments.
 BROUGHT = {"rhythm": 0.5, "pulse": 0.8, "density": 0.3}
 _BEAT_SECONDS = (0.4, 0.75)
 _BEAT_DB, _BEAT_FALL = 30.0, 0.15  # depth of a full slider's beats; s to fall to a third of it
@@ -36,7 +36,7 @@ def envelope_db(
 
     pulse above 0: beats at a steady tempo, drawn once; rhythm above 0: accents at irregular times; density above 0:
     short ones, more often; below 0: rests. What the sliders ask for in the other direction is left to the choice of
-    moments.
+    segments.
     """
     frames = len(pulse)
     beating, accenting, striking, resting = rng.spawn(4)
@@ -92,8 +92,8 @@ _STEPS = 50
 _CLOSE = 1e-8
 
 
-def tilted(values: np.ndarray, wish: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Log weights [W] of the moments under which the mean of `values` [W, K] is `wish` [K], nearly.
+def reweighted(values: np.ndarray, wish: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Log weights [W] of the segments under which the mean of `values` [W, K] is `wish` [K], nearly.
 
     `moved` [K] tells what is wished to change from what is to stay where it is.
 
@@ -132,7 +132,7 @@ def _weighted(values: np.ndarray, tilt: np.ndarray) -> tuple[np.ndarray, np.ndar
     return weights, weights @ values
 
 
-_COUNT = (FRAMES, 2 * FRAMES + 1)  # latent frames of a slot, 1.5 to 3 s
+_COUNT = (FRAMES, 2 * FRAMES + 1)  # latent frames of a grain, 1.5 to 3 s
 _JITTER = 4
 _LEAST_REST = 8
 AXIS_SHARE = 0.5
@@ -140,54 +140,56 @@ _BROUGHT = np.array([BROUGHT.get(name, 0.0) for name in NAMES])
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Frames first … first + count of the corpus's latents, to begin at frame `at`; `moment` is its number."""
+class Grain:
+    """Frames first … first + count of the corpus's latents, to begin at frame `at`; `segment` is its number."""
 
     at: int
     first: int
     count: int
-    moment: int
+    segment: int
 
 
 class Selection:
-    """Draws slots for the sliders' positions.
+    """Draws grains for the sliders' positions.
 
-    Each moment has a Gumbel-distributed score that drifts from slot to slot; the largest sum of score and log weight
-    wins (Gumbel-max: Maddison, Tarlow and Minka 2014). So a moment comes with exactly its weight, the drift says how
-    fast one gives way to another, and moving a slider exchanges only those moments that no longer suit.
+    Each segment has a Gumbel-distributed score that drifts from grain to grain; the largest sum of score and log weight
+    wins (Gumbel-max: Maddison, Tarlow and Minka 2014). So a segment comes with exactly its weight, the drift says how
+    fast one gives way to another, and moving a slider exchanges only those segments that no longer suit.
     """
 
-    def __init__(self, moments: Moments, analysis: Analysis | None, controls: Controls, coordinates: np.ndarray | None):
-        self._moments, self._analysis, self._controls = moments, analysis, controls
+    def __init__(
+        self, segments: Segments, analysis: Analysis | None, controls: Controls, coordinates: np.ndarray | None
+    ):
+        self._segments, self._analysis, self._controls = segments, analysis, controls
         self._coordinates = coordinates
         self._known: dict[bytes, np.ndarray] = {}
 
     def log_weights(self, seconds: float) -> np.ndarray:
         """[W], for the sliders' positions at a time."""
         if self._analysis is None or not self._controls.curves:
-            return np.zeros(len(self._moments))
+            return np.zeros(len(self._segments))
         at = np.array([seconds])
         positions = np.round(self._controls.descriptors(at)[:, 0], 1)
         axes = {number: round(float(curve.at(at)[0]), 1) for number, curve in self._controls.axes().items()}
         key = positions.tobytes() + repr(axes).encode()
         if key not in self._known:
-            self._known[key] = self._tilted(positions, axes)
+            self._known[key] = self._reweighted(positions, axes)
         return self._known[key]
 
-    def _tilted(self, positions: np.ndarray, axes: dict[int, float]) -> np.ndarray:
+    def _reweighted(self, positions: np.ndarray, axes: dict[int, float]) -> np.ndarray:
         if not positions.any() and not any(axes.values()):
-            return np.zeros(len(self._moments))
+            return np.zeros(len(self._segments))
         analysis = self._analysis
         values = (analysis.values - analysis.values.mean(0)) / analysis.spread
-        wish = analysis.wished(positions) * (1 - analysis.delivered)
+        wish = analysis.targets(positions) * (1 - analysis.delivered)
         wish = np.where(wish > 0, wish * (1 - _BROUGHT), wish)
         for number, position in axes.items():
             values = np.column_stack([values, self._coordinates[:, number]])
-            wish = np.append(wish, axis_wish(position) * (1 - AXIS_SHARE))
+            wish = np.append(wish, axis_target(position) * (1 - AXIS_SHARE))
         moved = np.append(positions != 0, np.ones(len(axes), bool))
-        return tilted(values, wish, moved)
+        return reweighted(values, wish, moved)
 
-    def slots(
+    def grains(
         self,
         frames: int,
         latent_rate: float,
@@ -195,32 +197,32 @@ class Selection:
         overlap: int,
         rng: np.random.Generator,
         apart: tuple[int, int] | None = None,
-    ) -> Iterator[Slot]:
+    ) -> Iterator[Grain]:
         """Slots that cover `frames` latent frames, each begun `overlap` frames before the last ends, or half of either.
 
-        evolution: 0 stays with one moment, 1 draws each anew. apart: each begins so many frames (from, to) after the
+        evolution: 0 stays with one segment, 1 draws each anew. apart: each begins so many frames (from, to) after the
         one before, however long it is.
         """
-        moments, keep = self._moments, np.cos(np.pi / 2 * evolution)
-        drift = rng.standard_normal(len(moments))
+        segments, keep = self._segments, np.cos(np.pi / 2 * evolution)
+        drift = rng.standard_normal(len(segments))
         end, before = 0, None
         while end < frames:
             scores = self.log_weights(end / latent_rate) - np.log(-np.log(np.clip(_uniform(drift), 1e-12, 1 - 1e-12)))
             wanted, jitter = int(rng.integers(*_COUNT)), int(rng.integers(-_JITTER, _JITTER + 1))
             number = int(scores.argmax())
             first = self._first(number, jitter, before, overlap)
-            count = min(wanted, int(moments.end[number]) - first)
+            count = min(wanted, int(segments.end[number]) - first)
             common = 0 if before is None else min(overlap, before.count // 2, count // 2)
-            before = Slot(end - common, first, count, number)
+            before = Grain(end - common, first, count, number)
             yield before
             end = before.at + (count if apart is None else int(rng.integers(*apart)))
-            drift = keep * drift + np.sqrt(1 - keep**2) * rng.standard_normal(len(moments))
+            drift = keep * drift + np.sqrt(1 - keep**2) * rng.standard_normal(len(segments))
 
-    def _first(self, number: int, jitter: int, before: Slot | None, overlap: int) -> int:
-        """The frame that a slot of this moment begins with."""
-        moments = self._moments
-        own, end = int(moments.first[number]), int(moments.end[number])
-        if before is not None and moments.end[before.moment] == end:
+    def _first(self, number: int, jitter: int, before: Grain | None, overlap: int) -> int:
+        """The frame that a grain of this segment begins with."""
+        segments = self._segments
+        own, end = int(segments.first[number]), int(segments.end[number])
+        if before is not None and segments.end[before.segment] == end:
             # The same recording once more: it goes on, rather than to begin again.
             onward = before.first + before.count
             if abs(onward - own) <= FRAMES and end - onward >= _LEAST_REST:
@@ -229,11 +231,11 @@ class Selection:
         return max(self._start(number), min(own + jitter, end - _LEAST_REST))
 
     def _start(self, number: int) -> int:
-        """Where the piece begins in which a moment lies: the first moment with the same end."""
-        return int(self._moments.first[np.searchsorted(self._moments.end, self._moments.end[number])])
+        """Where the chunk begins in which a segment lies: the first segment with the same end."""
+        return int(self._segments.first[np.searchsorted(self._segments.end, self._segments.end[number])])
 
 
-def axis_wish(position: float) -> float:
+def axis_target(position: float) -> float:
     """An axis's position, -12…12 → how far along it, in standard deviations: at 10 as far as the 98th percentile."""
     return position / 10 * 2.05
 

@@ -2,7 +2,7 @@
 
 A value that may change over time: a number, or breakpoints such as "0:-5 8:7" (seconds:value).
 
-The directions in which a corpus's moments really differ: principal axes of the latent, and how many there are.
+The directions in which a corpus's segments really differ: principal axes of the latent, and how many there are.
 
 What is known of a corpus for steering it, kept in the model file: its sliders, and what each of them does.
 
@@ -136,7 +136,7 @@ class Axes:
 
 
 def _stretches(starts: np.ndarray) -> np.ndarray:
-    """Which stretch each frame belongs to, int [F]: pieces cut into 16 frames, their rest with the last."""
+    """Which stretch each frame belongs to, int [F]: chunks cut into 16 frames, their rest with the last."""
     numbers, number = np.empty(starts[-1], int), 0
     for start, end in pairwise(starts):
         count = max(1, (end - start) // FRAMES)
@@ -158,7 +158,7 @@ PERCENTILES = (0.5, 2.0, 50.0, 98.0, 99.5)
 FULL, LIMIT = 10.0, 12.0  # a slider's end, and that of the zone beyond it
 _KNOTS = (-LIMIT, -FULL, 0.0, FULL, LIMIT)
 POSITIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # where each slider was measured
-_LEAST_KNOWN = 0.25  # share of the moments in which a descriptor must be defined
+_LEAST_KNOWN = 0.25  # share of the segments in which a descriptor must be defined
 _LEAST_RANK = 0.9
 _MOST_CROSSTALK = 0.35  # as measured on few renders: so that it is under 0.5 when measured on many
 _LEAST_MOVED = 0.5  # standard deviations of the corpus
@@ -190,9 +190,9 @@ class Slider:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Measurements of the moments of a corpus (W of them), as the model plays them, and what follows for sliders.
+    """Measurements of the segments of a corpus (W of them), as the model plays them, and what follows for sliders.
 
-    values: [W, 8], the descriptors of each moment, the mean where one is undefined; known: [8], share of the moments
+    values: [W, 8], the descriptors of each segment, the mean where one is undefined; known: [8], share of the segments
     in which each is defined; percentiles: [8, 5], at PERCENTILES; directions: [8, D], what to add to a latent frame for
     a standard deviation more of a descriptor (zeros: nothing does); delivered: [8], how much of that is heard;
     response: [8, 5, 8], the descriptors of rendered sound with each slider at each of POSITIONS; axes: the real ones.
@@ -208,10 +208,10 @@ class Analysis:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of each descriptor over the corpus's moments, [8]."""
+        """Standard deviation of each descriptor over the corpus's segments, [8]."""
         return np.maximum(self.values.std(0), 1e-6)
 
-    def wished(self, positions: np.ndarray) -> np.ndarray:
+    def targets(self, positions: np.ndarray) -> np.ndarray:
         """Slider positions [8] → how far from the corpus's mean each descriptor is wished, in standard deviations.
 
         -10, 0 and 10 are the 2nd percentile, the mean and the 98th; beyond them the zones to 0.5th and 99.5th.
@@ -290,14 +290,14 @@ class Analysis:
         return {f"{_PREFIX}{name}": torch.from_numpy(np.asarray(part, np.float32)) for name, part in parts.items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], latent_dim: int, moments: int, origin: str) -> "Analysis | None":
+    def from_tensors(cls, tensors: dict[str, Tensor], latent_dim: int, segments: int, origin: str) -> "Analysis | None":
         """None if the model was packed without one. Raises UserError, naming `origin`, if the parts do not fit."""
         found = {name.removeprefix(_PREFIX): t for name, t in tensors.items() if name.startswith(_PREFIX)}
         if not found:
             return None
         count = found["axes_spread"].shape[0] if "axes_spread" in found and found["axes_spread"].dim() == 1 else 0
         shapes = {
-            "values": (moments, len(NAMES)),
+            "values": (segments, len(NAMES)),
             "known": (len(NAMES),),
             "percentiles": (len(NAMES), len(PERCENTILES)),
             "directions": (len(NAMES), latent_dim),

@@ -1,8 +1,8 @@
 """From segments to latent sequences and mels, block by block.
 
-Moments put one after another, as latent sequences that sound together: joined, crossfaded or morphed.
+Segments put one after another, as latent sequences that sound together: joined, crossfaded or morphed.
 
-New latent sequences from moments of a corpus, and the gains under which they sound.
+New latent sequences from segments of a corpus, and the gains under which they sound.
 
 Between latent sequences and mels, block by block: encoding, decoding, and what a trajectory sounds like.
 """
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
 from distillgan.compute import counted
-from distillgan.control.latents import CorpusLatents, Moments
-from distillgan.control.segments import AXIS_SHARE, Selection, Slot, axis_wish, envelope_db
+from distillgan.control.latents import CorpusLatents, Segments
+from distillgan.control.segments import AXIS_SHARE, Grain, Selection, axis_target, envelope_db
 from distillgan.control.sliders import Analysis, Controls
 from distillgan.errors import UserError
 from distillgan.models.vae.network import VAENetwork
@@ -33,46 +33,46 @@ class Layer:
     gain: np.ndarray | None
 
 
-def joined(slots: list[Slot], contents: list[np.ndarray], count: int, overlap: int) -> np.ndarray:
+def joined(grains: list[Grain], contents: list[np.ndarray], count: int, overlap: int) -> np.ndarray:
     """One after another, faded into one another over `overlap` latent frames, [D, count]."""
-    out = np.zeros((slots[-1].at + slots[-1].count + 1, contents[0].shape[1]))
-    for number, (slot, content) in enumerate(zip(slots, contents, strict=True)):
-        fade = 0 if number == 0 else min(overlap, slots[number - 1].count // 2, slot.count // 2)
+    out = np.zeros((grains[-1].at + grains[-1].count + 1, contents[0].shape[1]))
+    for number, (grain, content) in enumerate(zip(grains, contents, strict=True)):
+        fade = 0 if number == 0 else min(overlap, grains[number - 1].count // 2, grain.count // 2)
         ramp = (np.arange(fade) + 1)[:, None] / (fade + 1)
-        out[slot.at : slot.at + fade] = out[slot.at : slot.at + fade] * (1 - ramp) + content[:fade] * ramp
-        out[slot.at + fade : slot.at + slot.count] = content[fade:]
+        out[grain.at : grain.at + fade] = out[grain.at : grain.at + fade] * (1 - ramp) + content[:fade] * ramp
+        out[grain.at + fade : grain.at + grain.count] = content[fade:]
     return out[:count].T
 
 
-def crossfaded(slots: list[Slot], contents: list[np.ndarray], count: int, stride: int, frames: int) -> list[Layer]:
+def crossfaded(grains: list[Grain], contents: list[np.ndarray], count: int, stride: int, frames: int) -> list[Layer]:
     """Two tracks by turns; the gains' squares of both add up to 1 wherever they overlap."""
-    ends = [slot.at + slot.count for slot in slots]
+    ends = [grain.at + grain.count for grain in grains]
     zs = [np.zeros((max(ends), contents[0].shape[1])) for _ in range(2)]
     gains = [np.zeros(max(ends) * stride, np.float32) for _ in range(2)]
-    for number, (slot, content) in enumerate(zip(slots, contents, strict=True)):
+    for number, (grain, content) in enumerate(zip(grains, contents, strict=True)):
         track = number % 2
         # What is silent goes on as it was, or begins as it will be: the decoder is to meet no step at the edge.
         if number == 1:
-            zs[track][: slot.at] = content[0]
-        zs[track][slot.at : slots[number + 2].at if number + 2 < len(slots) else None] = content[-1]
-        zs[track][slot.at : ends[number]] = content
-        gain = np.ones(slot.count * stride, np.float32)
-        into = 0 if number == 0 else max(0, ends[number - 1] - slot.at) * stride
-        out = max(0, ends[number] - slots[number + 1].at) * stride if number + 1 < len(slots) else 0
+            zs[track][: grain.at] = content[0]
+        zs[track][grain.at : grains[number + 2].at if number + 2 < len(grains) else None] = content[-1]
+        zs[track][grain.at : ends[number]] = content
+        gain = np.ones(grain.count * stride, np.float32)
+        into = 0 if number == 0 else max(0, ends[number - 1] - grain.at) * stride
+        out = max(0, ends[number] - grains[number + 1].at) * stride if number + 1 < len(grains) else 0
         gain[:into] *= np.sin(np.pi / 2 * (np.arange(into) + 0.5) / max(into, 1))
         gain[len(gain) - out :] *= np.cos(np.pi / 2 * (np.arange(out) + 0.5) / max(out, 1))
-        gains[track][slot.at * stride : ends[number] * stride] = gain
+        gains[track][grain.at * stride : ends[number] * stride] = gain
     return [Layer(z[:count].T, gain[:frames]) for z, gain in zip(zs, gains, strict=True)]
 
 
-def morphed(slots: list[Slot], contents: list[np.ndarray], count: int) -> np.ndarray:
+def morphed(grains: list[Grain], contents: list[np.ndarray], count: int) -> np.ndarray:
     """From anchor to anchor on arcs, each anchor read to and fro meanwhile, [D, count]."""
-    out, anchors = np.empty((count, contents[0].shape[1])), list(zip(slots, contents, strict=True))
-    for (slot, first), (following, second) in pairwise(anchors):
-        length = following.at - slot.at
-        steps = np.arange(max(0, min(length, count - slot.at)))
+    out, anchors = np.empty((count, contents[0].shape[1])), list(zip(grains, contents, strict=True))
+    for (grain, first), (following, second) in pairwise(anchors):
+        length = following.at - grain.at
+        steps = np.arange(max(0, min(length, count - grain.at)))
         share = 0.5 - 0.5 * np.cos(np.pi * steps / length)
-        out[slot.at : slot.at + len(steps)] = slerp(
+        out[grain.at : grain.at + len(steps)] = slerp(
             first[_to_and_fro(steps, len(first))], second[_to_and_fro(steps - length, len(second))], share
         )
     return out.T
@@ -126,7 +126,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Material:
-    """What sound can be drawn from: a corpus's latents, their moments and what is known of them.
+    """What sound can be drawn from: a corpus's latents, their segments and what is known of them.
 
     frame_rate: mel frames a second; stride: mel frames in a latent frame.
     """
@@ -135,14 +135,14 @@ class Material:
     analysis: Analysis | None
     frame_rate: float
     stride: int
-    moments: Moments = field(init=False)
+    segments: Segments = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "moments", Moments.of(self.corpus))
+        object.__setattr__(self, "segments", Segments.of(self.corpus))
 
 
 @dataclass(frozen=True)
-class Path:
+class SamplingStrategy:
     """How to go through the material. Raises UserError if a value is none of its kind."""
 
     kind: str = "crossfade"
@@ -159,25 +159,25 @@ class Path:
 
 
 def draw(
-    material: Material, controls: Controls, frames: int, seed: int, path: Path, second: bool = False
+    material: Material, controls: Controls, frames: int, seed: int, path: SamplingStrategy, second: bool = False
 ) -> Trajectory:
     """A trajectory of `frames` mel frames, a pure function of its arguments.
 
     Each use of chance has a generator of its own, so that what a slider changes changes nothing else. `second`: the
-    same moments at the same times, whose slow deviations are others; for the other side of a stereo sound.
+    same segments at the same times, whose slow deviations are others; for the other side of a stereo sound.
     """
     choosing, deviating, gating, leaping = (np.random.default_rng([seed, number]) for number in range(4))
     if second:
         deviating = np.random.default_rng([seed, 4])
     z, count = material.corpus.z.numpy(), -(-frames // material.stride)
     latent_rate = material.frame_rate / material.stride
-    coordinates = None if material.analysis is None else material.analysis.axes.coordinates(material.moments.means(z))
-    selection = Selection(material.moments, material.analysis, controls, coordinates)
+    coordinates = None if material.analysis is None else material.analysis.axes.coordinates(material.segments.means(z))
+    selection = Selection(material.segments, material.analysis, controls, coordinates)
     overlap = _OVERLAP[path.kind]
     apart = _MORPH if path.kind == "interpolate" else None
     wanted = count if apart is None else count + apart[1]  # the last anchor lies past the end
-    slots = list(selection.slots(wanted, latent_rate, path.evolution, overlap, choosing, apart))
-    contents = [z[slot.first : slot.first + slot.count].astype(np.float64) for slot in slots]
+    grains = list(selection.grains(wanted, latent_rate, path.evolution, overlap, choosing, apart))
+    contents = [z[grain.first : grain.first + grain.count].astype(np.float64) for grain in grains]
     if path.source == "prior":
         contents = _elsewhere(contents, material, path.evolution, leaping)
     spread = z.std(0)[:, None]
@@ -185,11 +185,11 @@ def draw(
         material, controls, count, path.source == "prior"
     )
     if path.kind == "interpolate":
-        layers = [Layer(morphed(slots, contents, count), None)]
+        layers = [Layer(morphed(grains, contents, count), None)]
     elif path.kind == "chunk":
-        layers = [Layer(joined(slots, contents, count, overlap), None)]
+        layers = [Layer(joined(grains, contents, count, overlap), None)]
     else:
-        layers = crossfaded(slots, contents, count, material.stride, frames)
+        layers = crossfaded(grains, contents, count, material.stride, frames)
     layers = [Layer((layer.z + added).astype(np.float32), layer.gain) for layer in layers]
     return shaped(layers, material, controls, frames, gating)
 
@@ -208,7 +208,7 @@ def shaped(
 def offsets(material: Material, controls: Controls, count: int, whole: bool = False) -> np.ndarray:
     """What the sliders of timbre and the axes add to `count` latent frames, [D, count].
 
-    whole: the sliders' whole wish, where no choice of moments brings any of it.
+    whole: the sliders' whole wish, where no choice of segments brings any of it.
     """
     analysis, latent_dim = material.analysis, material.corpus.z.shape[1]
     added = np.zeros((latent_dim, count))
@@ -221,21 +221,21 @@ def offsets(material: Material, controls: Controls, count: int, whole: bool = Fa
         if positions[number].any() and analysis.directions[number].any():
             alone = np.zeros((len(steps), len(positions)))
             alone[:, number] = steps
-            wish = np.array([analysis.wished(position)[number] for position in alone])
+            wish = np.array([analysis.targets(position)[number] for position in alone])
             share = 1.0 if whole else DIRECT
             added += share * analysis.directions[number][:, None] * np.interp(positions[number], steps, wish)
     for number, curve in controls.axes().items():
         axes = analysis.axes
         share = 1.0 if whole else AXIS_SHARE
-        added += share * axes.spread[number] * axes.directions[number][:, None] * axis_wish(curve.at(seconds))
+        added += share * axes.spread[number] * axes.directions[number][:, None] * axis_target(curve.at(seconds))
     return added
 
 
 def _elsewhere(
     contents: list[np.ndarray], material: Material, evolution: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Each content's motion about a mean that is drawn from the Gaussian of the corpus's moments."""
-    means = material.moments.means(material.corpus.z.numpy())
+    """Each content's motion about a mean that is drawn from the Gaussian of the corpus's segments."""
+    means = material.segments.means(material.corpus.z.numpy())
     covariance = np.atleast_2d(np.cov(means.T)) if len(means) > 1 else np.zeros((means.shape[1],) * 2)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))

@@ -18,7 +18,7 @@ from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
 from distillgan.control.latents import CorpusLatents
 from distillgan.control.sliders import Controls
-from distillgan.control.trajectory import Material, Path, draw
+from distillgan.control.trajectory import Material, SamplingStrategy, draw
 from distillgan.data.cache import AudioClip
 from distillgan.models.vae.losses import KLDivergence, active_dimensions, mel_error_db
 from distillgan.models.vae.network import VAENetwork
@@ -45,7 +45,7 @@ class Levels:
 @torch.inference_mode()
 def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> Levels:
     """Decode the corpus's latents and draws from them, and compare their levels."""
-    own = np.concatenate([_levels_db(network, corpus.piece(number).T, spec) for number in range(corpus.pieces)])
+    own = np.concatenate([_levels_db(network, corpus.chunk(number).T, spec) for number in range(corpus.chunks)])
     low, high = np.percentile(own, (1, 99))
 
     def share_within(draws: list[Tensor]) -> float:
@@ -53,7 +53,7 @@ def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> L
         return float(np.mean((levels >= low) & (levels <= high)))
 
     material = Material(corpus, None, spec.frame_rate, network.stride)
-    drawn = [draw(material, Controls(), _FRAMES * network.stride, seed, Path("chunk")) for seed in _SEEDS]
+    drawn = [draw(material, Controls(), _FRAMES * network.stride, seed, SamplingStrategy("chunk")) for seed in _SEEDS]
     walks = [torch.from_numpy(trajectory.layers[0].z) for trajectory in drawn]
     mean, covariance = corpus.z.mean(0).numpy(), np.atleast_2d(np.cov(corpus.z.numpy().T))
     rng = np.random.default_rng(0)

@@ -29,15 +29,15 @@ from distillgan.synthesis.renderer import Model, render
 
 def draw_map(name: str, material: Material, analysis: Analysis) -> Figure:
     """The recordings' moments on the first two axes, joined in their order, coloured by each timbre."""
-    moments, axes = material.moments, analysis.axes
-    places = axes.coordinates(moments.means(material.corpus.z.numpy()))[:, :2]
+    segments, axes = material.segments, analysis.axes
+    places = axes.coordinates(segments.means(material.corpus.z.numpy()))[:, :2]
     places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
     figure = Figure(figsize=(11, 9), layout="constrained")
-    figure.suptitle(f"{name}: {len(moments)} moments of 1.5 s, joined where they follow one another")
+    figure.suptitle(f"{name}: {len(segments)} moments of 1.5 s, joined where they follow one another")
     for number, axis in enumerate(figure.subplots(2, 2).flat):
         item = DESCRIPTORS[number]
-        for end in np.unique(moments.end):
-            axis.plot(*places[moments.end == end].T, color="0.85", linewidth=0.7, zorder=1)
+        for end in np.unique(segments.end):
+            axis.plot(*places[segments.end == end].T, color="0.85", linewidth=0.7, zorder=1)
         shown = [item.shown(value) for value in analysis.values[:, number]]
         dots = axis.scatter(*places.T, c=shown, s=18, cmap="viridis", zorder=2)
         figure.colorbar(dots, ax=axis, label=f"{item.name}, {item.unit}")

@@ -13,7 +13,7 @@ from crafted import CPU, NETWORK, RATE, header_and_tensors, loud_vocoder, write_
 
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
 from distillgan.control.sliders import Controls, Curve
-from distillgan.control.trajectory import Path as Way
+from distillgan.control.trajectory import SamplingStrategy as Way
 from distillgan.control.trajectory import draw
 from distillgan.errors import UserError
 from distillgan.models.modelfile import read_model, write_model
@@ -90,7 +90,7 @@ def test_what_was_packed_is_what_plays(model, path):
     header, tensors = read_model(path)
     assert model.header == header and model.spec == MelSpec()
     assert all(torch.equal(tensors[f"vae.{name}"], t) for name, t in model.network.state_dict().items())
-    assert torch.equal(model.corpus.z, tensors["latent.z"].float()) and model.corpus.pieces == 2
+    assert torch.equal(model.corpus.z, tensors["latent.z"].float()) and model.corpus.chunks == 2
 
 
 @torch.inference_mode()
