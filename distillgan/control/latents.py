@@ -1,9 +1,4 @@
-"""The corpus as its own latents, and the segments in it.
-
-The corpus as its own latents, kept in the model file: what new sound is drawn from.
-
-The segments of a corpus, that new sound is made of: windows of 16 latent frames (1.5 s), half overlapping.
-"""
+"""The latents of a corpus, kept in the model file, and the segments of them that new sound is drawn from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +16,8 @@ from distillgan.models.vae.network import VAENetwork
 
 MAX_FRAMES = 20_000  # about half an hour; more would make the model file, not the sound, larger
 _CHUNK_SECONDS = 30.0
+FRAMES = 16  # of a segment: 1.49 s at 10.8 latent frames a second
+_HOP = 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class CorpusLatents:
     starts: Tensor
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """As stored in a model file: half precision, a hundredth of the posterior's own width."""
+        """Tensors for a model file, in half precision: its error is a hundredth of the posterior's width."""
         return {"latent.z": self.z.half(), "latent.starts": self.starts}
 
     @classmethod
@@ -55,19 +52,19 @@ class CorpusLatents:
         return len(self.starts) - 1
 
     def chunk(self, number: int) -> Tensor:
-        """[frames, D]"""
+        """Latents [frames, D] of one chunk."""
         return self.z[self.starts[number] : self.starts[number + 1]]
 
 
 class Chunk(NamedTuple):
-    """Of the clip of that number, from the sample `start` on."""
+    """A stretch of the clip of that number, from the sample `start` on."""
 
     clip: int
     start: int
     samples: int
 
     def read(self, clips: Sequence[AudioClip], latent_samples: int) -> Tensor:
-        """Its wave [1, N], silence after its end to whole latent frames."""
+        """Wave [1, N], padded with silence to whole latent frames of `latent_samples`."""
         count = -(-self.samples // latent_samples) * latent_samples
         return torch.from_numpy(clips[self.clip].read(self.start, count))[None]
 
@@ -76,7 +73,7 @@ def encode_corpus(
     network: VAENetwork,
     mel: MelSpectrogram,
     clips: Sequence[AudioClip],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CorpusLatents:
     """Posterior means of the clips: whole if they come to at most MAX_FRAMES, else of chunks spread over them."""
     spec, device = mel.spec, next(network.parameters()).device
@@ -84,11 +81,10 @@ def encode_corpus(
     chunks = chunks_of(clips, latent_samples)
     means = []
     with torch.no_grad():
-        for done, chunk in enumerate(chunks):
+        for done, chunk in enumerate(chunks, 1):
             mean, _ = network.encode(to_log1p(mel(chunk.read(clips, latent_samples).to(device)), spec))
             means.append(mean[0].T.float().cpu())
-            if progress is not None:
-                progress(done + 1, len(chunks))
+            progress(done, len(chunks))
     starts = np.cumsum([0] + [len(mean) for mean in means])
     return CorpusLatents(torch.cat(means), torch.from_numpy(starts.astype(np.int64)))
 
@@ -111,16 +107,11 @@ def chunks_of(clips: Sequence[AudioClip], latent_samples: int) -> list[Chunk]:
     return kept
 
 
-FRAMES = 16  # 1.49 s at 10.8 latent frames a second
-_HOP = 8
-
-
 @dataclass(frozen=True)
 class Segments:
-    """Where the segments lie among the frames of a CorpusLatents: all int [W].
+    """Windows of 16 half overlapping frames of a CorpusLatents, all int [W].
 
-    first: their first frame; count: their frames, fewer than 16 only where the chunk is shorter; end: that of the
-    chunk that each lies in.
+    first: first frame; count: frames, fewer than 16 only where the chunk is shorter; end: that of the chunk.
     """
 
     first: np.ndarray
