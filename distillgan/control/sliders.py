@@ -176,6 +176,16 @@ class Slider:
     crosstalk: float | None
     reason: str | None
 
+    @property
+    def range(self) -> str:
+        """The positions that aim within the recordings, for people."""
+        return f"{max(self.least, -FULL):g} … {min(self.most, FULL):g}"
+
+    @property
+    def readings(self) -> list[str]:
+        """The descriptor as measured at -10, 0 and 10, for people."""
+        return [readable(self.shown[place]) for place in (0, len(self.shown) // 2, -1)]
+
 
 @dataclass(frozen=True)
 class Analysis:

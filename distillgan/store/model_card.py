@@ -16,7 +16,6 @@ import yaml
 
 from distillgan.control.sliders import Slider
 from distillgan.errors import printable
-from distillgan.features.descriptors import readable
 from distillgan.models.header import Header
 from distillgan.store.cards import Reports, escaped, measured, table
 
@@ -77,7 +76,7 @@ def write_card(
     reports: Reports,
     examples: Examples | None,
 ) -> str:
-    """The whole card. parameters: as `records.parameters` counts them; sliders: None if none were measured;
+    """The whole card. parameters: as `model_store.parameters` counts them; sliders: None if none were measured;
     note: the header's, or "".
     """
     parts = [
@@ -148,10 +147,8 @@ def _sliders(sliders: Sequence[Slider]) -> list[str]:
         if slider.reason is not None:
             off.append(f"- {slider.name} is inactive: {escaped(slider.reason)}")
             continue
-        shown = [readable(slider.shown[place]) for place in (0, len(slider.shown) // 2, -1)]
-        ends = f"{max(slider.least, -10):g} … {min(slider.most, 10):g}"
         fidelity = f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"
-        rows.append([slider.name, ends, *shown, *fidelity, slider.unit, escaped(slider.about)])
+        rows.append([slider.name, slider.range, *slider.readings, *fidelity, slider.unit, escaped(slider.about)])
     axes = sum(slider.rank is None for slider in sliders)
     headings = ["slider", "range", "at -10", "at 0", "at 10", "follows", "moves others", "unit", ""]
     words = (

@@ -4,28 +4,27 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from distillgan.cli.commands.arguments import argument, confirmed, report, single
+from distillgan.cli.commands.arguments import argument, confirmed, report, run
 from distillgan.errors import UserError, printable
 from distillgan.models.header import damaged_tensors, read_header
 from distillgan.paths import MODEL_SUFFIX
 from distillgan.store.cards import CARD, Card, folder_of, read_card, shown_files
 from distillgan.store.library import find_named
-from distillgan.store.records import size
+from distillgan.store.model_store import size
 
 EXIT_NOT_DONE = 1
-_WORDS = "send a model, its card and its examples to a repository of the hub, private unless --public is said"
 
 
 def push_main(arguments: list[str]) -> NoReturn:
     name = argument("name", metavar="NAME", help="its name; without --yes, the beginning of it will do")
     repo = argument("--repo", required=True, metavar="USER/NAME", help="the repository; it is made if it is not there")
     public = argument("--public", action="store_true", help="everybody may see and fetch it")
-    replace = argument(
-        "--replace", action="store_true", help="in place of another model that is there, or another card"
-    )
+    other = "in place of another model that is there, or another card"
+    replace = argument("--replace", action="store_true", help=other)
     message = argument("--message", metavar="TEXT", help="of the commit")
     yes = argument("--yes", action="store_true", help="do not ask; NAME is then the whole name")
-    single("push", _WORDS, _push, arguments, name, repo, public, replace, message, yes)
+    words = "send a model, its card and its examples to a repository of the hub, private unless --public is said"
+    run("push", words, _push, [name, repo, public, replace, message, yes], arguments)
 
 
 def _push(given: argparse.Namespace) -> int | None:
@@ -38,7 +37,9 @@ def _push(given: argparse.Namespace) -> int | None:
         raise UserError(f"{given.name} is the beginning of {path.stem}: with --yes, write the whole name")
     if damaged := damaged_tensors(path):
         raise UserError(f"{path} is damaged ({', '.join(map(printable, damaged[:5]))}) and is not sent")
-    planned = plan(repo, _files(given, path), given.public, given.replace)
+    card = _card(given, path)
+    files = {f"{path.stem}{MODEL_SUFFIX}": path, CARD: card.folder / CARD, **shown_files(card)}
+    planned = plan(repo, files, given.public, given.replace)
     out, kind = given.out, "private" if planned.private else "public"
     value = {
         "name": path.stem,
@@ -54,9 +55,8 @@ def _push(given: argparse.Namespace) -> int | None:
         return None
     out.say(f"{repo}: {'a new repository' if planned.there is None else 'a repository that is there'}, {kind}")
     for item, file in planned.send.items():
-        out.say(
-            f"  {_size(file.stat().st_size):>9}  {printable(item)}{'  (replaced)' if item in planned.replaced else ''}"
-        )
+        replaced = "  (replaced)" if item in planned.replaced else ""
+        out.say(f"  {_size(file.stat().st_size):>9}  {printable(item)}{replaced}")
     for item in planned.removed:
         out.say(f"    removed  {printable(item)}")
     out.say(
@@ -74,12 +74,6 @@ def _push(given: argparse.Namespace) -> int | None:
 
 def _size(count: int) -> str:
     return size(count) if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def _files(given: argparse.Namespace, path: Path) -> dict[str, Path]:
-    """Path in the repository → file here."""
-    card = _card(given, path)
-    return {f"{path.stem}{MODEL_SUFFIX}": path, CARD: card.folder / CARD, **shown_files(card)}
 
 
 def _card(given: argparse.Namespace, path: Path) -> Card:
@@ -102,14 +96,12 @@ def _card(given: argparse.Namespace, path: Path) -> Card:
     return made
 
 
-_PULL_WORDS = "fetch the models of a repository of the hub, every tensor checked, and never over another model"
-
-
 def pull_main(arguments: list[str]) -> NoReturn:
     repo = argument("repo", metavar="USER/NAME", help="the repository")
     revision = argument("--revision", metavar="R", help="a branch, a tag or a commit (main)")
     name = argument("--name", metavar="NAME", help="another name than its own; for a repository with one model")
-    single("pull", _PULL_WORDS, _pull, arguments, repo, revision, name)
+    words = "fetch the models of a repository of the hub, every tensor checked, and never over another model"
+    run("pull", words, _pull, [repo, revision, name], arguments)
 
 
 def _pull(given: argparse.Namespace) -> int | None:
@@ -134,5 +126,5 @@ def _pull(given: argparse.Namespace) -> int | None:
             report(str(fault))
         done.append(result)
     given.out.say(f"{given.repo} at {commit}")
-    given.out.show(done, lambda _: None)
+    given.out.show(done)
     return 2 if any(result["fault"] for result in done) else None
