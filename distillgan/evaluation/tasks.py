@@ -30,16 +30,14 @@ from distillgan.synthesis.renderer import Model
 
 @memory_in_words("evaluating", "Close what else uses it, or take device=cpu")
 def evaluate(config: DictConfig) -> dict:
-    """PerceptualMetric a model as `what` says; print a table, write it under `paths.home`/evaluations, and return it.
+    """The evaluation `what` of a model, printed as a table and written under `paths.home`/evaluations.
 
         reconstruction    the error of the VAE's mels, file by file (<model>.json)
         vocoder           each vocoder on the clips that are held out (<model>_vocoder.json, .md, .png)
-        controls          what each slider does to rendered sound (<model>_controls.json, .md, .png)
+        controls          the effect of each slider on rendered sound (<model>_controls.json, .md, .png)
 
-    Files that the model was trained on are told from others by the content hashes in its header.
-
-    Raises:
-        UserError: something the user can mend.
+    The content hashes in the model's header say which files it was trained on. Raises UserError if a setting, the model
+    or a recording is refused.
     """
     if config.what not in TASKS:
         raise UserError(f"what={config.what} is nothing to evaluate: choose one of {', '.join(TASKS)}")

@@ -176,14 +176,14 @@ def described(model: StoredModel, parameters: Mapping[str, int]) -> dict[str, st
         "licence": header.licence,
         "recordings": f"{header.corpus['files']} files, {header.corpus['minutes']:.1f} minutes, {_listed(corpus)}",
         "mel": _listed(header.mel.to_dict()),
-        "vae": f"{_millions(parameters.get('vae', 0))}, {_listed(header.vae)}",
+        "vae": f"{millions(parameters.get('vae', 0))}, {_listed(header.vae)}",
         "vae trained": _listed(header.training["vae"]),
         "vocoder": "none of its own",
     }
     if header.vocoder is not None:
         more = {key: value for key, value in header.vocoder.items() if key not in ("name", "generator")}
         arguments = _listed({**more, **header.vocoder["generator"]})
-        kind = f"{header.vocoder['name']}, {_millions(parameters.get('vocoder', 0))}"
+        kind = f"{header.vocoder['name']}, {millions(parameters.get('vocoder', 0))}"
         lines["vocoder"] = f"{kind}, {arguments}" if arguments else kind
         lines["vocoder trained"] = _listed(header.training["vocoder"] or {})
     lines |= {"made with": _listed(header.versions), "also": _listed(header.extra)}
@@ -218,5 +218,5 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _millions(count: int) -> str:
+def millions(count: int) -> str:
     return f"{count / 1e6:.2f} M parameters"
