@@ -11,18 +11,6 @@ from distillgan.audio.formats import Mp3
 from distillgan.cli.commands.sound_commands import add_to_dataset
 from distillgan.data.scan import scan
 from distillgan.errors import UserError
-from distillgan.paths import Home
-from distillgan.store.history import History
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "home")
-
-
-@pytest.fixture
-def history(home):
-    return History(home)
 
 
 @pytest.fixture

@@ -9,19 +9,7 @@ from recorded import RATE, account, recorded, tone
 
 from distillgan.audio.formats import Flac, Mp3, Ogg, Wav
 from distillgan.audio.tags import Tags
-from distillgan.paths import Home
 from distillgan.store import history_files
-from distillgan.store.history import History
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "home")
-
-
-@pytest.fixture
-def history(home):
-    return History(home)
 
 
 @pytest.fixture
