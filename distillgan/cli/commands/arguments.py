@@ -15,7 +15,7 @@ from distillgan import process
 from distillgan.errors import UserError, message, printable
 from distillgan.paths import Home, default_home
 
-EXIT_USER_ERROR = 2
+EXIT_NOT_DONE, EXIT_USER_ERROR = 1, 2
 
 Add = Callable[[argparse.ArgumentParser], object]
 Call = Callable[[argparse.Namespace], int | None]
@@ -25,6 +25,12 @@ Verb = tuple[str, Call, list[Add]]  # help, what it calls, its arguments
 def argument(*names: str, **options: Any) -> Add:
     """One of `argparse`'s arguments, to be handed to `run` or `run_verbs`."""
     return lambda parser: parser.add_argument(*names, **options)
+
+
+# Arguments of several commands.
+BEGINNING = argument("name", metavar="NAME", help="its name, or as much of the beginning as no other name shares")
+YES = argument("--yes", action="store_true", help="do not ask")
+YES_AND_WHOLE = argument("--yes", action="store_true", help="do not ask; NAME is then the whole name")
 
 
 def run(command: str, words: str, call: Call, arguments: Sequence[Add], given: list[str]) -> NoReturn:
@@ -54,12 +60,14 @@ class Output:
         # Text beside the JSON must not end up in it.
         self.console = Console(stderr=as_json, soft_wrap=True, highlight=False)
 
-    def show(self, value: Any, draw: Callable[[Console], None] = lambda console: None) -> None:
-        """`value` as JSON, or whatever `draw` prints."""
+    def show(self, value: Any, shown: str | Callable[[Console], None] = "") -> None:
+        """`value` as JSON, or `shown` for people: a text, or a function that prints it."""
         if self.as_json:
             print(json.dumps(value, indent=1, allow_nan=False))
-        else:
-            draw(self.console)
+        elif callable(shown):
+            shown(self.console)
+        elif shown:
+            self.say(shown)
 
     def say(self, words: str) -> None:
         """A line for people."""

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from distillgan.cli.commands.arguments import argument, confirmed, draw_columns, run_verbs
+from distillgan.cli.commands.arguments import EXIT_NOT_DONE, YES, argument, confirmed, draw_columns, run_verbs
 from distillgan.errors import UserError, printable, whole
 from distillgan.store import history_files
 from distillgan.store.history import Generation, History, flat, in_words, seconds_of
@@ -18,7 +18,6 @@ from distillgan.store.presets import Preset, Presets
 
 _IDS = argument("ids", nargs="+", metavar="ID", help="numbers of entries, or latest")
 _FILES = argument("--files", action="store_true", help="their sounds, pictures and accounts, too")
-_YES = argument("--yes", action="store_true", help="do not ask")
 _LISTED = 20
 _FILTERS = [
     argument("--model", metavar="NAME", help="what this model has a part in"),
@@ -58,8 +57,8 @@ def history_main(arguments: list[str]) -> NoReturn:
         "show": ("all that is known of an entry", _show, [argument("ids", nargs=1, metavar="ID")]),
         "star": ("mark entries: prune never takes them", partial(_star, starred=True), [_IDS]),
         "unstar": ("take the mark off", partial(_star, starred=False), [_IDS]),
-        "delete": ("take entries out; their files stay", _delete, [_IDS, _FILES, _YES]),
-        "prune": ("take old entries out, but none that is starred", _prune, [older, keep, _FILES, _YES]),
+        "delete": ("take entries out; their files stay", _delete, [_IDS, _FILES, YES]),
+        "prune": ("take old entries out, but none that is starred", _prune, [older, keep, _FILES, YES]),
     }
     run_verbs("history", "Every sound that was generated: what made it, and where it is.", verbs, arguments)
 
@@ -149,16 +148,16 @@ def _take_out(given: argparse.Namespace, history: History, ids: list[int], what:
     if ids:
         if not confirmed(f"Delete {what}{beside}?", given.yes):
             given.out.say("nothing is deleted")
-            return 1
+            return EXIT_NOT_DONE
         gone = history.delete(ids, spare_starred)
         if given.files:
             left = {entry.id: reason for entry in gone if (reason := history_files.remove(entry, history))}
     paths = {entry.id: entry.path for entry in gone}
     kept = [{"id": id, "path": str(paths[id]), "reason": reason} for id, reason in left.items()]
-    given.out.show({"deleted": list(paths), "left": kept}, lambda console: console.print(f"{len(gone)} deleted"))
+    given.out.show({"deleted": list(paths), "left": kept}, f"{len(gone)} deleted")
     for id, reason in left.items():
         given.out.say(f"left: {printable(paths[id])} of entry {id}: {reason}")
-    return 1 if left else 0
+    return EXIT_NOT_DONE if left else 0
 
 
 def presets_main(arguments: list[str]) -> NoReturn:
@@ -175,7 +174,7 @@ def presets_main(arguments: list[str]) -> NoReturn:
         "show": ("what a preset sets", _presets_show, [_NAME, _MODEL]),
         "rename": ("give a preset another name", _rename, [_NAME, new, _MODEL]),
         "move": ("put a preset into another folder", _move, [_NAME, into, _MODEL]),
-        "delete": ("forget a preset", _presets_delete, [_NAME, _MODEL, _YES]),
+        "delete": ("forget a preset", _presets_delete, [_NAME, _MODEL, YES]),
     }
     words = "Settings of a sound under a name, for each model: generate model=rain preset=NAME"
     run_verbs("presets", words, verbs, arguments)
@@ -236,7 +235,7 @@ def _presets_delete(given: argparse.Namespace) -> int:
     preset = presets.find(given.name, given.model)
     if not confirmed(f"Delete preset {preset.name} of {preset.model}?", given.yes):
         given.out.say("nothing is deleted")
-        return 1
+        return EXIT_NOT_DONE
     presets.delete(given.name, preset.model)
     given.out.show({"deleted": preset.to_dict()})
     return 0

@@ -1,18 +1,18 @@
 """`distillgan push NAME --repo user/x` and `distillgan pull user/x`."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from distillgan.cli.commands.arguments import argument, confirmed, report, run
+from distillgan.cli.commands.arguments import EXIT_NOT_DONE, YES_AND_WHOLE, argument, confirmed, run
+from distillgan.cli.commands.model_commands import make_card, take_in
 from distillgan.errors import UserError, printable
 from distillgan.models.header import damaged_tensors, read_header
 from distillgan.paths import MODEL_SUFFIX
 from distillgan.store.cards import CARD, Card, folder_of, read_card, shown_files
-from distillgan.store.library import find_named
+from distillgan.store.library import Imported, find_named
 from distillgan.store.model_store import size
-
-EXIT_NOT_DONE = 1
 
 
 def push_main(arguments: list[str]) -> NoReturn:
@@ -22,9 +22,8 @@ def push_main(arguments: list[str]) -> NoReturn:
     other = "in place of another model that is there, or another card"
     replace = argument("--replace", action="store_true", help=other)
     message = argument("--message", metavar="TEXT", help="of the commit")
-    yes = argument("--yes", action="store_true", help="do not ask; NAME is then the whole name")
     words = "send a model, its card and its examples to a repository of the hub, private unless --public is said"
-    run("push", words, _push, [name, repo, public, replace, message, yes], arguments)
+    run("push", words, _push, [name, repo, public, replace, message, YES_AND_WHOLE], arguments)
 
 
 def _push(given: argparse.Namespace) -> int | None:
@@ -51,7 +50,7 @@ def _push(given: argparse.Namespace) -> int | None:
         "removed": planned.removed,
     }
     if not planned.send and not planned.removed:
-        out.show({**value, "commit": planned.there.commit}, lambda _: out.say(f"{repo} has all of it already"))
+        out.show({**value, "commit": planned.there.commit}, f"{repo} has all of it already")
         return None
     out.say(f"{repo}: {'a new repository' if planned.there is None else 'a repository that is there'}, {kind}")
     for item, file in planned.send.items():
@@ -68,7 +67,7 @@ def _push(given: argparse.Namespace) -> int | None:
         return EXIT_NOT_DONE
     with transfer_bar(out.console, "sending") as progress:
         commit = push(planned, given.message or f"{path.stem}, a distillgan model", progress)
-    out.show({**value, "commit": commit}, lambda _: out.say(f"{path.stem}: sent, {repo} at {commit[:12]}"))
+    out.show({**value, "commit": commit}, f"{path.stem}: sent, {repo} at {commit[:12]}")
     return None
 
 
@@ -88,7 +87,6 @@ def _card(given: argparse.Namespace, path: Path) -> Card:
             "it anew"
         )
     given.out.say(f"{path.stem} has no card yet: writing one, with examples")
-    from distillgan.cli.commands.model_commands import make_card
 
     made, left_out = make_card(given.home, path)
     for words in left_out:
@@ -107,24 +105,18 @@ def pull_main(arguments: list[str]) -> NoReturn:
 def _pull(given: argparse.Namespace) -> int | None:
     # The hub's client takes a while to import: not before something is to be fetched.
     from distillgan.progress import transfer_bar
-    from distillgan.store.hub import check_repo, find, pull
+    from distillgan.store.hub import RemoteFile, check_repo, find, pull
 
     found = find(check_repo(given.repo), given.revision)
     if given.name is not None and len(found.models) > 1:
         raise UserError(f"--name {given.name} is for one model, and {given.repo} holds {len(found.models)}")
-    commit, done = found.repository.commit, []
-    for item in found.models:
-        result = {"repo": given.repo, "commit": commit, "file": item.path, "name": None, "path": None, "added": False}
-        result["fault"] = None
-        try:
-            with transfer_bar(given.out.console) as progress:
-                path, added = pull(given.home, found, item, given.name, progress)
-            result |= {"name": path.stem, "path": str(path), "added": added}
-            given.out.say(f"{path.stem}: {'pulled' if added else 'there already'}, {path}")
-        except UserError as fault:  # the other models are no worse for it
-            result["fault"] = str(fault)
-            report(str(fault))
-        done.append(result)
+    commit = found.repository.commit
+
+    def take(item: RemoteFile) -> Imported:
+        with transfer_bar(given.out.console) as progress:
+            return pull(given.home, found, item, given.name, progress)
+
+    about = {"repo": given.repo, "commit": commit}
+    code = take_in(given, "pulled", [({**about, "file": item.path}, partial(take, item)) for item in found.models])
     given.out.say(f"{given.repo} at {commit}")
-    given.out.show(done)
-    return 2 if any(result["fault"] for result in done) else None
+    return code

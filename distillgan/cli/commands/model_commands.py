@@ -3,20 +3,32 @@
 import argparse
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from distillgan.atomic import refused, replace_file
-from distillgan.cli.commands.arguments import argument, confirmed, draw_columns, report, run, run_verbs
+from distillgan.cli.commands.arguments import (
+    BEGINNING,
+    EXIT_NOT_DONE,
+    EXIT_USER_ERROR,
+    YES_AND_WHOLE,
+    argument,
+    confirmed,
+    draw_columns,
+    report,
+    run,
+    run_verbs,
+)
 from distillgan.errors import UserError, printable
 from distillgan.models.header import damaged_tensors
 from distillgan.paths import Home
 from distillgan.store import library, model_store
 from distillgan.store.cards import CARD, Card, folder_of, read_card, sealed
-from distillgan.store.library import Provenance, find_model, find_named, models_in, provenance_of
+from distillgan.store.library import Imported, Provenance, find_model, find_named, models_in, provenance_of
 from distillgan.store.model_store import StoredModel, described, local_time, size, tags
 
 if TYPE_CHECKING:
@@ -27,11 +39,9 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("name", "date", "minutes", "error", "vocoder", "size", "tags")
 EXIT_DAMAGED = 1
-EXIT_NOT_DONE = 1
 
 
 def models_main(arguments: list[str]) -> NoReturn:
-    name = argument("name", metavar="NAME", help="its name, or as much of the beginning as no other name shares")
     whole_name = argument("name", metavar="NAME", help="its whole name")
     model = argument("model", metavar="NAME", help="its name, the beginning of it, or the path of a file")
     words = argument("words", nargs="+", metavar="WORD", help="each must be in its name, tags or note")
@@ -42,7 +52,6 @@ def models_main(arguments: list[str]) -> NoReturn:
     files = argument("files", nargs="+", type=Path, metavar="FILE", help="a .distillgan file")
     other_name = argument("--name", metavar="NAME", help="another name than its own; for one file")
     path = argument("path", type=Path, metavar="PATH", help="a folder, or a file that is not there yet")
-    yes = argument("--yes", action="store_true", help="do not ask; NAME is then the whole name")
     which = argument("models", nargs="*", metavar="NAME", help="names, beginnings of names, or paths of files")
     everything = argument("--all", action="store_true", help="all of the library")
     filters = [
@@ -59,11 +68,11 @@ def models_main(arguments: list[str]) -> NoReturn:
         "search": ("those that have the words in their name, tags or note", _list, [words, *filters]),
         "info": ("all that is known of a model", _info, [model]),
         "rename": ("give a model, and its run, another name", _rename, [whole_name, new]),
-        "tag": ("tags to find a model by", _tag, [name, tags, untag]),
-        "note": ("a note on a model, in place of the one it has", _note, [name, text]),
+        "tag": ("tags to find a model by", _tag, [BEGINNING, tags, untag]),
+        "note": ("a note on a model, in place of the one it has", _note, [BEGINNING, text]),
         "import": ("check files, and copy them into the library", _import, [files, other_name]),
-        "export": ("copy a model out of the library", _export, [name, path]),
-        "delete": ("remove a model's file; its run stays", _delete, [name, yes]),
+        "export": ("copy a model out of the library", _export, [BEGINNING, path]),
+        "delete": ("remove a model's file; its run stays", _delete, [BEGINNING, YES_AND_WHOLE]),
         "verify": ("check every tensor; exit code 1 if any is damaged", _verify, [which, everything]),
     }
     run_verbs("models", "The library of models.", verbs, arguments)
@@ -135,7 +144,7 @@ def _rename(given: argparse.Namespace) -> None:
     path = library.rename_model(given.home, given.name, given.new)
     folder = str(given.home.run(given.new)) if had_run else None
     words = f"{given.name} is {given.new} now: {path}{f', {folder}' if folder else ''}"
-    given.out.show({"name": given.new, "path": str(path), "run": folder}, lambda _: given.out.say(words))
+    given.out.show({"name": given.new, "path": str(path), "run": folder}, words)
 
 
 def _tag(given: argparse.Namespace) -> None:
@@ -144,38 +153,47 @@ def _tag(given: argparse.Namespace) -> None:
     name = find_named(given.home, given.name).stem
     header = library.set_tags(given.home, name, given.tags, given.remove)
     value = {"name": name, "tags": header.tags}
-    given.out.show(value, lambda _: given.out.say(f"{name}: {tags(header.tags) or 'no tags'}"))
+    given.out.show(value, f"{name}: {tags(header.tags) or 'no tags'}")
 
 
 def _note(given: argparse.Namespace) -> None:
     name = find_named(given.home, given.name).stem
     header = library.set_note(given.home, name, " ".join(given.text))
-    given.out.show({"name": name, "note": header.note}, lambda _: given.out.say(f"{name}: noted"))
+    given.out.show({"name": name, "note": header.note}, f"{name}: noted")
 
 
 def _import(given: argparse.Namespace) -> int | None:
     if given.name is not None and len(given.files) > 1:
         raise UserError(f"--name {given.name} is for one file, and {len(given.files)} are to be imported")
-    done = []
-    for file in given.files:
-        result = {"file": str(file), "name": None, "path": None, "added": False, "fault": None}
+    named = [
+        ({"file": str(file)}, partial(library.import_model, given.home, file.expanduser(), given.name))
+        for file in given.files
+    ]
+    return take_in(given, "imported", named)
+
+
+def take_in(given: argparse.Namespace, done: str, models: Iterable[tuple[dict, Callable[[], Imported]]]) -> int | None:
+    """Take models into the library, each with what JSON says of it; a fault is reported, and the others go on."""
+    results = []
+    for about, take in models:
+        result = {**about, "name": None, "path": None, "added": False, "fault": None}
         try:
-            path, added = library.import_model(given.home, file.expanduser(), given.name)
+            path, added = take()
             result |= {"name": path.stem, "path": str(path), "added": added}
-            given.out.say(f"{path.stem}: {'imported' if added else 'there already'}, {path}")
-        except UserError as fault:  # the other files are no worse for it
+            given.out.say(f"{path.stem}: {done if added else 'there already'}, {path}")
+        except UserError as fault:
             result["fault"] = str(fault)
-            report(str(fault))
-        done.append(result)
-    given.out.show(done)
-    return 2 if any(result["fault"] for result in done) else None
+            report(fault)
+        results.append(result)
+    given.out.show(results)
+    return EXIT_USER_ERROR if any(result["fault"] for result in results) else None
 
 
 def _export(given: argparse.Namespace) -> None:
     source = find_named(given.home, given.name)
     target = library.export_model(source, given.path)
     value = {"name": source.stem, "path": str(target)}
-    given.out.show(value, lambda _: given.out.say(f"{source.stem}: exported, {target}"))
+    given.out.show(value, f"{source.stem}: exported, {target}")
 
 
 def _delete(given: argparse.Namespace) -> int | None:
@@ -190,7 +208,7 @@ def _delete(given: argparse.Namespace) -> int | None:
         return EXIT_NOT_DONE
     library.delete_model(given.home, name)
     value = {"name": name, "deleted": str(path), "run": folder}
-    given.out.show(value, lambda _: given.out.say(f"{name}: deleted.{stays}"))
+    given.out.show(value, f"{name}: deleted.{stays}")
     return None
 
 
@@ -218,12 +236,13 @@ _PATH = re.compile(r"(?:^|[^\w/.])(?:~?/[\w.~ -]+/|[A-Za-z]:\\)")
 
 
 def card_main(arguments: list[str]) -> NoReturn:
-    name = argument("name", metavar="NAME", help="its name, or as much of the beginning as no other name shares")
     words = f"how many sounds to render: one plain, others with its strongest sliders at their ends ({EXAMPLES})"
     examples = argument("--examples", type=int, default=EXAMPLES, metavar="N", help=words)
     plays = argument("--vocoder", metavar="NAME", help="what plays them (the model's own, else universal)")
     replace = argument("--replace", action="store_true", help="write it anew though somebody has edited it")
-    run("card", "write a model card in Markdown, with examples", _card, [name, examples, plays, replace], arguments)
+    run(
+        "card", "write a model card in Markdown, with examples", _card, [BEGINNING, examples, plays, replace], arguments
+    )
 
 
 def _card(given: argparse.Namespace) -> None:
@@ -234,7 +253,7 @@ def _card(given: argparse.Namespace) -> None:
     for words in left_out:
         report(words) if given.out.as_json else given.out.say(words)
     value = {"name": path.stem, "card": str(made.folder / CARD), "files": list(made.files), "left_out": list(left_out)}
-    given.out.show(value, lambda _: given.out.say("\n".join([f"{path.stem}: {made.folder / CARD}", *made.files])))
+    given.out.show(value, "\n".join([f"{path.stem}: {made.folder / CARD}", *made.files]))
 
 
 def make_card(

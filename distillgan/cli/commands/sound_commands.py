@@ -143,10 +143,8 @@ def _again(given: argparse.Namespace, original: Original) -> int:
         out.say(note)
     made = generate(config, out.console)[0]
     verdict = original.verdict(made)
-    out.show(
-        {"of": original.title, "path": str(made.path), "id": made.id, **asdict(verdict)},
-        lambda console: console.print(f"{original.title}: {verdict.words}", markup=False),
-    )
+    value = {"of": original.title, "path": str(made.path), "id": made.id, **asdict(verdict)}
+    out.show(value, f"{original.title}: {verdict.words}")
     return EXIT_DIFFERENT if verdict.same is False else 0
 
 
@@ -202,10 +200,6 @@ def adopt_main(arguments: list[str]) -> NoReturn:
 
 def _adopt(given: argparse.Namespace) -> None:
     added = add_to_dataset(History(given.home).named(given.ids), Path(given.into).expanduser())
-
-    def draw(console: Console) -> None:
-        for one in added:
-            notes = "".join(f"; {note}" for note in one.notes)
-            console.print(f"entry {one.id} → {printable(one.path)}{notes}", markup=False)
-
-    given.out.show([{"id": one.id, "path": str(one.path), "notes": one.notes} for one in added], draw)
+    value = [{"id": one.id, "path": str(one.path), "notes": one.notes} for one in added]
+    lines = ["; ".join([f"entry {one.id} → {printable(one.path)}", *one.notes]) for one in added]
+    given.out.show(value, "\n".join(lines))

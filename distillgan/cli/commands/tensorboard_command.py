@@ -36,10 +36,8 @@ def board_main(given: list[str]) -> None:
 def _board(given: argparse.Namespace) -> None:
     folder = _folder(given.home, given.name)
     address = _served(folder, None if given.port is None else whole("--port", given.port, 0, 65535))
-    given.out.show(
-        {"address": address, "folder": str(folder)},
-        lambda console: console.print(f"TensorBoard of {printable(folder)} is at {address} (Ctrl-C ends it)"),
-    )
+    words = f"TensorBoard of {printable(folder)} is at {address} (Ctrl-C ends it)"
+    given.out.show({"address": address, "folder": str(folder)}, words)
     sys.stdout.flush()
     if not given.no_open:
         open_page(address + _FIRST_PAGE)
