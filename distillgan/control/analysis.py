@@ -83,7 +83,7 @@ class Analyser:
 
     def _directions(self, values: np.ndarray, axes: Axes) -> tuple[np.ndarray, np.ndarray]:
         """What to add to the latent for a standard deviation more of a spectral descriptor, [8, D]; and how much of
-        that is heard for DIRECT of it, [8].
+        that reaches rendered sound for DIRECT of it, [8].
 
         A ridge regression of the segments' means on all descriptors together says where the latent goes when one alone
         changes. These directions are then rendered on some segments, and mixed so that each moves its own descriptor

@@ -62,8 +62,8 @@ class Target:
         if loudness == SOURCE:
             if source_lufs is None:
                 return cls(None, ceiling, _UNKNOWN)
-            heard = source_lufs - (DUAL_MONO_LU if channels == 1 else 0.0)
-            return cls(round(min(max(heard, _LUFS[0]), _LUFS[1]), 2), ceiling)
+            lufs = source_lufs - (DUAL_MONO_LU if channels == 1 else 0.0)
+            return cls(round(min(max(lufs, _LUFS[0]), _LUFS[1]), 2), ceiling)
         if isinstance(loudness, str) or loudness is None:
             raise UserError(f"export.loudness={loudness} must be {SOURCE}, {OFF}, or LUFS such as -23")
         return cls(number("export.loudness", loudness, *_LUFS), ceiling)
@@ -73,19 +73,19 @@ class Target:
         """The value of `export.loudness` that is the same for any model."""
         return OFF if self.lufs is None else self.lufs
 
-    def level(self, heard: "LoudnessMeter") -> "Level":
+    def level(self, meter: "LoudnessMeter") -> "Level":
         """The gain of a whole sound, and its level then.
 
         Less is turned up where its peak would pass the ceiling, and silence, which has no loudness, never.
         """
-        lufs, peak_db = heard.lufs(), _db(heard.true_peak())
+        lufs, peak_db = meter.lufs(), _db(meter.true_peak())
         if self.peak_db is None and self.lufs is None:
-            gain = min(1.0, PEAK / heard.peak) if heard.peak else 1.0
+            gain = min(1.0, PEAK / meter.peak) if meter.peak else 1.0
             return Level(gain, lufs + _db(gain), peak_db + _db(gain), None, 0.0)
-        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(heard.peak)
-        wished = 0.0 if self.lufs is None or not math.isfinite(lufs) else self.lufs - lufs
-        gain_db = min(round(wished * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
-        short = wished - gain_db if gain_db < wished - 0.5 / _STEPS and self.lufs is not None else 0.0
+        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(meter.peak)
+        wanted = 0.0 if self.lufs is None or not math.isfinite(lufs) else self.lufs - lufs
+        gain_db = min(round(wanted * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
+        short = wanted - gain_db if gain_db < wanted - 0.5 / _STEPS and self.lufs is not None else 0.0
         return Level(10 ** (gain_db / 20), lufs + gain_db, peak_db + gain_db, self.lufs, short, self.note)
 
 

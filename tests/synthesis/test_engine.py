@@ -13,7 +13,7 @@ from crafted import CPU, NETWORK, RATE, header_and_tensors, loud_vocoder, write_
 
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
 from distillgan.control.sliders import Controls, Curve
-from distillgan.control.trajectory import SamplingStrategy as Way
+from distillgan.control.trajectory import SamplingStrategy
 from distillgan.control.trajectory import draw
 from distillgan.errors import UserError
 from distillgan.models.modelfile import read_model, write_model
@@ -97,7 +97,7 @@ def test_what_was_packed_is_what_plays(model, path):
 @pytest.mark.parametrize("kind", ["chunk", "crossfade", "interpolate"])
 def test_blocks_joined_are_the_whole(model, kind):
     """More than a block of the decoder and eight of the vocoder, against one pass of each over all of it."""
-    frames, way = 2265, Way(kind)
+    frames, way = 2265, SamplingStrategy(kind)
     blocks = list(render_blocks(model, model.vocoder, frames * 512 / RATE, 3, way=way))
     assert len(blocks) > 8 and max(block.shape[1] for block in blocks) < 4 * RATE
     trajectory, power = draw(model.material, Controls(), frames, 3, way), 0

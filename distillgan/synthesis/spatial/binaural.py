@@ -409,7 +409,7 @@ class Binaural(Spatial):
         late = (distance - self._distance) / SOUND_SPEED
         gain = REFERENCE / distance * transmission(frequencies, distance)
         if self._head is not None:
-            heard = self._head.ears(source, frequencies)
+            head = self._head.ears(source, frequencies)
         else:
-            heard = ears(source, frequencies) * response(source, frequencies)
-        return heard * gain * np.exp(-2j * np.pi * frequencies * late)
+            head = ears(source, frequencies) * response(source, frequencies)
+        return head * gain * np.exp(-2j * np.pi * frequencies * late)
