@@ -193,8 +193,8 @@ class Analysis:
 
     values: [W, 8], the descriptors of each segment, the mean where one is undefined; known: [8], share of the segments
     in which each is defined; percentiles: [8, 5], at PERCENTILES; directions: [8, D], offset of a latent frame for a
-    standard deviation more of a descriptor (zeros: none is known); delivered: [8], share of that in rendered sound; response:
-    [8, 5, 8], the descriptors of rendered sound with each slider at each of POSITIONS; axes: the real ones.
+    standard deviation more of a descriptor (zeros: none is known); delivered: [8], share of that in rendered sound;
+    response: [8, 5, 8], the descriptors of rendered sound with each slider at each of POSITIONS; axes: the real ones.
     """
 
     values: np.ndarray

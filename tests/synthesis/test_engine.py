@@ -13,8 +13,7 @@ from crafted import CPU, NETWORK, RATE, header_and_tensors, loud_vocoder, write_
 
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
 from distillgan.control.sliders import Controls, Curve
-from distillgan.control.trajectory import SamplingStrategy
-from distillgan.control.trajectory import draw
+from distillgan.control.trajectory import SamplingStrategy, draw
 from distillgan.errors import UserError
 from distillgan.models.modelfile import read_model, write_model
 from distillgan.models.vocoders.hifigan import HiFiGANGenerator, HiFiGANVocoder
