@@ -38,7 +38,7 @@ def starts_of(*lengths: int) -> torch.Tensor:
 def analysis_of(corpus: CorpusLatents, seed: int = 0, **changes) -> Analysis:
     """Descriptors of the segments are independent normal numbers, and each slider moves its own from -2 to 2.
 
-    Each descriptor's direction is a latent dimension; half of a wish is delivered by it; one axis, along the first.
+    Each descriptor's direction is a latent dimension; half of a target is delivered by it; one axis, along the first.
     """
     segments, dimensions = len(Segments.of(corpus)), corpus.z.shape[1]
     values = np.random.default_rng(seed).standard_normal((segments, len(NAMES)))

@@ -155,7 +155,7 @@ def rename_reports(home: Home, old: str, new: str, fingerprint: str) -> None:
                     path.with_name(f"{old}{suffix}{ending}").replace(path.with_name(f"{new}{suffix}{ending}"))
 
 
-def measured(header: Header) -> list[str]:
+def training_metrics(header: Header) -> list[str]:
     """Lines of metrics from the training itself, on recordings that it held out where there were enough of them."""
     lines, vae, vocoder = [], header.training["vae"], header.training["vocoder"] or {}
     if isinstance(vae.get("error_db"), int | float):
@@ -199,10 +199,11 @@ def _vocoder(report: dict[str, Any]) -> str:
         metric for metric in report["metrics"] if any(line[metric["key"]] is not None for line in report["means"])
     ]
     headings = [f"{escaped(m['heading'])} {'↑' if m['better'] == 'higher' else '↓'}" for m in metrics]
-    rows = [
-        [escaped(f"{line['vocoder']}, {line['mels']} mels"), *(_cell(line[m["key"]], m["digits"]) for m in metrics)]
-        for line in report["means"]
-    ]
+    rows = []
+    for line in report["means"]:
+        values = [(line[metric["key"]], metric["digits"]) for metric in metrics]
+        cells = ["" if value is None else f"{value:.{digits}f}" for value, digits in values]
+        rows.append([escaped(f"{line['vocoder']}, {line['mels']} mels"), *cells])
     clips = report["means"][0]["clips"]
     known = "" if report["part"] == "held out" else ", which the model knows: they say little"
     words = (
@@ -222,7 +223,3 @@ def _controls(report: dict[str, Any]) -> str:
 
 def _on(stage: dict[str, Any]) -> str:
     return f" on {escaped(stage['judged_on'])}" if isinstance(stage.get("judged_on"), str) else ""
-
-
-def _cell(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

@@ -13,7 +13,7 @@ import yaml
 from distillgan.control.sliders import Slider
 from distillgan.errors import printable
 from distillgan.models.header import Header
-from distillgan.store.cards import Reports, escaped, measured, table
+from distillgan.store.cards import Reports, escaped, table, training_metrics
 from distillgan.store.model_store import millions
 
 # Those of the hub's that recordings and models are likely to have.
@@ -86,7 +86,7 @@ def write_card(
         "## Sliders",
         *([f"None: {header.no_sliders}."] if sliders is None else _sliders(sliders)),
         "## Scores",
-        "\n".join(measured(header)) or "None were measured in training.",
+        "\n".join(training_metrics(header)) or "None were measured in training.",
         *reports.sections,
         "## Training",
         _training(header, parameters),

@@ -115,10 +115,10 @@ def test_wishes_are_percentiles_of_the_recordings():
     for number in range(8):
         for position, percentile in ((-12, 0.5), (-10, 2), (10, 98), (12, 99.5)):
             positions = np.where(np.arange(8) == number, position, 0)
-            wish = ANALYSIS.targets(positions)
+            target = ANALYSIS.targets(positions)
             column = ANALYSIS.values[:, number]
-            assert wish[number] * column.std() + column.mean() == pytest.approx(np.percentile(column, percentile))
-            assert np.delete(wish, number) == pytest.approx(np.zeros(7), abs=1e-12)
+            assert target[number] * column.std() + column.mean() == pytest.approx(np.percentile(column, percentile))
+            assert np.delete(target, number) == pytest.approx(np.zeros(7), abs=1e-12)
     steps = [ANALYSIS.targets(np.full(8, position)) for position in np.linspace(-12, 12, 25)]
     assert (np.diff(steps, axis=0) > 0).all()
 

@@ -98,8 +98,8 @@ def test_a_direction_is_added_by_as_much_as_is_wished(name, dimension):
 
 def test_the_whole_wish_is_the_98th_percentile():
     values = ANALYSIS.values[:, 1]
-    wish = (np.percentile(values, 98) - values.mean()) / values.std()
-    assert offsets(MATERIAL, controls_of(warmth=10), 1, True)[1, 0] == pytest.approx(wish)
+    target = (np.percentile(values, 98) - values.mean()) / values.std()
+    assert offsets(MATERIAL, controls_of(warmth=10), 1, True)[1, 0] == pytest.approx(target)
     beyond = (np.percentile(values, 99.5) - values.mean()) / values.std()
     assert offsets(MATERIAL, controls_of(warmth=12), 1, True)[1, 0] == pytest.approx(beyond)
     assert offsets(MATERIAL, controls_of(axis1=10), 1, True)[0, 0] == pytest.approx(2.05 * 2.0)

@@ -90,8 +90,8 @@ def _list(given: argparse.Namespace) -> None:
     found = model_store.search(model_store.list_models(given.home), getattr(given, "words", ()))
     kept = model_store.narrowed(found, given.vocoder, given.rate, given.min_minutes, given.max_minutes, given.tag)
     kept = model_store.ordered(kept, given.sort, given.reverse)
-    left_out = sum(record.fault is not None for record in found) - sum(record.fault is not None for record in kept)
-    given.out.show([record.to_dict() for record in kept], lambda console: draw_list(console, kept))
+    left_out = sum(stored.fault is not None for stored in found) - sum(stored.fault is not None for stored in kept)
+    given.out.show([stored.to_dict() for stored in kept], lambda console: draw_list(console, kept))
     if left_out:
         report(f"{left_out} of the files cannot be read and are left out: `distillgan models list` says why")
 
@@ -100,42 +100,42 @@ def draw_list(console: Console, found: Sequence[StoredModel]) -> None:
     """A line a model, then a line a file that cannot be read."""
     rows = [
         (
-            record.name,
-            local_time(record.header.created),
-            f"{record.minutes:.1f}",
-            "" if record.error_db is None else f"{record.error_db:.2f} dB",
-            record.vocoder or "-",
-            size(record.bytes),
-            tags(record.header.tags),
+            stored.name,
+            local_time(stored.header.created),
+            f"{stored.minutes:.1f}",
+            "" if stored.error_db is None else f"{stored.error_db:.2f} dB",
+            stored.vocoder or "-",
+            size(stored.bytes),
+            tags(stored.header.tags),
         )
-        for record in found
-        if record.header is not None
+        for stored in found
+        if stored.header is not None
     ]
     if not found:
         console.print("no models")
         return
     draw_columns(console, _HEADINGS, rows, right=("minutes", "error", "size"))
-    for record in found:
-        if record.fault is not None:
-            console.out(f"cannot be read: {printable(record.fault)}", style="yellow", highlight=False)
+    for stored in found:
+        if stored.fault is not None:
+            console.out(f"cannot be read: {printable(stored.fault)}", style="yellow", highlight=False)
 
 
 def _info(given: argparse.Namespace) -> None:
     path = find_model(given.home, given.model)
-    record = model_store.stored_model(path)
-    if record.header is None:
-        raise UserError(record.fault)
+    stored = model_store.stored_model(path)
+    if stored.header is None:
+        raise UserError(stored.fault)
     sizes = model_store.parameters(path)
-    origin = provenance_of(given.home, record.header.fingerprint)
-    value = {**record.to_dict(), "parameters": sizes, "header": record.header.to_dict()}
+    origin = provenance_of(given.home, stored.header.fingerprint)
+    value = {**stored.to_dict(), "parameters": sizes, "header": stored.header.to_dict()}
     value["origin"] = origin and origin._asdict()
-    given.out.show(value, lambda console: draw_info(console, record, sizes, origin))
+    given.out.show(value, lambda console: draw_info(console, stored, sizes, origin))
 
 
-def draw_info(console: Console, record: StoredModel, parameters: Mapping[str, int], origin: Provenance | None) -> None:
-    console.out(printable(record.name), style="bold", highlight=False)
+def draw_info(console: Console, stored: StoredModel, parameters: Mapping[str, int], origin: Provenance | None) -> None:
+    console.out(printable(stored.name), style="bold", highlight=False)
     pulled = {} if origin is None else {"pulled from": printable(str(origin))}
-    for heading, text in {**described(record, parameters), **pulled}.items():
+    for heading, text in {**described(stored, parameters), **pulled}.items():
         console.out(f"  {heading:<16}{text}", highlight=False)
 
 
