@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from distillgan.audio.mel import MelSpec
-from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.sliders import PERCENTILES, POSITIONS, Analysis, Axes
 from distillgan.features.descriptors import NAMES
 from distillgan.models.header import Header
@@ -30,15 +30,15 @@ NETWORK = {
 STAGE = {"steps": 1, "seconds": 1.0, "date": "2025-01-02T03:04:05+00:00"}
 CORPUS = {"fingerprint": "0", "minutes": 1.0, "files": 2, "train": [], "held_out": []}
 STARTS = [0, 40, 90]
-# A corpus of no recordings: means and standard deviations of what its moments are said to be like.
+# A corpus of no recordings: means and standard deviations of what its segments are said to be like.
 MEANS = np.array([10.0, -10.0, -15.0, 0.03, 1.0, 0.3, 2.0, -5.0])
 SPREAD = np.array([0.8, 4.0, 4.0, 0.01, 0.4, 0.15, 0.8, 0.6])
 
 
 def analysis_of(corpus: CorpusLatents, active: tuple[str, ...], halves: tuple[str, ...] = ()) -> Analysis:
     """Sliders that move what they say, by ±2 standard deviations; those in `halves` only above 0; others nothing."""
-    moments, rng = len(Moments.of(corpus)), np.random.default_rng(7)
-    values = rng.standard_normal((moments, len(NAMES)))
+    segments, rng = len(Segments.of(corpus)), np.random.default_rng(7)
+    values = rng.standard_normal((segments, len(NAMES)))
     values = MEANS + SPREAD * (values - values.mean(0)) / values.std(0)
     response = np.broadcast_to(MEANS, (len(NAMES), len(POSITIONS), len(NAMES))).copy()
     for name in (*active, *halves):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.sliders import PERCENTILES, POSITIONS, Analysis, Axes, Controls, Curve
 from distillgan.control.trajectory import Material
 from distillgan.features.descriptors import NAMES
@@ -17,11 +17,11 @@ LATENT_RATE = FRAME_RATE / STRIDE
 def corpus_of(*lengths: int, dimensions: int = 6, seed: int = 0) -> CorpusLatents:
     """Pieces of slow noise, each around a place of its own; the dimensions differ in mean and spread."""
     rng = torch.Generator().manual_seed(seed)
-    pieces = []
+    chunks = []
     for length in lengths:
         drift = torch.randn(length + 8, dimensions, generator=rng).unfold(0, 9, 1).mean(-1) * 2
-        pieces.append(drift + torch.randn(dimensions, generator=rng))
-    z = torch.cat(pieces) * torch.linspace(0.1, 2, dimensions) + torch.arange(dimensions)
+        chunks.append(drift + torch.randn(dimensions, generator=rng))
+    z = torch.cat(chunks) * torch.linspace(0.1, 2, dimensions) + torch.arange(dimensions)
     return CorpusLatents(z, starts_of(*lengths))
 
 
@@ -36,12 +36,12 @@ def starts_of(*lengths: int) -> torch.Tensor:
 
 
 def analysis_of(corpus: CorpusLatents, seed: int = 0, **changes) -> Analysis:
-    """Descriptors of the moments are independent normal numbers, and each slider moves its own from -2 to 2.
+    """Descriptors of the segments are independent normal numbers, and each slider moves its own from -2 to 2.
 
-    Each descriptor's direction is a latent dimension; half of a wish is delivered by it; one axis, along the first.
+    Each descriptor's direction is a latent dimension; half of a target is delivered by it; one axis, along the first.
     """
-    moments, dimensions = len(Moments.of(corpus)), corpus.z.shape[1]
-    values = np.random.default_rng(seed).standard_normal((moments, len(NAMES)))
+    segments, dimensions = len(Segments.of(corpus)), corpus.z.shape[1]
+    values = np.random.default_rng(seed).standard_normal((segments, len(NAMES)))
     parts = {
         "values": values,
         "known": np.ones(len(NAMES)),

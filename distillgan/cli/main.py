@@ -1,27 +1,30 @@
 """The `distillgan` command: each verb calls the same entry as `python -m distillgan.<verb>`."""
 
 import sys
-from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 
 from distillgan import __version__
-from distillgan.cli.commands.arguments import EXIT_USER_ERROR
+from distillgan.cli.commands.arguments import EXIT_USER_ERROR, report
 from distillgan.errors import UserError
 from distillgan.paths import CONFIG, Home
 from distillgan.process import leave_while_importing
 
-_ENTRIES = {
-    "train": "train a model on your recordings: distillgan train data.dir=~/rain name=rain",
-    "generate": "new sound from a model: distillgan generate --model rain --duration 20",
-    "evaluate": "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain",
-    "ui": "the page in your browser: train, play and keep models with hands on it: distillgan ui",
-    "controls": "a model's sliders, what each was measured to do, and a map: distillgan controls rain",
-    "weights": "the universal vocoder's weights: distillgan weights --where | --fetch | --verify",
-}
-_NAMED = {"controls"}
-# Verbs that need no torch: the module in `distillgan.cli.commands`, and words. They start in a fraction of a second.
-_LIGHT = {
+# Verb → module in cli/commands (None: distillgan.<verb> itself) and words. No verb imports another's module.
+_VERBS = {
+    "train": ("train_command", "train a model on your recordings: distillgan train data.dir=~/rain name=rain"),
+    "generate": (None, "new sound from a model: distillgan generate --model rain --duration 20"),
+    "evaluate": (None, "how well a model reconstructs: distillgan evaluate --model rain --data.dir ~/rain"),
+    "ui": (None, "the page in your browser: train, play and keep models with hands on it: distillgan ui"),
+    "controls": (
+        "engine_commands",
+        "a model's sliders, what each was measured to do, and a map: distillgan controls rain",
+    ),
+    "weights": ("engine_commands", "the universal vocoder's weights: distillgan weights --where | --fetch | --verify"),
+    "train-vocoder": ("train_command", "train a finished model's own vocoder: distillgan train-vocoder rain"),
+    "export-vocoder": (
+        "engine_commands",
+        "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx",
+    ),
     "models": (
         "model_commands",
         "your models: distillgan models list | search | info | rename | tag | note | import | …",
@@ -44,8 +47,6 @@ _LIGHT = {
     "again": ("sound_commands", "a generation of the history made again: distillgan again 12"),
 }
 _VOCODER = "vocos"  # the kind that a model gets if nothing else is said
-_EXPORT_VOCODER = "a model's own vocoder for other programs: distillgan export-vocoder rain --format onnx"
-_TRAIN_VOCODER = "train a finished model's own vocoder: distillgan train-vocoder rain"
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
     try:
         _call(sys.argv[1:])
     except UserError as error:
-        _entry().report(error)
+        report(error)
         sys.exit(EXIT_USER_ERROR)
 
 
@@ -61,71 +62,54 @@ def _call(arguments: list[str]) -> None:
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if verb in ("-h", "--help", "help"):
         print(_usage())
-    elif verb == "--version":
+        return
+    if verb == "--version":
         print(f"distillgan {__version__}")
-    elif verb in ("controls", "weights"):
-        _command("engine_commands", verb)(_named(rest) if verb in _NAMED else rest)
-    elif verb == "train":
-        _command("train_command", verb)(rest)
-    elif verb in _ENTRIES:
-        import_module(f"distillgan.{verb}").main(rest)
-    elif verb in _LIGHT:
-        _command(_LIGHT[verb][0], verb)(rest)
-    elif verb == "train-vocoder":
-        _command("train_command", "train")(_vocoder_overrides(rest))
-    elif verb == "export-vocoder":
-        _command("engine_commands", "export_vocoder")(_export_arguments(rest))
-    else:
+        return
+    if verb not in _VERBS:
         raise UserError(f"there is no verb {verb!r}\n{_usage()}")
+    if verb == "train-vocoder":
+        verb, rest = "train", _vocoder_overrides(rest)
+    elif verb == "export-vocoder" and (not rest or rest[0] not in ("-h", "--help")):
+        rest = [f"--model={_name(rest, 'export-vocoder', 'rain --format onnx')}", *rest[1:]]
+    elif verb == "controls" and _is_name(rest):
+        rest = [f"--model={rest[0]}", *rest[1:]]
+    module = _VERBS[verb][0]
+    if module is None:
+        import_module(f"distillgan.{verb}").main(rest)
+    else:
+        getattr(import_module(f"distillgan.cli.commands.{module}"), f"{verb.replace('-', '_')}_main")(rest)
 
 
-def _command(module: str, verb: str) -> Callable[[list[str]], None]:
-    return getattr(import_module(f"distillgan.cli.commands.{module}"), f"{verb}_main")
+def _is_name(arguments: list[str]) -> bool:
+    """Whether a model's name comes first by itself."""
+    return bool(arguments) and not arguments[0].startswith("-") and "=" not in arguments[0]
 
 
-def _entry() -> ModuleType:
-    """Where Hydra is: imported by the verbs that need it, and by no other."""
-    return import_module("distillgan.cli.hydra_app")
-
-
-def _named(arguments: list[str]) -> list[str]:
-    """A model's name may come first by itself."""
-    first = arguments[0] if arguments else "-"
-    return arguments if first.startswith("-") or "=" in first else [f"--model={first}", *arguments[1:]]
+def _name(arguments: list[str], verb: str, example: str) -> str:
+    if not _is_name(arguments):
+        raise UserError(f"{verb} wants the model's name first: distillgan {verb} {example}")
+    return arguments[0]
 
 
 def _usage() -> str:
-    light = {verb: words for verb, (_, words) in _LIGHT.items()}
-    verbs = {**_ENTRIES, "train-vocoder": _TRAIN_VOCODER, "export-vocoder": _EXPORT_VOCODER, **light}
-    lines = [f"  {verb:<14} {words}" for verb, words in verbs.items()]
-    return "\n".join(
-        [
-            "usage: distillgan VERB …",
-            *lines,
-            "A setting may be written key=value or --key value; `distillgan VERB --help` shows them all.",
-        ]
-    )
-
-
-def _export_arguments(arguments: list[str]) -> list[str]:
-    """`NAME …` → the arguments of the entry."""
-    if arguments and arguments[0] in ("-h", "--help"):
-        return arguments
-    if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
-        raise UserError("export-vocoder wants the model's name first: distillgan export-vocoder rain --format onnx")
-    return [f"--model={arguments[0]}", *arguments[1:]]
+    lines = [f"  {verb:<14} {words}" for verb, (_, words) in _VERBS.items()]
+    setting = "A setting may be written key=value or --key value; `distillgan VERB --help` shows them all."
+    return "\n".join(["usage: distillgan VERB …", *lines, setting])
 
 
 def _vocoder_overrides(arguments: list[str]) -> list[str]:
-    """`NAME …` → a training of the vocoder stage, of the kind and on the recordings that the run of that name has."""
+    """Overrides of `NAME …`: a training of the vocoder alone, of the kind and on the recordings of the run NAME."""
     from omegaconf import OmegaConf
 
-    if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
-        raise UserError("train-vocoder wants the model's name first: distillgan train-vocoder rain")
-    name, rest = arguments[0], _entry().to_overrides(arguments[1:])
+    from distillgan.cli import hydra_app
+    from distillgan.cli.overrides import quote
+
+    name = _name(arguments, "train-vocoder", "rain")
+    rest = hydra_app.to_overrides(arguments[1:])
     given = {item.partition("=")[0] for item in rest}
     overrides = [f"name={name}", "stages=[vocoder]"]
-    path = Home(_entry().home_of(rest)).run(name) / CONFIG
+    path = Home(hydra_app.home_of(rest)).run(name) / CONFIG
     run = OmegaConf.load(path) if path.exists() else None
     if "vocoder" not in given:
         trained = run is not None and OmegaConf.select(run, "vocoder.module") is not None  # bigvgan and none are not
@@ -134,20 +118,15 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
         if run is None:
             missing = f"there is no run {name} in {path.parents[1]}"
             raise UserError(f"{missing}: give the recordings that it was trained on, data.dir=PATH")
-        overrides += _folders(run.data.dir)
+        folders = run.data.dir
+        if isinstance(folders, str):
+            overrides.append(f"data.dir={quote(folders)}")
+        elif folders is not None:
+            overrides.append(f"data.dir=[{','.join(map(quote, folders))}]")
         channels = OmegaConf.select(run, "data.channels")
         if channels is not None and "data.channels" not in given:
             overrides.append(f"data.channels={channels}")
     return overrides + rest
-
-
-def _folders(noted: str | list[str] | None) -> list[str]:
-    """A run's folder, or folders, as an override."""
-    if noted is None:
-        return []
-    from distillgan.cli.overrides import quote
-
-    return [f"data.dir={quote(noted) if isinstance(noted, str) else '[' + ','.join(map(quote, noted)) + ']'}"]
 
 
 if __name__ == "__main__":

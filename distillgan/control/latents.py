@@ -1,9 +1,4 @@
-"""The corpus as its own latents, and the moments in it.
-
-The corpus as its own latents, kept in the model file: what new sound is drawn from.
-
-The moments of a corpus, that new sound is made of: windows of 16 latent frames (1.5 s), half overlapping.
-"""
+"""The latents of a corpus, kept in the model file, and the segments of them that new sound is drawn from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,21 +15,23 @@ from distillgan.errors import UserError
 from distillgan.models.vae.network import VAENetwork
 
 MAX_FRAMES = 20_000  # about half an hour; more would make the model file, not the sound, larger
-_PIECE_SECONDS = 30.0
+_CHUNK_SECONDS = 30.0
+FRAMES = 16  # of a segment: 1.49 s at 10.8 latent frames a second
+_HOP = 8
 
 
 @dataclass(frozen=True)
 class CorpusLatents:
-    """Posterior means of pieces of the corpus, one after another.
+    """Posterior means of chunks of the corpus, one after another.
 
-    z: float32 [F, D]; starts: int64 [P + 1], piece p is z[starts[p]:starts[p + 1]], contiguous in one recording.
+    z: float32 [F, D]; starts: int64 [P + 1], chunk p is z[starts[p]:starts[p + 1]], contiguous in one recording.
     """
 
     z: Tensor
     starts: Tensor
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """As stored in a model file: half precision, a hundredth of the posterior's own width."""
+        """Tensors for a model file, in half precision: its error is a hundredth of the posterior's width."""
         return {"latent.z": self.z.half(), "latent.starts": self.starts}
 
     @classmethod
@@ -51,23 +48,23 @@ class CorpusLatents:
         return cls(z.float(), starts)
 
     @property
-    def pieces(self) -> int:
+    def chunks(self) -> int:
         return len(self.starts) - 1
 
-    def piece(self, number: int) -> Tensor:
-        """[frames, D]"""
+    def chunk(self, number: int) -> Tensor:
+        """Latents [frames, D] of one chunk."""
         return self.z[self.starts[number] : self.starts[number + 1]]
 
 
-class Piece(NamedTuple):
-    """Of the clip of that number, from the sample `start` on."""
+class Chunk(NamedTuple):
+    """A stretch of the clip of that number, from the sample `start` on."""
 
     clip: int
     start: int
     samples: int
 
     def read(self, clips: Sequence[AudioClip], latent_samples: int) -> Tensor:
-        """Its wave [1, N], silence after its end to whole latent frames."""
+        """Wave [1, N], padded with silence to whole latent frames of `latent_samples`."""
         count = -(-self.samples // latent_samples) * latent_samples
         return torch.from_numpy(clips[self.clip].read(self.start, count))[None]
 
@@ -76,51 +73,45 @@ def encode_corpus(
     network: VAENetwork,
     mel: MelSpectrogram,
     clips: Sequence[AudioClip],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CorpusLatents:
-    """Posterior means of the clips: whole if they come to at most MAX_FRAMES, else of pieces spread over them."""
+    """Posterior means of the clips: whole if they come to at most MAX_FRAMES, else of chunks spread over them."""
     spec, device = mel.spec, next(network.parameters()).device
     latent_samples = spec.hop_length * network.stride
-    pieces = pieces_of(clips, latent_samples)
+    chunks = chunks_of(clips, latent_samples)
     means = []
     with torch.no_grad():
-        for done, piece in enumerate(pieces):
-            mean, _ = network.encode(to_log1p(mel(piece.read(clips, latent_samples).to(device)), spec))
+        for done, chunk in enumerate(chunks, 1):
+            mean, _ = network.encode(to_log1p(mel(chunk.read(clips, latent_samples).to(device)), spec))
             means.append(mean[0].T.float().cpu())
-            if progress is not None:
-                progress(done + 1, len(pieces))
+            progress(done, len(chunks))
     starts = np.cumsum([0] + [len(mean) for mean in means])
     return CorpusLatents(torch.cat(means), torch.from_numpy(starts.astype(np.int64)))
 
 
-def pieces_of(clips: Sequence[AudioClip], latent_samples: int) -> list[Piece]:
-    """The pieces that `encode_corpus` encodes, in its order; `latent_samples` a latent frame."""
-    pieces = []
+def chunks_of(clips: Sequence[AudioClip], latent_samples: int) -> list[Chunk]:
+    """The chunks that `encode_corpus` encodes, in its order; `latent_samples` a latent frame."""
+    chunks = []
     for number, clip in enumerate(clips):
-        longest = int(_PIECE_SECONDS * clip.sample_rate)
-        pieces += [Piece(number, start, min(longest, clip.length - start)) for start in range(0, clip.length, longest)]
-    frames = [-(-piece.samples // latent_samples) for piece in pieces]
+        longest = int(_CHUNK_SECONDS * clip.sample_rate)
+        chunks += [Chunk(number, start, min(longest, clip.length - start)) for start in range(0, clip.length, longest)]
+    frames = [-(-chunk.samples // latent_samples) for chunk in chunks]
     share = min(1.0, MAX_FRAMES / sum(frames))
     kept, passed, taken = [], 0, 0
-    for piece, count in zip(pieces, frames, strict=True):
+    for chunk, count in zip(chunks, frames, strict=True):
         passed += count
         # Never ahead of the share of what was passed, so never over the limit, and spread evenly below it.
         if taken + count <= passed * share + 1e-6:
-            kept.append(piece)
+            kept.append(chunk)
             taken += count
     return kept
 
 
-FRAMES = 16  # 1.49 s at 10.8 latent frames a second
-_HOP = 8
-
-
 @dataclass(frozen=True)
-class Moments:
-    """Where the moments lie among the frames of a CorpusLatents: all int [W].
+class Segments:
+    """Windows of 16 half overlapping frames of a CorpusLatents, all int [W].
 
-    first: their first frame; count: their frames, fewer than 16 only where the piece is shorter; end: that of the
-    piece that each lies in.
+    first: first frame; count: frames, fewer than 16 only where the chunk is shorter; end: that of the chunk.
     """
 
     first: np.ndarray
@@ -131,16 +122,16 @@ class Moments:
         return len(self.first)
 
     @classmethod
-    def of(cls, corpus: CorpusLatents) -> "Moments":
+    def of(cls, corpus: CorpusLatents) -> "Segments":
         parts = []
         for start, end in pairwise(corpus.starts.tolist()):
             first = np.arange(start, max(start + 1, end - FRAMES + _HOP), _HOP)
-            # The last one ends with its piece: what ends a sound belongs to it.
+            # The last one ends with its chunk: what ends a sound belongs to it.
             first = np.maximum(np.minimum(first, end - FRAMES), start)
             parts.append(np.stack([first, np.minimum(first + FRAMES, end) - first, np.full(len(first), end)]))
         return cls(*np.concatenate(parts, 1))
 
     def means(self, z: np.ndarray) -> np.ndarray:
-        """The mean of each moment's frames of z [F, D], [W, D]."""
+        """The mean of each segment's frames of z [F, D], [W, D]."""
         total = np.concatenate([np.zeros((1, z.shape[1])), np.cumsum(z, 0, dtype=np.float64)])
         return (total[self.first + self.count] - total[self.first]) / self.count[:, None]

@@ -1,11 +1,4 @@
-"""Which segments of the corpus follow one another: gates, reweighting, selection.
-
-Gains over time for the sliders of time: beats, accents and rests that are laid over whatever sounds.
-
-Which moments to take for the descriptors that are wished for.
-
-Which moments of a corpus follow one another: drawn by weight, and the wishes of the sliders are in the weights.
-"""
+"""Selection of the segments that follow one another, by weights that sliders change, and the gains laid over them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from distillgan.control.latents import FRAMES, Moments
+from distillgan.control.latents import FRAMES, Segments
 from distillgan.control.sliders import Analysis, Controls
 from distillgan.features.descriptors import NAMES
 
-# Of what a slider wishes for above 0, the share that comes by its gates; the rest is left to the choice of moments.
+# Of a slider's target above 0, the share that its gates bring; the rest is left to the selection of segments.
 BROUGHT = {"rhythm": 0.5, "pulse": 0.8, "density": 0.3}
 _BEAT_SECONDS = (0.4, 0.75)
 _BEAT_DB, _BEAT_FALL = 30.0, 0.15  # depth of a full slider's beats; s to fall to a third of it
@@ -32,46 +25,45 @@ _REST_DB, _RISE_SECONDS, _RELEASE_SECONDS = -60.0, 0.1, 0.2
 def envelope_db(
     rhythm: np.ndarray, pulse: np.ndarray, density: np.ndarray, frame_rate: float, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """Sliders' positions over 10, each [T] → gain in dB, float32 [T], 0 or less; None if they ask for nothing.
+    """Gain in dB, float32 [T], 0 or less, for sliders' positions over 10, each [T]; None where they ask for none.
 
     pulse above 0: beats at a steady tempo, drawn once; rhythm above 0: accents at irregular times; density above 0:
-    short ones, more often; below 0: rests. What the sliders ask for in the other direction is left to the choice of
-    moments.
+    short ones, more often; below 0: rests. The other directions are left to the selection of segments.
     """
     frames = len(pulse)
     beating, accenting, striking, resting = rng.spawn(4)
     gain = np.zeros(frames)
     if (pulse > 0).any():
         beat = beating.uniform(*_BEAT_SECONDS) * frame_rate
-        gain += _struck(np.arange(frames) % beat, np.maximum(pulse, 0) * _BEAT_DB, _BEAT_FALL * frame_rate)
+        gain += _decay(np.arange(frames) % beat, np.maximum(pulse, 0) * _BEAT_DB, _BEAT_FALL * frame_rate)
     for drive, rate, depth, fall, generator in (
         (np.maximum(rhythm, 0), _ACCENTS, _ACCENT_DB, _ACCENT_FALL, accenting),
         (np.maximum(density, 0), _EVENTS, _EVENT_DB, _EVENT_FALL, striking),
     ):
         if drive.any():
-            since = _since_strokes(drive * rate / frame_rate, generator)
-            gain += _struck(since, depth * np.minimum(1, 2 * drive), fall * frame_rate)
+            since = _since_onset(drive * rate / frame_rate, generator)
+            gain += _decay(since, depth * np.minimum(1, 2 * drive), fall * frame_rate)
     if (density < 0).any():
         gain += _rests(np.maximum(-density, 0), frame_rate, resting)
     return gain.astype(np.float32) if gain.any() else None
 
 
-def _struck(since: np.ndarray, depth_db: np.ndarray, fall: float) -> np.ndarray:
-    """Full gain at each stroke, and `depth_db` less when long past; `since` counts frames from the last stroke."""
+def _decay(since: np.ndarray, depth_db: np.ndarray, fall: float) -> np.ndarray:
+    """Gain in dB, 0 at each onset and `depth_db` less long after it; `since` counts frames from the last onset."""
     return -depth_db * (1 - np.exp(-since / fall))
 
 
-def _since_strokes(rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Strokes a frame on average [T] → frames since the last of strokes at uneven times, [T]."""
+def _since_onset(rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Frames since the last of onsets at uneven times, [T]; `rate` [T] is how many come a frame on average."""
     passed, frames = np.cumsum(rate), np.arange(len(rate))
     due = np.cumsum(rng.uniform(1 - _UNEVEN, 1 + _UNEVEN, int(passed[-1] / (1 - _UNEVEN)) + 2))
     number = np.searchsorted(due, passed, "right")
-    struck = np.append(True, number[1:] > number[:-1])
-    return frames - np.maximum.accumulate(np.where(struck, frames, 0))
+    onset = np.append(True, number[1:] > number[:-1])
+    return frames - np.maximum.accumulate(np.where(onset, frames, 0))
 
 
 def _rests(share: np.ndarray, frame_rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Sound and silence by turns, silent for `share` [T] of the time (0…1.2, of _MOST_REST)."""
+    """Gain in dB of sound and silence by turns, silent for `share` [T] of the time (0…1.2, of _MOST_REST)."""
     frames, gain, at = len(share), np.zeros(len(share)), 0
     while at < frames:
         sound = int(rng.uniform(*_SOUND_SECONDS) * frame_rate)
@@ -86,32 +78,34 @@ def _rests(share: np.ndarray, frame_rate: float, rng: np.random.Generator) -> np
     return gain
 
 
-# Variances of the wishes, how far the mean may stay from them for the sake of variety: where one is moved, and not.
+# Variances of the targets, how far the mean may stay from them for the sake of variety: where one is moved, and not.
 _SLACK, _LOOSE = 0.02, 0.06
 _STEPS = 50
 _CLOSE = 1e-8
 
 
-def tilted(values: np.ndarray, wish: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Log weights [W] of the moments under which the mean of `values` [W, K] is `wish` [K], nearly.
+def reweighted(values: np.ndarray, target: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Log weights [W] of the segments under which the mean of `values` [W, K] is near `target` [K].
 
-    `moved` [K] tells what is wished to change from what is to stay where it is.
+    `moved` [K] says which columns are to change; the others are to stay. Values and target are in standard deviations.
 
     Of all such weights those nearest to equal ones (maximum entropy, Jaynes 1957): proportional to exp(values @ tilt),
-    and the tilt is the minimum of a convex function, found by Newton's method. What no weights can reach is approached:
-    the wish is taken to be uncertain (Dudík, Phillips and Schapire 2004, "Performance guarantees for
-    regularized maximum entropy density estimation"). Values and wish are in standard deviations of the corpus.
+    where the tilt minimises a convex function, by Newton's method. A target that no weights can reach is approached: it
+    is taken to be uncertain (Dudík, Phillips and Schapire 2004, "Performance guarantees for regularized maximum entropy
+    density estimation").
     """
     centred = values - values.mean(0)
-    target = wish - values.mean(0)
+    shift = target - values.mean(0)
     tilt, slack = np.zeros(values.shape[1]), np.where(moved, _SLACK, _LOOSE)
 
     def cost(tilt: np.ndarray) -> float:
-        return np.logaddexp.reduce(centred @ tilt) - target @ tilt + slack @ np.square(tilt) / 2
+        return np.logaddexp.reduce(centred @ tilt) - shift @ tilt + slack @ np.square(tilt) / 2
 
     for _ in range(_STEPS):
-        weights, mean = _weighted(centred, tilt)
-        slope = mean - target + slack * tilt
+        scores = centred @ tilt
+        weights = np.exp(scores - np.logaddexp.reduce(scores))
+        mean = weights @ centred
+        slope = mean - shift + slack * tilt
         spread = (centred * weights[:, None]).T @ centred - np.outer(mean, mean)
         step = np.linalg.solve(spread + np.diag(slack), slope)
         step *= min(1.0, 1.0 / max(np.abs(step).max(), 1e-12))  # far from the minimum a whole step goes too far
@@ -126,13 +120,7 @@ def tilted(values: np.ndarray, wish: np.ndarray, moved: np.ndarray) -> np.ndarra
     return scores - np.logaddexp.reduce(scores)
 
 
-def _weighted(values: np.ndarray, tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores = values @ tilt
-    weights = np.exp(scores - np.logaddexp.reduce(scores))
-    return weights, weights @ values
-
-
-_COUNT = (FRAMES, 2 * FRAMES + 1)  # latent frames of a slot, 1.5 to 3 s
+_COUNT = (FRAMES, 2 * FRAMES + 1)  # latent frames of a grain, 1.5 to 3 s
 _JITTER = 4
 _LEAST_REST = 8
 AXIS_SHARE = 0.5
@@ -140,54 +128,56 @@ _BROUGHT = np.array([BROUGHT.get(name, 0.0) for name in NAMES])
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Frames first … first + count of the corpus's latents, to begin at frame `at`; `moment` is its number."""
+class Grain:
+    """Frames first … first + count of the corpus's latents, to begin at frame `at`; `segment` is its number."""
 
     at: int
     first: int
     count: int
-    moment: int
+    segment: int
 
 
 class Selection:
-    """Draws slots for the sliders' positions.
+    """Draws grains for the sliders' positions.
 
-    Each moment has a Gumbel-distributed score that drifts from slot to slot; the largest sum of score and log weight
-    wins (Gumbel-max: Maddison, Tarlow and Minka 2014). So a moment comes with exactly its weight, the drift says how
-    fast one gives way to another, and moving a slider exchanges only those moments that no longer suit.
+    Each segment has a Gumbel-distributed score that drifts from grain to grain; the largest sum of score and log weight
+    wins (Gumbel-max: Maddison, Tarlow and Minka 2014). So a segment comes with exactly its weight, the drift says how
+    fast one gives way to another, and moving a slider exchanges only those segments that no longer suit.
     """
 
-    def __init__(self, moments: Moments, analysis: Analysis | None, controls: Controls, coordinates: np.ndarray | None):
-        self._moments, self._analysis, self._controls = moments, analysis, controls
+    def __init__(
+        self, segments: Segments, analysis: Analysis | None, controls: Controls, coordinates: np.ndarray | None
+    ):
+        self._segments, self._analysis, self._controls = segments, analysis, controls
         self._coordinates = coordinates
         self._known: dict[bytes, np.ndarray] = {}
 
     def log_weights(self, seconds: float) -> np.ndarray:
-        """[W], for the sliders' positions at a time."""
+        """Log weights [W] for the sliders' positions at a time."""
         if self._analysis is None or not self._controls.curves:
-            return np.zeros(len(self._moments))
+            return np.zeros(len(self._segments))
         at = np.array([seconds])
         positions = np.round(self._controls.descriptors(at)[:, 0], 1)
         axes = {number: round(float(curve.at(at)[0]), 1) for number, curve in self._controls.axes().items()}
         key = positions.tobytes() + repr(axes).encode()
         if key not in self._known:
-            self._known[key] = self._tilted(positions, axes)
+            self._known[key] = self._reweighted(positions, axes)
         return self._known[key]
 
-    def _tilted(self, positions: np.ndarray, axes: dict[int, float]) -> np.ndarray:
+    def _reweighted(self, positions: np.ndarray, axes: dict[int, float]) -> np.ndarray:
         if not positions.any() and not any(axes.values()):
-            return np.zeros(len(self._moments))
+            return np.zeros(len(self._segments))
         analysis = self._analysis
         values = (analysis.values - analysis.values.mean(0)) / analysis.spread
-        wish = analysis.wished(positions) * (1 - analysis.delivered)
-        wish = np.where(wish > 0, wish * (1 - _BROUGHT), wish)
+        target = analysis.targets(positions) * (1 - analysis.delivered)
+        target = np.where(target > 0, target * (1 - _BROUGHT), target)
         for number, position in axes.items():
             values = np.column_stack([values, self._coordinates[:, number]])
-            wish = np.append(wish, axis_wish(position) * (1 - AXIS_SHARE))
+            target = np.append(target, axis_target(position) * (1 - AXIS_SHARE))
         moved = np.append(positions != 0, np.ones(len(axes), bool))
-        return tilted(values, wish, moved)
+        return reweighted(values, target, moved)
 
-    def slots(
+    def grains(
         self,
         frames: int,
         latent_rate: float,
@@ -195,49 +185,42 @@ class Selection:
         overlap: int,
         rng: np.random.Generator,
         apart: tuple[int, int] | None = None,
-    ) -> Iterator[Slot]:
-        """Slots that cover `frames` latent frames, each begun `overlap` frames before the last ends, or half of either.
+    ) -> Iterator[Grain]:
+        """Grains that cover `frames` latent frames; two overlap by `overlap` frames, or by half of the shorter one.
 
-        evolution: 0 stays with one moment, 1 draws each anew. apart: each begins so many frames (from, to) after the
+        evolution: 0 stays with one segment, 1 draws each anew. apart: each begins so many frames (from, to) after the
         one before, however long it is.
         """
-        moments, keep = self._moments, np.cos(np.pi / 2 * evolution)
-        drift = rng.standard_normal(len(moments))
+        segments, keep = self._segments, np.cos(np.pi / 2 * evolution)
+        drift = rng.standard_normal(len(segments))
         end, before = 0, None
         while end < frames:
-            scores = self.log_weights(end / latent_rate) - np.log(-np.log(np.clip(_uniform(drift), 1e-12, 1 - 1e-12)))
+            uniform = torch.special.ndtr(torch.from_numpy(drift)).numpy()
+            scores = self.log_weights(end / latent_rate) - np.log(-np.log(np.clip(uniform, 1e-12, 1 - 1e-12)))
             wanted, jitter = int(rng.integers(*_COUNT)), int(rng.integers(-_JITTER, _JITTER + 1))
             number = int(scores.argmax())
             first = self._first(number, jitter, before, overlap)
-            count = min(wanted, int(moments.end[number]) - first)
+            count = min(wanted, int(segments.end[number]) - first)
             common = 0 if before is None else min(overlap, before.count // 2, count // 2)
-            before = Slot(end - common, first, count, number)
+            before = Grain(end - common, first, count, number)
             yield before
             end = before.at + (count if apart is None else int(rng.integers(*apart)))
-            drift = keep * drift + np.sqrt(1 - keep**2) * rng.standard_normal(len(moments))
+            drift = keep * drift + np.sqrt(1 - keep**2) * rng.standard_normal(len(segments))
 
-    def _first(self, number: int, jitter: int, before: Slot | None, overlap: int) -> int:
-        """The frame that a slot of this moment begins with."""
-        moments = self._moments
-        own, end = int(moments.first[number]), int(moments.end[number])
-        if before is not None and moments.end[before.moment] == end:
+    def _first(self, number: int, jitter: int, before: Grain | None, overlap: int) -> int:
+        """The frame that a grain of this segment begins with."""
+        segments = self._segments
+        own, end = int(segments.first[number]), int(segments.end[number])
+        if before is not None and segments.end[before.segment] == end:
             # The same recording once more: it goes on, rather than to begin again.
             onward = before.first + before.count
             if abs(onward - own) <= FRAMES and end - onward >= _LEAST_REST:
-                # What both have in common is the same frames, at the same time.
+                # The frames of the overlap are the same ones, at the same time.
                 return onward - min(overlap, before.count // 2)
-        return max(self._start(number), min(own + jitter, end - _LEAST_REST))
-
-    def _start(self, number: int) -> int:
-        """Where the piece begins in which a moment lies: the first moment with the same end."""
-        return int(self._moments.first[np.searchsorted(self._moments.end, self._moments.end[number])])
+        chunk = int(segments.first[np.searchsorted(segments.end, end)])  # the first segment with the same end
+        return max(chunk, min(own + jitter, end - _LEAST_REST))
 
 
-def axis_wish(position: float) -> float:
-    """An axis's position, -12…12 → how far along it, in standard deviations: at 10 as far as the 98th percentile."""
+def axis_target(position: float) -> float:
+    """How far along an axis, in standard deviations: at a position of 10 as far as the 98th percentile."""
     return position / 10 * 2.05
-
-
-def _uniform(drift: np.ndarray) -> np.ndarray:
-    """Standard normal numbers → uniform ones, in 0…1."""
-    return torch.special.ndtr(torch.from_numpy(drift)).numpy()

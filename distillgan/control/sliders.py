@@ -1,13 +1,4 @@
-"""Sliders and axes: their values over time, what each was measured to do, and what a request sets.
-
-A value that may change over time: a number, or breakpoints such as "0:-5 8:7" (seconds:value).
-
-The directions in which a corpus's moments really differ: principal axes of the latent, and how many there are.
-
-What is known of a corpus for steering it, kept in the model file: its sliders, and what each of them does.
-
-The positions of a model's sliders over time, as the user sets them.
-"""
+"""Sliders and principal axes of a model, what each was measured to do, and their positions over time."""
 
 import math
 import re
@@ -24,11 +15,25 @@ from distillgan.errors import UserError
 from distillgan.features.descriptors import DESCRIPTORS, NAMES, readable
 
 _POINT = re.compile(r"([^:\s]+):([^:\s]+)")
+_SHUFFLES = 100
+_QUANTILE = 0.95
+MAX_AXES = 32
+PERCENTILES = (0.5, 2.0, 50.0, 98.0, 99.5)
+FULL, LIMIT = 10.0, 12.0  # a slider's end, and that of the zone beyond it
+_KNOTS = (-LIMIT, -FULL, 0.0, FULL, LIMIT)
+POSITIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # where each slider was measured
+_LEAST_KNOWN = 0.25  # share of the segments in which a descriptor must be defined
+_LEAST_RANK = 0.9
+_MOST_CROSSTALK = 0.35  # as measured on few renders: so that it is under 0.5 when measured on many
+_LEAST_MOVED = 0.5  # standard deviations of the corpus
+_PREFIX = "latent.analysis."
+_PARTS = ("values", "known", "percentiles", "directions", "delivered", "response")
+_AXIS = "axis"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Straight lines between breakpoints; before the first and after the last the value stays.
+    """A value over time: straight lines between breakpoints; before the first and after the last it stays.
 
     seconds: ascending; values: one for each.
     """
@@ -44,7 +49,7 @@ class Curve:
         return min(self.values), max(self.values)
 
     def clamped(self, least: float, most: float) -> "Curve":
-        """The curve where it lies between, else the bound; breakpoints are added where it crosses them."""
+        """The curve within the bounds, with further breakpoints where it crosses them."""
         seconds = set(self.seconds)
         for (first, begin), (last, end) in pairwise(zip(self.seconds, self.values, strict=True)):
             for bound in (least, most):
@@ -54,14 +59,14 @@ class Curve:
         return Curve(tuple(at.tolist()), tuple(np.clip(self.at(at), least, most).tolist()))
 
     def to_value(self) -> float | str:
-        """What `parse` reads as this curve."""
+        """The number or the breakpoints that `parse` reads as this curve."""
         if len(self.seconds) == 1:
             return self.values[0]
         return " ".join(f"{at:.12g}:{value:.12g}" for at, value in zip(self.seconds, self.values, strict=True))
 
     @classmethod
     def parse(cls, key: str, value: object) -> "Curve":
-        """Raises UserError, naming `key`, unless it is a finite number or breakpoints in ascending order."""
+        """A number, or breakpoints as seconds:value, such as "0:-5 8:7". Raises UserError, naming `key`, for others."""
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return cls((0.0,), (float(value),))
         points = [_POINT.fullmatch(word) for word in str(value).split()] if isinstance(value, str) else []
@@ -80,37 +85,37 @@ class Curve:
         return cls(seconds, values)
 
 
-_SHUFFLES = 100
-_QUANTILE = 0.95
-MAX_AXES = 32
-
-
 @dataclass(frozen=True)
 class Axes:
-    """mean: [D]; directions: [n, D], of unit length, the widest first; spread: [n], standard deviation along each."""
+    """Directions of the latent in which the segments of a corpus really differ.
+
+    mean: [D]; directions: [n, D], of unit length, the widest first; spread: [n], standard deviation along each.
+    """
 
     mean: np.ndarray
     directions: np.ndarray
     spread: np.ndarray
 
     def coordinates(self, z: np.ndarray) -> np.ndarray:
-        """z [W, D] → [W, n] in standard deviations."""
+        """Coordinates [W, n] of z [W, D], in standard deviations."""
         return (z - self.mean) @ self.directions.T / self.spread
 
     @classmethod
     def of(cls, corpus: CorpusLatents, seed: int = 0) -> "Axes":
-        """Principal axes of the means of stretches of 16 frames, as many as stand out of chance.
+        """Principal axes of the means of groups of 16 frames, as many as stand out of chance.
 
-        Chance is a corpus whose frames are shuffled in each dimension by itself: no two dimensions go together, and no
-        frame goes with its neighbours. An axis is real while its variance is above the 95th percentile of the same
-        axis's in 100 shuffled corpora (parallel analysis: Horn 1965; Glorfeld 1995 for the percentile).
+        An axis is real while its variance is above the 95th percentile of the same axis's in 100 corpora whose frames
+        are shuffled in each dimension by itself (parallel analysis: Horn 1965; Glorfeld 1995 for the percentile).
         """
         z, rng = corpus.z.numpy().astype(np.float64), np.random.default_rng(seed)
-        groups = _stretches(corpus.starts.numpy())
+        groups = _groups(corpus.starts.numpy())
         means = _group_means(z, groups)
         mean = means.mean(0)
         _, singular, directions = np.linalg.svd(means - mean, full_matrices=False)
-        chance = np.stack([_singular(_group_means(rng.permuted(z, axis=0), groups)) for _ in range(_SHUFFLES)])
+        chance = []
+        for _ in range(_SHUFFLES):
+            shuffled = _group_means(rng.permuted(z, axis=0), groups)
+            chance.append(np.linalg.svd(shuffled - shuffled.mean(0), compute_uv=False))
         real = singular > np.maximum(np.quantile(chance, _QUANTILE, axis=0), 1e-9 * max(singular[0], 1e-30))
         count = min(MAX_AXES, len(real) if real.all() else int(np.argmin(real)))
         directions = directions[:count]
@@ -119,7 +124,7 @@ class Axes:
         return cls(mean, directions * np.sign(largest), singular[:count] / np.sqrt(len(means)))
 
     def extended(self, direction: np.ndarray, corpus: CorpusLatents) -> "Axes":
-        """These and one more, along `direction` [D], as wide as the means of the corpus's stretches are along it.
+        """These and one more, along `direction` [D], as wide as the means of the corpus's groups are along it.
 
         Raises UserError unless it is D finite numbers along which they differ.
         """
@@ -128,15 +133,15 @@ class Axes:
             shape = list(direction.shape)
             raise UserError(f"a direction of shape {shape} must be [{latent_dim}], of finite numbers, not all 0")
         unit = direction / np.linalg.norm(direction)
-        means = _group_means(corpus.z.numpy().astype(np.float64), _stretches(corpus.starts.numpy()))
+        means = _group_means(corpus.z.numpy().astype(np.float64), _groups(corpus.starts.numpy()))
         spread = (means @ unit).std()
         if spread < 1e-6:
             raise UserError("the recordings do not differ along this direction: it would move nothing")
         return Axes(self.mean, np.vstack([self.directions, unit]), np.append(self.spread, spread))
 
 
-def _stretches(starts: np.ndarray) -> np.ndarray:
-    """Which stretch each frame belongs to, int [F]: pieces cut into 16 frames, their rest with the last."""
+def _groups(starts: np.ndarray) -> np.ndarray:
+    """The group of each frame, int [F]: chunks cut into 16 frames, their rest with the last."""
     numbers, number = np.empty(starts[-1], int), 0
     for start, end in pairwise(starts):
         count = max(1, (end - start) // FRAMES)
@@ -150,30 +155,14 @@ def _group_means(z: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return sums / np.bincount(groups)[:, None]
 
 
-def _singular(means: np.ndarray) -> np.ndarray:
-    return np.linalg.svd(means - means.mean(0), compute_uv=False)
-
-
-PERCENTILES = (0.5, 2.0, 50.0, 98.0, 99.5)
-FULL, LIMIT = 10.0, 12.0  # a slider's end, and that of the zone beyond it
-_KNOTS = (-LIMIT, -FULL, 0.0, FULL, LIMIT)
-POSITIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # where each slider was measured
-_LEAST_KNOWN = 0.25  # share of the moments in which a descriptor must be defined
-_LEAST_RANK = 0.9
-_MOST_CROSSTALK = 0.35  # as measured on few renders: so that it is under 0.5 when measured on many
-_LEAST_MOVED = 0.5  # standard deviations of the corpus
-_PREFIX = "latent.analysis."
-_PARTS = ("values", "known", "percentiles", "directions", "delivered", "response")
-
-
 @dataclass(frozen=True)
 class Slider:
-    """One control of a model: `reason` says why it is inactive, None if it moves what it says.
+    """One control of a model; of an axis nothing is measured.
 
-    least, most: its ends; one of them is 0 where it moves nothing on that side. Of an axis nothing is measured.
-    shown: the descriptor at each of POSITIONS as measured, in `unit`; corpus: the 2nd, 50th and 98th percentile of the
-    recordings; rank: Spearman's correlation of position and descriptor; crosstalk: mean change of the other descriptors
-    over its own, each in standard deviations of the corpus.
+    least, most: ends; one of them is 0 where it moves nothing on that side. shown: the descriptor at each of POSITIONS
+    as measured, in `unit`; corpus: the 2nd, 50th and 98th percentile of the recordings; rank: Spearman's correlation of
+    position and descriptor; crosstalk: mean change of the other descriptors over its own, each in standard deviations
+    of the corpus; reason: why it is inactive, None if it moves its descriptor.
     """
 
     name: str
@@ -187,14 +176,24 @@ class Slider:
     crosstalk: float | None
     reason: str | None
 
+    @property
+    def range(self) -> str:
+        """The positions that aim within the recordings, for people."""
+        return f"{max(self.least, -FULL):g} … {min(self.most, FULL):g}"
+
+    @property
+    def readings(self) -> list[str]:
+        """The descriptor as measured at -10, 0 and 10, for people."""
+        return [readable(self.shown[place]) for place in (0, len(self.shown) // 2, -1)]
+
 
 @dataclass(frozen=True)
 class Analysis:
-    """Measurements of the moments of a corpus (W of them), as the model plays them, and what follows for sliders.
+    """Measurements of a corpus's W segments, as the model plays them, and its sliders.
 
-    values: [W, 8], the descriptors of each moment, the mean where one is undefined; known: [8], share of the moments
-    in which each is defined; percentiles: [8, 5], at PERCENTILES; directions: [8, D], what to add to a latent frame for
-    a standard deviation more of a descriptor (zeros: nothing does); delivered: [8], how much of that is heard;
+    values: [W, 8], the descriptors of each segment, the mean where one is undefined; known: [8], share of the segments
+    in which each is defined; percentiles: [8, 5], at PERCENTILES; directions: [8, D], offset of a latent frame for a
+    standard deviation more of a descriptor (zeros: none is known); delivered: [8], share of that in rendered sound;
     response: [8, 5, 8], the descriptors of rendered sound with each slider at each of POSITIONS; axes: the real ones.
     """
 
@@ -208,11 +207,11 @@ class Analysis:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of each descriptor over the corpus's moments, [8]."""
+        """Standard deviation of each descriptor over the corpus's segments, [8]."""
         return np.maximum(self.values.std(0), 1e-6)
 
-    def wished(self, positions: np.ndarray) -> np.ndarray:
-        """Slider positions [8] → how far from the corpus's mean each descriptor is wished, in standard deviations.
+    def targets(self, positions: np.ndarray) -> np.ndarray:
+        """Targets [8] for slider positions [8]: distances from the corpus's means in standard deviations.
 
         -10, 0 and 10 are the 2nd percentile, the mean and the 98th; beyond them the zones to 0.5th and 99.5th.
         """
@@ -220,8 +219,8 @@ class Analysis:
         # A few far outliers take the mean beyond a percentile; at 0 it is the mean all the same.
         low, high = np.minimum(self.percentiles[:, :2].T, mean), np.maximum(self.percentiles[:, 3:].T, mean)
         knots = np.stack([*low, mean, *high], 1)
-        wished = [np.interp(position, _KNOTS, knot) for position, knot in zip(positions, knots, strict=True)]
-        return (np.array(wished) - mean) / self.spread
+        targets = [np.interp(position, _KNOTS, knot) for position, knot in zip(positions, knots, strict=True)]
+        return (np.array(targets) - mean) / self.spread
 
     def sliders(self) -> list[Slider]:
         """The eight descriptors' sliders, then `axis1` … of the real axes."""
@@ -235,7 +234,7 @@ class Analysis:
     def _side(self, number: int) -> tuple[int, int]:
         """First and last of POSITIONS between which the slider moves its descriptor steadily: all, or one half.
 
-        A half only if it does so clearly, since three measurements are soon in order by chance.
+        A half must be clear, since three measurements are soon in order by chance.
         """
         own, middle = self.response[number, :, number], len(POSITIONS) // 2
         if _rank(own) >= _LEAST_RANK:
@@ -254,7 +253,8 @@ class Analysis:
         if self.known[number] < _LEAST_KNOWN:
             return f"only {self.known[number]:.0%} of the recordings' moments have one"
         if high - low < 2 * item.noticeable:
-            return f"the recordings have no range in it: {_range(item, low, high)}"
+            ends = sorted((item.shown(low), item.shown(high)))
+            return f"the recordings have no range in it: {readable(ends[0])} to {readable(ends[1])} {item.unit}"
         if _rank(own) < _LEAST_RANK or moved < max(_LEAST_MOVED * self.spread[number], item.noticeable):
             return (
                 f"moved from -10 to 10 it changes by {moved / self.spread[number]:.1f} standard deviations of the "
@@ -290,14 +290,14 @@ class Analysis:
         return {f"{_PREFIX}{name}": torch.from_numpy(np.asarray(part, np.float32)) for name, part in parts.items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], latent_dim: int, moments: int, origin: str) -> "Analysis | None":
+    def from_tensors(cls, tensors: dict[str, Tensor], latent_dim: int, segments: int, origin: str) -> "Analysis | None":
         """None if the model was packed without one. Raises UserError, naming `origin`, if the parts do not fit."""
         found = {name.removeprefix(_PREFIX): t for name, t in tensors.items() if name.startswith(_PREFIX)}
         if not found:
             return None
         count = found["axes_spread"].shape[0] if "axes_spread" in found and found["axes_spread"].dim() == 1 else 0
         shapes = {
-            "values": (moments, len(NAMES)),
+            "values": (segments, len(NAMES)),
             "known": (len(NAMES),),
             "percentiles": (len(NAMES), len(PERCENTILES)),
             "directions": (len(NAMES), latent_dim),
@@ -332,26 +332,18 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
-def _range(item, low: float, high: float) -> str:
-    ends = sorted((item.shown(low), item.shown(high)))
-    return f"{readable(ends[0])} to {readable(ends[1])} {item.unit}"
-
-
-_AXIS = "axis"
-
-
 @dataclass(frozen=True)
 class Controls:
-    """Sliders that are set: name → its position over time, -12…12; all others are at 0, where they change nothing."""
+    """Sliders that are set, by name, and their positions over time, -12…12; all others are at 0, without effect."""
 
     curves: Mapping[str, Curve] = field(default_factory=dict)
 
     def descriptors(self, seconds: np.ndarray) -> np.ndarray:
-        """The eight descriptors' positions at `seconds` [T], [8, T]."""
+        """Positions [8, T] of the eight descriptors at `seconds` [T]."""
         return np.stack([self.position(name, seconds) for name in NAMES])
 
     def position(self, name: str, seconds: np.ndarray) -> np.ndarray:
-        """One slider's position at `seconds` [T], [T]."""
+        """Position [T] of one slider at `seconds` [T]."""
         return self.curves[name].at(seconds) if name in self.curves else np.zeros(len(seconds))
 
     def axes(self) -> dict[int, Curve]:
@@ -361,16 +353,14 @@ class Controls:
         }
 
     def to_dict(self) -> dict[str, float | str]:
-        """As `parse` takes them."""
+        """The settings that `parse` takes."""
         return {name: curve.to_value() for name, curve in self.curves.items()}
 
     @classmethod
     def parse(cls, settings: Mapping, analysis: Analysis | None, model: str) -> tuple["Controls", list[str]]:
-        """The node `controls` of a configuration, for one model; and warnings, of values that were clamped.
+        """The node `controls` of a configuration, for one model, and warnings of values that were clamped.
 
-        Raises:
-            UserError: a value is neither number nor breakpoints; the model has no such slider, or it is inactive: lists
-                those there are, and why.
+        Raises UserError if a value is neither number nor breakpoints, or the model has no such active slider.
         """
         curves, warnings = {}, []
         for name, value in settings.items():

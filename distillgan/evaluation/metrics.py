@@ -1,19 +1,4 @@
-"""Distances between sounds: spectra, pitch, and models of hearing that others have built.
-
-Models of hearing that others have built; without the extra (`pip install 'distillgan[scores]'`) they are None.
-
-Is what should be pitched as pitched as it was, and at its pitch?
-
-pYIN (Mauch and Dixon 2014) as librosa has it takes a sound under its range for one at the range's lower end, and one
-above it for one an octave or more lower; and what its window holds fewer than six periods of is hardly voiced to it. So
-it listens twice, in a window for notes and in a longer one for basses. Each range begins lower than what counts, and
-that of the basses ends an octave higher, so that a note is no bass; what is found at the lower end, or repeats faster
-than the highest pitch, is no pitch.
-
-How far apart two spectra are: distances that need nothing but the two waves.
-
-All that a made wave is judged by beside the true one: which numbers there are, and how they are come by.
-"""
+"""Metrics of a made wave against the true one: spectral distances, pitch, and perceptual models from elsewhere."""
 
 import functools
 import math
@@ -29,15 +14,15 @@ from distillgan.audio.io import resample
 from distillgan.audio.mel import LOG_FLOOR, MelSpec
 from distillgan.models.vocoders.losses import MelL1
 
-RATE = 48000  # both know this rate only
-Judge = Callable[[np.ndarray, np.ndarray], float | None]
+RATE = 48000  # of both perceptual metrics
+PerceptualMetric = Callable[[np.ndarray, np.ndarray], float | None]
 
 
 @functools.lru_cache(maxsize=1)
-def visqol() -> Judge | None:
+def visqol() -> PerceptualMetric | None:
     """ViSQOL in audio mode (Chinen et al. 2020): (true, made) float32 [N] at 48 kHz → MOS-LQO, 1 to 4.73.
 
-    It aligns the two by itself, and refuses clips under a second: there None. None altogether if it is not installed.
+    It aligns the two by itself; None for clips under a second. None altogether if it is not installed.
     """
     try:
         from visqol import VisqolApi
@@ -46,17 +31,17 @@ def visqol() -> Judge | None:
     api = VisqolApi()
     api.create(mode="audio")
 
-    def judge(true: np.ndarray, made: np.ndarray) -> float | None:
+    def measure(true: np.ndarray, made: np.ndarray) -> float | None:
         try:
             return float(api.measure_from_arrays(true.astype(np.float64), made.astype(np.float64), RATE).moslqo)
         except ValueError:  # fewer spectral frames than one of its patches has
             return None
 
-    return judge
+    return measure
 
 
 @functools.lru_cache(maxsize=1)
-def zimtohrli() -> Judge | None:
+def zimtohrli() -> PerceptualMetric | None:
     """Zimtohrli (Alakuijala et al. 2025): (true, made) float32 [N] at 48 kHz → MOS, 1 to 5. None if not installed."""
     try:
         from zimtohrli import Pyohrli, mos_from_zimtohrli
@@ -66,11 +51,11 @@ def zimtohrli() -> Judge | None:
     return lambda true, made: float(mos_from_zimtohrli(ear.distance(true, made)))
 
 
-JUDGES: dict[str, Callable[[], Judge | None]] = {"visqol": visqol, "zimtohrli": zimtohrli}
+PERCEPTUAL: dict[str, Callable[[], PerceptualMetric | None]] = {"visqol": visqol, "zimtohrli": zimtohrli}
 
 
 def at_48k(wave: np.ndarray, rate: int) -> np.ndarray:
-    """float32 [N] at `rate` Hz → at 48 kHz."""
+    """Wave float32 [N] at `rate` Hz, resampled to 48 kHz."""
     return resample(wave[None], rate, RATE)[0]
 
 
@@ -87,9 +72,13 @@ _PITCHED = 0.25  # share of frames that are more likely voiced than not
 
 @dataclass(frozen=True)
 class PitchTrack:
-    """Of each frame (11.6 ms) the probability that it is voiced, and its pitch in Hz, NaN where it is not; both [T].
+    """The probability that each frame (11.6 ms) is voiced, and its pitch in Hz, NaN where it is not; both [T].
 
-    What is lower than 20 Hz or higher than 1760 Hz is no pitch: not voiced.
+    A pitch under 20 Hz or over 1760 Hz is not voiced. librosa's pYIN (Mauch and Dixon 2014) takes a sound under its
+    range for one at the range's lower end, one above it for one an octave or more lower, and one with fewer than six
+    periods in its window for unvoiced. So it runs twice, in a window for notes and in a longer one for basses. Each
+    range begins lower than 20 or 55 Hz, and that of the basses ends an octave higher, so that a note is no bass; a
+    pitch at the lower end, or a wave that repeats faster than the highest pitch, is unvoiced.
     """
 
     periodicity: np.ndarray
@@ -99,9 +88,9 @@ class PitchTrack:
     def of(cls, wave: np.ndarray, rate: int) -> "PitchTrack":
         """Wave float32 [N] at `rate` Hz, in windows of 93 ms, and up to 110 Hz of 279 ms, in steps of 25 cents."""
         wave = resample(wave[None], rate, _RATE)[0]
-        note = _heard(wave, _RATE, _NOTE_FLOOR, HIGHEST, _FRAME, _HOP)
+        note = _pyin(wave, _RATE, _NOTE_FLOOR, HIGHEST, _FRAME, _HOP)
         slow = resample(wave[None], _RATE, _BASS_RATE)[0]
-        bass = _heard(slow, _BASS_RATE, _BASS_FLOOR, 2 * _BASS_HIGHEST, _BASS_FRAME, _HOP // 4)
+        bass = _pyin(slow, _BASS_RATE, _BASS_FLOOR, 2 * _BASS_HIGHEST, _BASS_FRAME, _HOP // 4)
         frames = min(note.shape[1], bass.shape[1])  # rounding of the lengths may make them differ by one
         note, bass = note[:, :frames], bass[:, :frames]
         under = note[1] < _LOWEST_NOTE / _HALF_STEP
@@ -112,27 +101,19 @@ class PitchTrack:
 
     @property
     def pitched(self) -> bool:
-        """Is at least a quarter of its frames more likely voiced than not? Decoded pitches are found in noise, too."""
+        """Whether a quarter of its frames are more likely voiced than not; pitches are found in noise, too."""
         return bool((self.periodicity > 0.5).mean() >= _PITCHED)
 
 
-def _heard(wave: np.ndarray, rate: int, lowest: float, highest: float, frame: int, hop: int) -> np.ndarray:
+def _pyin(wave: np.ndarray, rate: int, lowest: float, highest: float, frame: int, hop: int) -> np.ndarray:
     """Probability of being voiced, the likeliest pitch in Hz, and whether it is voiced rather than not, [3, T]."""
-    hertz, voiced, probability = librosa.pyin(
-        wave,
-        fmin=lowest,
-        fmax=highest,
-        sr=rate,
-        frame_length=frame,
-        hop_length=hop,
-        resolution=_RESOLUTION,
-        fill_na=None,
-    )
+    options = {"sr": rate, "frame_length": frame, "hop_length": hop, "resolution": _RESOLUTION, "fill_na": None}
+    hertz, voiced, probability = librosa.pyin(wave, fmin=lowest, fmax=highest, **options)
     return np.stack([probability, hertz, voiced])
 
 
 def _too_high(wave: np.ndarray) -> np.ndarray:
-    """Of each frame, whether its wave repeats in less than a period of the highest pitch, bool [T]."""
+    """Whether the wave of each frame repeats in less than a period of the highest pitch, bool [T]."""
     frames = librosa.util.frame(np.pad(wave, _FRAME // 2), frame_length=_FRAME, hop_length=_HOP).T
     lags = np.arange(1, round(_RATE / HIGHEST) + 1)
     difference = np.stack([np.square(frames[:, lag:] - frames[:, :-lag]).mean(1) for lag in lags])
@@ -148,14 +129,14 @@ def _too_high(wave: np.ndarray) -> np.ndarray:
 def periodicity_error(true: PitchTrack, made: PitchTrack) -> float:
     """Root mean square difference of the frames' periodicity, in 0…1.
 
-    Morrison et al. 2022 ("Chunked autoregressive GAN for conditional waveform synthesis"), where the periodicity is
-    that of CREPE at 16 kHz; here it is pYIN's probability of being voiced, of the same meaning and other values.
+    Morrison et al. 2022 ("Chunked autoregressive GAN for conditional waveform synthesis") with pYIN's probability of
+    being voiced in place of CREPE's, of the same meaning and other values.
     """
     return float(np.sqrt(np.mean(np.square(true.periodicity - made.periodicity))))
 
 
 def pitch_error_cents(true: PitchTrack, made: PitchTrack) -> float | None:
-    """Root mean square difference of pitch where both have one (same source); None if that is nowhere."""
+    """Root mean square difference of pitch in cents where both have one (same source); None if that is nowhere."""
     both = (true.periodicity > 0.5) & (made.periodicity > 0.5) & np.isfinite(true.hertz) & np.isfinite(made.hertz)
     if not both.any():
         return None
@@ -168,10 +149,10 @@ _LSD_WINDOW = 2048
 
 
 def magnitudes(wave: Tensor, window: int) -> Tensor:
-    """Wave [N] → magnitudes [window / 2 + 1, 1 + N // hop], hop a quarter of the window.
+    """Magnitudes [window / 2 + 1, 1 + N // hop] of a wave [N], hop a quarter of the window.
 
-    A sine of amplitude 1 is 0.5 whatever the window, so that one floor fits all.
-    Raises RuntimeError if N is not longer than half the window.
+    A sine of amplitude 1 is 0.5 whatever the window, so that one floor fits all. Raises RuntimeError if N is not longer
+    than half the window.
     """
     hann = torch.hann_window(window)
     return torch.stft(
@@ -180,7 +161,7 @@ def magnitudes(wave: Tensor, window: int) -> Tensor:
 
 
 def stft_distances(true: Tensor, made: Tensor, windows: Sequence[int] = WINDOWS) -> dict[int, tuple[float, float]]:
-    """Waves [N] → of each window length its spectral convergence and its log magnitude distance in nepers.
+    """Spectral convergence and log magnitude distance in nepers of two waves [N], by window length.
 
     Yamamoto et al. 2020 ("Parallel WaveGAN", section 2.2): ‖S − Ŝ‖ / ‖S‖ over all bins, and the mean of
     |ln S − ln Ŝ|. Magnitudes below 1e-5 count as 1e-5, so that no digital silence is infinitely far from -100 dB.
@@ -200,7 +181,7 @@ def multi_resolution(distances: dict[int, tuple[float, float]], windows: Sequenc
 
 
 def log_spectral_distance(true: Tensor, made: Tensor) -> float:
-    """Waves [N] → dB: the root mean square over bins of the difference of log spectra, the mean over frames.
+    """Log-spectral distance of two waves [N] in dB: root mean square over bins, mean over frames.
 
     Gray and Markel 1976 ("Distance measures for speech processing"), magnitudes floored at 1e-5.
     """
@@ -215,7 +196,7 @@ def _log(magnitude: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Metric:
-    """A column: its key in the report, its heading, its decimals, which way is better, and what it is."""
+    """A column of a report: key, heading, decimals, which way is better, and a description."""
 
     key: str
     heading: str
@@ -247,7 +228,7 @@ METRICS = (
 
 
 class TrueWave:
-    """One clip to compare with: wave [N] at its training gain. What depends on it alone is computed once.
+    """The wave [N] of a clip at its training gain, to compare others with; what depends on it alone is computed once.
 
     Levels and time are compared as they are, except by ViSQOL, which aligns the two by itself.
     """
@@ -264,10 +245,10 @@ class TrueWave:
 
     @torch.inference_mode()
     def compare(self, made: Tensor) -> dict[str, float | None]:
-        """A wave [N] of the same length → a value or None (not installed, not applicable) of each metric but speed.
+        """A value, or None (not installed, not applicable), of each metric but speed for a wave [N] of the same length.
 
-        `stft_windows` holds convergence and log magnitude of each window length.
-        Raises ValueError if the lengths differ or a sample is no finite number.
+        `stft_windows` holds convergence and log magnitude of each window length. Raises ValueError if the lengths
+        differ or a sample is no finite number.
         """
         if made.shape != self.wave.shape:
             raise ValueError(f"waves of {list(self.wave.shape)} and {list(made.shape)} samples cannot be compared")
@@ -275,8 +256,8 @@ class TrueWave:
             raise ValueError("the wave has NaN or infinite samples")
         distances = stft_distances(self.wave, made)
         high = at_48k(made.numpy(), self.spec.sample_rate)
-        judges = {name: judge() for name, judge in JUDGES.items()}
-        values = {name: judge and judge(self._at_48k, high) for name, judge in judges.items()}
+        metrics = {name: load() for name, load in PERCEPTUAL.items()}
+        values = {name: metric and metric(self._at_48k, high) for name, metric in metrics.items()}
         pitch = PitchTrack.of(made.numpy(), self.spec.sample_rate) if self.pitched else None
         return values | {
             "stft": multi_resolution(distances),
@@ -291,10 +272,10 @@ class TrueWave:
 
 def not_installed() -> list[str]:
     """The metrics that the extra `scores` would bring."""
-    return [name for name, judge in JUDGES.items() if judge() is None]
+    return [name for name, load in PERCEPTUAL.items() if load() is None]
 
 
 def mean(values: list[float | None]) -> float | None:
-    """The mean of those that there are; None if there is none."""
-    there = [value for value in values if value is not None]
-    return math.fsum(there) / len(there) if there else None
+    """The mean of the values that are not None; None if there is none."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None

@@ -1,9 +1,4 @@
-"""How well a model reconstructs recordings, and whether what it draws is as loud as they are.
-
-Is what is drawn as loud as the corpus? Levels of decoded draws, to tell a usable latent space from a broken one.
-
-How well a model reconstructs recordings, those it knows and those held out.
-"""
+"""Reconstruction of recordings, known to the model and held out, and the levels of what is drawn from its latent."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -18,7 +13,7 @@ from distillgan.audio.io import printable
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
 from distillgan.control.latents import CorpusLatents
 from distillgan.control.sliders import Controls
-from distillgan.control.trajectory import Material, Path, draw
+from distillgan.control.trajectory import Material, SamplingStrategy, draw
 from distillgan.data.cache import AudioClip
 from distillgan.models.vae.losses import KLDivergence, active_dimensions, mel_error_db
 from distillgan.models.vae.network import VAENetwork
@@ -26,14 +21,15 @@ from distillgan.synthesis.renderer import Model
 
 _FRAMES = 512  # latent frames of each draw, 48 s
 _SEEDS = range(4)
+TRAINING, HELD_OUT = "training", "held out"
+_MEL_FRAMES = 4096  # 48 s of mel at once
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Levels in dB of decoded latent frames: the corpus's 1st and 99th percentile, and shares of drawn frames within.
+    """The 1st and 99th percentile of the corpus's levels in dB, and the shares of drawn latent frames between them.
 
-    `walked` are draws around the corpus as `generate` makes them, `normal` independent frames from a normal
-    distribution with the corpus's mean and covariance.
+    walked: of draws as `generate` makes them; normal: of independent frames with the corpus's mean and covariance.
     """
 
     low_db: float
@@ -44,8 +40,8 @@ class Levels:
 
 @torch.inference_mode()
 def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> Levels:
-    """Decode the corpus's latents and draws from them, and compare their levels."""
-    own = np.concatenate([_levels_db(network, corpus.piece(number).T, spec) for number in range(corpus.pieces)])
+    """Levels of the decoded corpus, and of draws from it."""
+    own = np.concatenate([_levels_db(network, corpus.chunk(number).T, spec) for number in range(corpus.chunks)])
     low, high = np.percentile(own, (1, 99))
 
     def share_within(draws: list[Tensor]) -> float:
@@ -53,7 +49,7 @@ def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> L
         return float(np.mean((levels >= low) & (levels <= high)))
 
     material = Material(corpus, None, spec.frame_rate, network.stride)
-    drawn = [draw(material, Controls(), _FRAMES * network.stride, seed, Path("chunk")) for seed in _SEEDS]
+    drawn = [draw(material, Controls(), _FRAMES * network.stride, seed, SamplingStrategy("chunk")) for seed in _SEEDS]
     walks = [torch.from_numpy(trajectory.layers[0].z) for trajectory in drawn]
     mean, covariance = corpus.z.mean(0).numpy(), np.atleast_2d(np.cov(corpus.z.numpy().T))
     rng = np.random.default_rng(0)
@@ -62,20 +58,16 @@ def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> L
 
 
 def _levels_db(network: VAENetwork, z: Tensor, spec: MelSpec) -> np.ndarray:
-    """z [D, L] → level of each decoded latent frame in dB, [L]: root mean square over its bands and mel frames."""
+    """Level in dB of each decoded latent frame of z [D, L], [L]: root mean square over its bands and mel frames."""
     device = next(network.parameters()).device
     mel = from_log1p(network.decode(z[None].to(device), z.shape[-1] * network.stride), spec)[0]
     power = mel.square().mean(0).reshape(-1, network.stride).mean(1)
     return (10 * torch.log10(power + 1e-12)).cpu().numpy()
 
 
-TRAINING, HELD_OUT = "training", "held out"
-_PIECE_FRAMES = 4096  # 48 s of mel at once
-
-
 @dataclass(frozen=True)
 class Score:
-    """One file: its error and that of the corpus's constant spectrum, in dB, and how many mel frames it has."""
+    """The error of one file and that of the corpus's constant spectrum, in dB, and its number of mel frames."""
 
     path: str
     part: str
@@ -87,15 +79,14 @@ class Score:
 def reconstruction(
     model: Model, clips: list[AudioClip], known: list[bool], floor_db: float, device: torch.device
 ) -> dict:
-    """Reconstruct every clip; `known` says of each whether the model was trained on it.
+    """The error of every clip; `known` says of each whether the model was trained on it.
 
     The error is the mean absolute difference of the mels in dB, both floored `floor_db` under the clip's peak, in the
-    bands that the clip tells of (up to its `band_limit_hz`). Beside
-    it stands the error of one constant spectrum for all (the mean of the clips' medians): what a model that has learnt
-    nothing but the average would do.
+    bands up to the clip's `band_limit_hz`. Beside it stands that of one constant spectrum for all (the mean of the
+    clips' medians), which a model of nothing but the average would have.
     """
     mel = MelSpectrogram(model.spec).to(device)
-    constant = torch.stack([_decibels(_mel_of(mel, clip)).median(-1).values for clip in clips]).mean(0)
+    constant = torch.stack([(20 * torch.log10(_mel_of(mel, clip))).median(-1).values for clip in clips]).mean(0)
     scores, nats = [], []
     for clip, trained in zip(clips, known, strict=True):
         score, per_dimension = _score(model, mel, clip, floor_db, trained, constant)
@@ -117,12 +108,8 @@ def reconstruction(
 
 @torch.inference_mode()
 def _mel_of(mel: MelSpectrogram, clip: AudioClip) -> torch.Tensor:
-    """The whole clip's linear mel [n_mels, T]."""
-    return mel.of_long(clip.read, clip.length, _PIECE_FRAMES)
-
-
-def _decibels(mel: torch.Tensor) -> torch.Tensor:
-    return 20 * torch.log10(mel)
+    """Linear mel [n_mels, T] of the whole clip."""
+    return mel.of_long(clip.read, clip.length, _MEL_FRAMES)
 
 
 @torch.inference_mode()
@@ -131,16 +118,16 @@ def _score(
 ) -> tuple[Score, torch.Tensor]:
     true = _mel_of(mel, clip)
     decoded, nats = [], []
-    for piece in true.split(_PIECE_FRAMES, dim=-1):
-        mean, log_variance = model.network.encode(to_log1p(piece[None], model.spec))
-        decoded.append(from_log1p(model.network.decode(mean, piece.shape[-1]), model.spec)[0])
+    for block in true.split(_MEL_FRAMES, dim=-1):
+        mean, log_variance = model.network.encode(to_log1p(block[None], model.spec))
+        decoded.append(from_log1p(model.network.decode(mean, block.shape[-1]), model.spec)[0])
         nats.append(KLDivergence.per_dimension(mean, log_variance))
-    told = (lowest_hertz(model.spec) < (clip.band_limit_hz or math.inf)).to(true.device)
+    bands = (lowest_hertz(model.spec) < (clip.band_limit_hz or math.inf)).to(true.device)
     score = Score(
         clip.name,
         TRAINING if known else HELD_OUT,
-        mel_error_db(true[told], torch.cat(decoded, -1)[told], floor_db),
-        mel_error_db(true[told], (10 ** (constant / 20))[:, None].expand_as(true)[told], floor_db),
+        mel_error_db(true[bands], torch.cat(decoded, -1)[bands], floor_db),
+        mel_error_db(true[bands], (10 ** (constant / 20))[:, None].expand_as(true)[bands], floor_db),
         true.shape[-1],
     )
     return score, torch.stack(nats).mean(0).cpu()
@@ -160,7 +147,7 @@ def _summary(scores: list[Score]) -> dict | None:
 
 
 def table(result: dict) -> Table:
-    """The errors, a row a file, and their means."""
+    """A table of the errors, a row a file, and their means."""
     shown = Table(
         title=f"{result['model']}: reconstruction error, floor {result['floor_db']:g} dB under each peak",
         title_justify="left",

@@ -1,4 +1,4 @@
-"""A judgement of vocoders as it is read: a table on the terminal, the same in Markdown, and its notes."""
+"""The report of an evaluation of vocoders: a table on the terminal, the same in Markdown, and its notes."""
 
 from rich.table import Table
 from rich.text import Text
@@ -28,7 +28,7 @@ def table(result: dict) -> Table:
 
 
 def notes(result: dict) -> list[str]:
-    """What one must know to read the numbers."""
+    """Notes that explain the numbers."""
     said = [f"true mels: of the recording; own mels: what {result['model']}'s VAE makes of them (posterior mean)"]
     if result["part"] != "held out":
         said.append(f"no clip is held out: these are {result['part']}, which the model knows, and say little")
@@ -60,17 +60,16 @@ def markdown(result: dict) -> str:
 
 
 def _cells(result: dict, line: dict) -> list[str]:
-    return [_cell(line[m["key"]], m["digits"], m["key"] in result["not_installed"]) for m in result["metrics"]]
-
-
-def _cell(value: float | None, digits: int, missing: bool) -> str:
-    if value is None:
-        return "not installed" if missing else "n/a"
-    return f"{value:.{digits}f}"
+    cells = []
+    for metric in result["metrics"]:
+        value = line[metric["key"]]
+        missing = "not installed" if metric["key"] in result["not_installed"] else "n/a"
+        cells.append(missing if value is None else f"{value:.{metric['digits']}f}")
+    return cells
 
 
 def _both(true: str, own: str) -> str:
-    """Two numbers, or once why there is none."""
+    """Two numbers, or once the reason why there is none."""
     return own if true == own and not own[0].isdigit() else f"{true} / {own}"
 
 

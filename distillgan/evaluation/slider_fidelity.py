@@ -1,9 +1,4 @@
-"""What each slider does to rendered sound, and the map of a model's recordings.
-
-A picture of what a model knows: the recordings' moments as a map.
-
-Does each slider do what it says? Measured on rendered sound: nine positions, five seeds, all descriptors.
-"""
+"""Fidelity of sliders, measured on rendered sound, and the map of a model's recordings."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -26,18 +21,21 @@ from distillgan.features.descriptors import DESCRIPTORS, NAMES, describe, mean_k
 from distillgan.models.base import Vocoder
 from distillgan.synthesis.renderer import Model, render
 
+LEAST_RANK, MOST_CROSSTALK = 0.9, 0.5
+_SHOWN = (0, 4, 8)  # positions whose spectrograms are drawn
+
 
 def draw_map(name: str, material: Material, analysis: Analysis) -> Figure:
-    """The recordings' moments on the first two axes, joined in their order, coloured by each timbre."""
-    moments, axes = material.moments, analysis.axes
-    places = axes.coordinates(moments.means(material.corpus.z.numpy()))[:, :2]
+    """The recordings' segments on the first two axes, joined in their order, coloured by each spectral descriptor."""
+    segments, axes = material.segments, analysis.axes
+    places = axes.coordinates(segments.means(material.corpus.z.numpy()))[:, :2]
     places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
     figure = Figure(figsize=(11, 9), layout="constrained")
-    figure.suptitle(f"{name}: {len(moments)} moments of 1.5 s, joined where they follow one another")
+    figure.suptitle(f"{name}: {len(segments)} moments of 1.5 s, joined where they follow one another")
     for number, axis in enumerate(figure.subplots(2, 2).flat):
         item = DESCRIPTORS[number]
-        for end in np.unique(moments.end):
-            axis.plot(*places[moments.end == end].T, color="0.85", linewidth=0.7, zorder=1)
+        for end in np.unique(segments.end):
+            axis.plot(*places[segments.end == end].T, color="0.85", linewidth=0.7, zorder=1)
         shown = [item.shown(value) for value in analysis.values[:, number]]
         dots = axis.scatter(*places.T, c=shown, s=18, cmap="viridis", zorder=2)
         figure.colorbar(dots, ax=axis, label=f"{item.name}, {item.unit}")
@@ -46,15 +44,11 @@ def draw_map(name: str, material: Material, analysis: Analysis) -> Figure:
     return on_any_ground(figure)
 
 
-LEAST_RANK, MOST_CROSSTALK = 0.9, 0.5
-_SHOWN = (0, 4, 8)  # positions whose spectrograms are drawn
-
-
 @dataclass(frozen=True)
-class Judged:
-    """result: plain types for JSON; responses: of each active slider its positions [9] and the descriptors [9, S, 8];
+class SliderEvaluation:
+    """The result for JSON, and of each active slider its positions [9] with the descriptors [9, S, 8].
 
-    pictures: of each, log1p mels of the first seed at three positions; spec: theirs.
+    pictures: log1p mels of each slider's first seed at three positions; spec: theirs.
     """
 
     result: dict
@@ -63,15 +57,15 @@ class Judged:
     spec: MelSpec
 
 
-def judge_controls(
+def evaluate_sliders(
     model: Model,
     vocoder: Vocoder,
     progress: Callable[[int, int], None],
     count: int = 9,
     seeds: int = 5,
     seconds: float = 10.0,
-) -> Judged:
-    """Render each active slider of a descriptor at `count` positions with `seeds` seeds, and describe what comes.
+) -> SliderEvaluation:
+    """Descriptors of sound rendered with each active slider at `count` positions, with `seeds` seeds.
 
     Raises UserError if the model has no analysis.
     """
@@ -81,36 +75,32 @@ def judge_controls(
     active = np.array([slider.reason is None for slider in sliders])
     mels, responses, pictures = MelSpectrogram(model.spec), {}, {}
 
-    def rendered(asked: tuple[str, float, int]) -> tuple[np.ndarray, np.ndarray]:
-        name, position, seed = asked
+    def rendered(setting: tuple[str, float, int]) -> tuple[np.ndarray, np.ndarray]:
+        name, position, seed = setting
         controls = Controls({name: Curve((0.0,), (position,))} if position else {})
         wave = render(model, vocoder, seconds, seed + 1, controls)[0]
-        return wave, _described(wave, model)
+        windows = windows_of(len(wave), model.spec.sample_rate)
+        return wave, mean_known(describe(wave, model.spec.sample_rate, windows))
 
-    played = [slider for slider in sliders if slider.reason is None]
-    ways = {s.name: np.linspace(max(s.least, -FULL), min(s.most, FULL), count) for s in played}
-    asked = [(name, float(at), seed) for name, positions in ways.items() for at in positions for seed in range(seeds)]
+    grid = {s.name: np.linspace(max(s.least, -FULL), min(s.most, FULL), count) for s in sliders if s.reason is None}
+    settings = [(name, float(at), seed) for name, places in grid.items() for at in places for seed in range(seeds)]
     on_cpu = next(model.network.parameters()).device.type == "cpu"
-    with closing(in_order(rendered, asked, on_cpu)) as found:
-        for number, ((name, _, seed), (wave, values)) in enumerate(zip(asked, found, strict=True)):
+    with closing(in_order(rendered, settings, on_cpu)) as found:
+        for number, ((name, _, seed), (wave, values)) in enumerate(zip(settings, found, strict=True)):
             place = number // seeds % count
-            _, described = responses.setdefault(name, (ways[name], np.empty((count, seeds, len(NAMES)))))
+            _, described = responses.setdefault(name, (grid[name], np.empty((count, seeds, len(NAMES)))))
             described[place, seed] = values
             if seed == 0 and place * 8 // max(1, count - 1) in _SHOWN:
                 with torch.inference_mode():
                     mel = to_log1p(mels(torch.from_numpy(wave)[None]), model.spec)[0]
                 pictures.setdefault(name, []).append(mel)
-            progress(number + 1, len(asked))
+            progress(number + 1, len(settings))
     rows = [_row(model, slider, active, responses.get(slider.name)) for slider in sliders]
     passed = sum(row["passed"] for row in rows)
-    what = {"what": "controls", "model": model.header.name, "fingerprint": model.header.fingerprint}
-    result = {**what, "positions": count, "seeds": seeds, "seconds": seconds}
+    result = {"what": "controls", "model": model.header.name, "fingerprint": model.header.fingerprint}
+    result |= {"positions": count, "seeds": seeds, "seconds": seconds}
     result |= {"active": int(active.sum()), "passed": passed, "sliders": rows}
-    return Judged(result, responses, pictures, model.spec)
-
-
-def _described(wave: np.ndarray, model: Model) -> np.ndarray:
-    return mean_known(describe(wave, model.spec.sample_rate, windows_of(len(wave), model.spec.sample_rate)))
+    return SliderEvaluation(result, responses, pictures, model.spec)
 
 
 def _row(model: Model, slider: Slider, active: np.ndarray, response: tuple[np.ndarray, np.ndarray] | None) -> dict:
@@ -161,15 +151,15 @@ def _cells(row: dict) -> list[str]:
     return [row["name"], *ends, row["unit"], f"{row['rank']:.2f}", f"{row['crosstalk']:.2f}", verdict]
 
 
-def draw(judged: Judged) -> Figure:
-    """A row a slider: its descriptor over the positions, each seed and the mean; spectrograms at three of them."""
-    names = list(judged.responses)
+def draw(evaluation: SliderEvaluation) -> Figure:
+    """A figure with a row a slider: its descriptor over the positions, each seed and the mean; three spectrograms."""
+    names = list(evaluation.responses)
     figure = Figure(figsize=(13, 2.3 * max(1, len(names)) + 0.6), layout="constrained")
-    figure.suptitle(f"{judged.result['model']}: sliders on rendered sound")
+    figure.suptitle(f"{evaluation.result['model']}: sliders on rendered sound")
     if not names:
         return on_any_ground(figure)
     for axes, name in zip(figure.subplots(len(names), 4, squeeze=False), names, strict=True):
-        positions, values = judged.responses[name]
+        positions, values = evaluation.responses[name]
         number = NAMES.index(name)
         item = DESCRIPTORS[number]
         show = np.vectorize(item.shown, otypes=[float])
@@ -178,10 +168,10 @@ def draw(judged: Judged) -> Figure:
         axes[0].plot(positions, show(means), color="C0", marker="o", markersize=3)
         axes[0].set_title(name, fontsize=9)
         axes[0].set_ylabel(item.unit)
-        levels = decibels(judged.pictures[name], judged.spec)
+        levels = decibels(evaluation.pictures[name], evaluation.spec)
         places = np.linspace(positions[0], positions[-1], len(levels))
         for axis, level, place in zip(axes[1:], levels, places, strict=False):
-            image = show_decibels(axis, level, judged.spec, judged.spec.frame_rate)
+            image = show_decibels(axis, level, evaluation.spec, evaluation.spec.frame_rate)
             axis.set_title(f"{name} {place:g}", fontsize=9)
         axes[1].set_ylabel("Hz")
         add_scale(figure, image, axes[1:])

@@ -1,4 +1,4 @@
-"""What is judged of a model, as `what` says: printed, and written down."""
+"""Evaluations of a model: of its reconstruction, vocoders or sliders, printed and written as reports."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from distillgan.data.downmix import MIX, chosen
 from distillgan.errors import UserError, number
 from distillgan.evaluation import reconstruction as reconstructions
 from distillgan.evaluation import report, slider_fidelity
-from distillgan.evaluation.vocoders import judge, players
+from distillgan.evaluation.vocoders import evaluate_vocoders, vocoder_adapters
 from distillgan.models.vocoders.registry import select
 from distillgan.paths import CONFIG, Home
 from distillgan.process import checked
@@ -30,16 +30,14 @@ from distillgan.synthesis.renderer import Model
 
 @memory_in_words("evaluating", "Close what else uses it, or take device=cpu")
 def evaluate(config: DictConfig) -> dict:
-    """Judge a model as `what` says; print a table, write it under `paths.home`/evaluations, and return it.
+    """The evaluation `what` of a model, printed as a table and written under `paths.home`/evaluations.
 
         reconstruction    the error of the VAE's mels, file by file (<model>.json)
         vocoder           each vocoder on the clips that are held out (<model>_vocoder.json, .md, .png)
-        controls          what each slider does to rendered sound (<model>_controls.json, .md, .png)
+        controls          the effect of each slider on rendered sound (<model>_controls.json, .md, .png)
 
-    Files that the model was trained on are told from others by the content hashes in its header.
-
-    Raises:
-        UserError: something the user can mend.
+    The content hashes in the model's header say which files it was trained on. Raises UserError if a setting, the model
+    or a recording is refused.
     """
     if config.what not in TASKS:
         raise UserError(f"what={config.what} is nothing to evaluate: choose one of {', '.join(TASKS)}")
@@ -64,25 +62,24 @@ def _reconstruction(
         f"drawn latents within the corpus's range of levels ({levels['low_db']:.0f} to {levels['high_db']:.0f} dB): "
         f"{levels['walked']:.0%} of those that generate draws, {levels['normal']:.0%} of independent normal ones"
     )
-    _write(stem.with_name(f"{stem.name}.json"), json.dumps(result, indent=1), console)
+    _write(Path(f"{stem}.json"), json.dumps(result, indent=1), console)
     return result
 
 
 def _vocoder(config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path) -> dict:
-    playing = players(config, model, home, device, console)
+    adapters = vocoder_adapters(config, model, home, device, console)
     clips, known = _clips(config, console, home, model)
     held_out = [clip for clip, trained in zip(clips, known, strict=True) if not trained]
     with progress_bar(console, "judging") as progress:
-        judged = judge(model, held_out or clips, playing, device, progress)
-    result = {"what": "vocoder", "part": "held out" if held_out else "training", "device": device.type, **judged.result}
+        found = evaluate_vocoders(model, held_out or clips, adapters, device, progress)
+    result = {"what": "vocoder", "part": "held out" if held_out else "training", "device": device.type, **found.result}
     console.print(report.table(result), soft_wrap=False)
     for note in report.notes(result):
         console.print(note, markup=False)
-    base = stem.with_name(f"{stem.name}_vocoder")
-    _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1, allow_nan=False), console)
-    _write(base.with_name(f"{base.name}.md"), report.markdown(result), console)
-    picture = base.with_name(f"{base.name}.png")
-    save_picture(draw_mels(judged.pictures, report.heading(result), model.spec), picture)
+    _write(Path(f"{stem}_vocoder.json"), json.dumps(result, indent=1, allow_nan=False), console)
+    _write(Path(f"{stem}_vocoder.md"), report.markdown(result), console)
+    picture = Path(f"{stem}_vocoder.png")
+    save_picture(draw_mels(found.pictures, report.heading(result), model.spec), picture)
     console.print(f"written to {picture}")
     return result
 
@@ -92,15 +89,14 @@ def _controls(config: DictConfig, console: Console, home: Home, device: torch.de
         selected = select(config.vocoder, model.header.name, model.vocoder, model.spec, home, device, fetching)
     console.print(f"vocoder {selected.name}: {selected.reason}")
     with progress_bar(console, "rendering") as progress:
-        judged = slider_fidelity.judge_controls(model, selected.vocoder, progress)
-    result = {**judged.result, "vocoder": selected.name}
+        found = slider_fidelity.evaluate_sliders(model, selected.vocoder, progress)
+    result = {**found.result, "vocoder": selected.name}
     console.print(slider_fidelity.table(result))
     console.print(f"{result['active']} of {len(result['sliders'])} sliders are active, {result['passed']} passed")
-    base = stem.with_name(f"{stem.name}_controls")
-    _write(base.with_name(f"{base.name}.json"), json.dumps(result, indent=1), console)
-    _write(base.with_name(f"{base.name}.md"), slider_fidelity.markdown(result), console)
-    picture = base.with_name(f"{base.name}.png")
-    save_figure(slider_fidelity.draw(judged), picture)
+    _write(Path(f"{stem}_controls.json"), json.dumps(result, indent=1), console)
+    _write(Path(f"{stem}_controls.md"), slider_fidelity.markdown(result), console)
+    picture = Path(f"{stem}_controls.png")
+    save_figure(slider_fidelity.draw(found), picture)
     console.print(f"written to {picture}")
     return result
 
@@ -109,30 +105,24 @@ TASKS = {"reconstruction": _reconstruction, "vocoder": _vocoder, "controls": _co
 
 
 def _clips(config: DictConfig, console: Console, home: Home, model: Model) -> tuple[list[AudioClip], list[bool]]:
-    """The recordings, and of each whether the model was trained on it."""
-    places, channels = _recordings(config, home, model)
-    manifest = prepare_corpus(places, home, model.spec, console, channels)
-    trained = set(model.header.corpus["train"])
-    return manifest.clips(home.decoded), [file.audio_hash in trained for file in manifest.used]
+    """The recordings, and of each whether the model was trained on it.
 
-
-def _recordings(config: DictConfig, home: Home, model: Model) -> tuple[list[str] | None, str]:
-    """The folders asked for, else those that the model's run was trained on (None: the demo corpus); and which of the
-
-    recordings' channels, likewise.
+    Folders and channels that are not set are those of the model's run.
     """
     noted = home.run(model.header.name) / CONFIG
     run = OmegaConf.load(noted) if noted.exists() else None
-    asked, channels = folders(config.data.dir), config.data.channels
+    places, channels = folders(config.data.dir), config.data.channels
     if channels is None:
         channels = MIX if run is None else OmegaConf.select(run, "data.channels", default=MIX)
-    if asked is None:
+    if places is None:
         if run is None:
             raise UserError(
                 f"there is no run of model {model.header.name} in {home.runs}: give the recordings, data.dir=PATH"
             )
-        asked = folders(run.data.dir)
-    return asked, chosen(channels)
+        places = folders(run.data.dir)  # None: the demo corpus
+    manifest = prepare_corpus(places, home, model.spec, console, chosen(channels))
+    trained = set(model.header.corpus["train"])
+    return manifest.clips(home.decoded), [file.audio_hash in trained for file in manifest.used]
 
 
 def _write(path: Path, text: str, console: Console) -> None:

@@ -1,9 +1,4 @@
-"""Vocoders judged on clips: what plays, and how well.
-
-What plays the mels that are judged: vocoders by name, chosen as in rendering, and any from outside.
-
-How well vocoders play the clips that a model was not trained on: from their true mels, and from the model's own.
-"""
+"""Evaluation of vocoders, of the package or from outside, on clips: from their true mels, and from the model's own."""
 
 import importlib
 import os
@@ -33,31 +28,38 @@ from distillgan.progress import transfer_bar
 from distillgan.synthesis.renderer import Model
 
 _OUTSIDE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-_LEFT = {"griffinlim": "experiments.yardsticks:griffin_lim"}  # what was once a name → what to say instead
+_FORMER = {"griffinlim": "experiments.yardsticks:griffin_lim"}  # a name of earlier versions → its module:callable
+SECONDS = 10.0  # of each clip; more would say little more
+TRUE, OWN = "true", "own"  # whose mels
+PICTURES = 4
+_SILENT = 1e-3  # a peak of -60 dBFS at the clip's training gain
+
+Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
-class Player:
-    """A vocoder's name and how it plays: log-clamp mel [1, n_mels, T] → wave [T * hop_length] on the CPU."""
+class VocoderAdapter:
+    """A vocoder's name and its `play`: log-clamp mel [1, n_mels, T] → wave [T * hop_length] on the CPU."""
 
     name: str
     play: Callable[[Tensor], Tensor]
 
     @classmethod
-    def of(cls, name: str, vocoder: Vocoder) -> "Player":
+    def of(cls, name: str, vocoder: Vocoder) -> "VocoderAdapter":
         return cls(name, lambda mel: vocoder.render(mel)[0, 0].float().cpu())
 
 
-def players(config: DictConfig, model: Model, home: Home, device: torch.device, console: Console) -> list[Player]:
-    """Those that `vocoders` lists, else the one that `vocoder` asks for; each once, and each ready before any plays.
+def vocoder_adapters(
+    config: DictConfig, model: Model, home: Home, device: torch.device, console: Console
+) -> list[VocoderAdapter]:
+    """The vocoders that `vocoders` lists, else that of `vocoder`; each once, and each ready before any plays.
 
-    Raises:
-        UserError: one is unknown, or cannot be had for this model.
+    Raises UserError if one is unknown, or cannot be had for this model.
     """
     names = _names(config)
     # The nodes of trained vocoders have nothing that select needs but the name; the others' keys may be set on any.
     shared = {key: config.vocoder.get(key) for key in ("pin", "weights_dir")}
-    found: dict[str, Player] = {}
+    found: dict[str, VocoderAdapter] = {}
     for name in names:
         if name is not None and ":" in name:
             found[name] = external(name, model.spec, device)
@@ -69,20 +71,18 @@ def players(config: DictConfig, model: Model, home: Home, device: torch.device, 
             selected = select(settings, model.header.name, model.vocoder, model.spec, home, device, fetching)
         model.spec.require(selected.vocoder.spec, f"model {model.header.name}", "the vocoder")
         console.print(f"vocoder {selected.name}: {selected.reason}")
-        found[selected.name] = Player.of(selected.name, selected.vocoder)
+        found[selected.name] = VocoderAdapter.of(selected.name, selected.vocoder)
     return list(found.values())
 
 
-def external(name: str, spec: MelSpec, device: torch.device) -> Player:
+def external(name: str, spec: MelSpec, device: torch.device) -> VocoderAdapter:
     """A vocoder from outside the package, by "module:callable".
 
     The callable is called with `spec`, the model's mel, and gives a `Vocoder`, which plays on `device`, or a function:
-    log-clamp mel [1, n_mels, T] on the CPU → wave of T * hop_length samples. This imports the module, so that its code
-    runs: `name` comes from whoever asks for the judgement, never out of a model, a preset or a tag. The current folder
-    is looked in, too, after all others.
+    log-clamp mel [1, n_mels, T] on the CPU → wave of T * hop_length samples. This imports the module, also from the
+    current folder, and runs its code: `name` comes from the command line, never from a model, a preset or a tag.
 
-    Raises:
-        UserError: there is no such module or callable, it gives something else, or its own code fails.
+    Raises UserError if there is no such module or callable, it gives something else, or its own code fails.
     """
     if not _OUTSIDE.fullmatch(name):
         raise UserError(f"vocoders: {name!r} is no module:callable, such as mine:make")
@@ -109,15 +109,15 @@ def external(name: str, spec: MelSpec, device: torch.device) -> Player:
         made = make(spec)
     if isinstance(made, Vocoder):
         spec.require(made.spec, "the model", f"vocoder {name}")
-        return Player.of(name, made.eval().to(device))
+        return VocoderAdapter.of(name, made.eval().to(device))
     if not callable(made):
         kind = type(made).__name__
         raise UserError(f"vocoders: {name} gave a {kind}, neither a Vocoder nor a function from mel to wave")
-    return Player(name, lambda mel: _played(name, made, mel.cpu(), spec))
+    return VocoderAdapter(name, lambda mel: _played(name, made, mel.cpu(), spec))
 
 
 def _played(name: str, play: Callable[[Tensor], object], mel: Tensor, spec: MelSpec) -> Tensor:
-    """The wave [T * hop_length] that a function from outside makes of a mel [1, n_mels, T]."""
+    """Wave [T * hop_length] that a function from outside makes of a mel [1, n_mels, T]."""
     samples = mel.shape[-1] * spec.hop_length
     with _theirs(name, "failed when it played"):
         wave = torch.as_tensor(play(mel)).detach().float().cpu()
@@ -131,7 +131,7 @@ def _played(name: str, play: Callable[[Tensor], object], mel: Tensor, spec: MelS
 
 @contextmanager
 def _theirs(name: str, what: str) -> Iterator[None]:
-    """Within the block code runs that is not ours: what it raises is told with its place."""
+    """A block of code that is not ours: what it raises becomes a UserError with its place."""
     try:
         yield
     except UserError:
@@ -148,67 +148,65 @@ def _names(config: DictConfig) -> list[str | None]:
     names = list(config.vocoders) if isinstance(config.vocoders, ListConfig) else [config.vocoders]
     known = f"{', '.join(NAMES)}, or module:callable for one from outside"
     for name in names:
-        if isinstance(name, str) and name in _LEFT:
+        if isinstance(name, str) and name in _FORMER:
             raise UserError(
                 f"vocoders={names}: {name} is no vocoder of the package any more. In the folder of a clone of the "
-                f"repository the yardstick is {_LEFT[name]}: vocoders=[auto,{_LEFT[name]}]"
+                f"repository the yardstick is {_FORMER[name]}: vocoders=[auto,{_FORMER[name]}]"
             )
     if not names or any(name not in NAMES and not (isinstance(name, str) and ":" in name) for name in names):
         raise UserError(f"vocoders={names}: list one or more of {known}")
     return names
 
 
-SECONDS = 10.0  # of each clip; more would say little more
-TRUE, OWN = "true", "own"  # whose mels
-PICTURES = 4
-_SILENT = 1e-3  # a peak of -60 dBFS at the clip's training gain
-
-Progress = Callable[[float, float], None]
-
-
 @dataclass(frozen=True)
-class Judged:
-    """What came of it: `result` for the reports, and of the first clips log1p mels [n_mels, T] by name, to be drawn."""
+class VocoderEvaluation:
+    """The result for the reports, and log1p mels [n_mels, T] of the first clips, by name."""
 
     result: dict
     pictures: list[dict[str, Tensor]] = field(default_factory=list)
 
 
 @torch.inference_mode()
-def judge(
-    model: Model, clips: list[AudioClip], players: list[Player], device: torch.device, progress: Progress | None = None
-) -> Judged:
-    """Each player on each clip's true mels and on those of the VAE's posterior mean, beside the clip itself.
+def evaluate_vocoders(
+    model: Model,
+    clips: list[AudioClip],
+    adapters: list[VocoderAdapter],
+    device: torch.device,
+    progress: Progress | None = None,
+) -> VocoderEvaluation:
+    """Each vocoder on each clip's true mels and on those of the VAE's posterior mean, compared with the clip itself.
 
     The first ten seconds of a clip count, in whole mel frames, at its training gain; clips silent there are left out,
-    and named. `progress` is told of seconds of sound done and in all. Only one clip's waves are in memory at a time.
-    Apart from the real-time factor the same inputs give the same numbers, on one device.
+    and named. `progress` gets seconds of sound done and in all. Only one clip's waves are in memory at a time. Apart
+    from the real-time factor the same inputs give the same numbers, on one device.
 
-    Raises:
-        UserError: no clip has sound, or a vocoder makes NaN.
+    Raises UserError if no clip has sound, or a vocoder makes NaN.
     """
     spec, mels = model.spec, MelSpectrogram(model.spec)
     rows, pictures, silent, done = [], [], [], 0.0
-    total = sum(_seconds(clip) for clip in clips) * 2 * len(players)
+    total = sum(_seconds(clip) for clip in clips) * 2 * len(adapters)
     for clip in clips:
         wave = torch.from_numpy(clip.read(0, _samples(clip, spec)))
         if wave.abs().max() < _SILENT:
             silent.append(clip.name)
-            total -= _seconds(clip) * 2 * len(players)
+            total -= _seconds(clip) * 2 * len(adapters)
             continue
         true, linear = TrueWave(wave, spec), mels(wave[None])
-        inputs = {TRUE: to_log_clamp(linear), OWN: _own(model, linear[0], device)}
-        picture = {_title(clip): to_log1p(linear[0], spec)}
-        for player in players:
-            waves, seconds = _timed(player, inputs)
+        z = encode(model.network, to_log1p(linear[0].to(device), spec))
+        own = log1p_to_log_clamp(decode(model.network, z, linear.shape[-1]), spec)
+        inputs = {TRUE: to_log_clamp(linear), OWN: own}
+        # Between two dollars matplotlib would read formulas.
+        picture = {printable(clip.name).replace("$", r"\$"): to_log1p(linear[0], spec)}
+        for adapter in adapters:
+            waves, seconds = _timed(adapter, inputs)
             for source, made in waves.items():
-                about = {"path": clip.name, "vocoder": player.name, "mels": source, "pitched": true.pitched}
+                about = {"path": clip.name, "vocoder": adapter.name, "mels": source, "pitched": true.pitched}
                 about["seconds"] = len(wave) / clip.sample_rate
                 try:
                     rows.append({**about, **true.compare(made), SPEED: about["seconds"] / seconds})
                 except ValueError as error:
-                    raise UserError(f"vocoder {player.name} on {clip.name}, {source} mels: {error}") from error
-                picture[f"{player.name}, {source} mels"] = to_log1p(mels(made[None])[0], spec)
+                    raise UserError(f"vocoder {adapter.name} on {clip.name}, {source} mels: {error}") from error
+                picture[f"{adapter.name}, {source} mels"] = to_log1p(mels(made[None])[0], spec)
                 done += _seconds(clip)
                 if progress is not None:
                     progress(done, total)
@@ -216,28 +214,17 @@ def judge(
             pictures.append(picture)
     if not rows:
         raise UserError(f"none of the {len(clips)} clips has sound in its first {SECONDS:g} s: nothing to judge by")
-    return Judged(_result(model, clips, players, rows, silent), pictures)
+    return VocoderEvaluation(_result(model, clips, adapters, rows, silent), pictures)
 
 
-def _timed(player: Player, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
-    """The waves of mels of one length, and the seconds that the last took: the first of its length builds kernels."""
+def _timed(adapter: VocoderAdapter, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+    """Waves of mels of one length, and the seconds that the last took: the first of its length builds kernels."""
     waves, seconds = {}, 0.0
     for source, mel in inputs.items():
         begun = time.perf_counter()
-        waves[source] = player.play(mel)
+        waves[source] = adapter.play(mel)
         seconds = time.perf_counter() - begun
     return waves, seconds
-
-
-def _title(clip: AudioClip) -> str:
-    """A name that matplotlib takes letter by letter: between two dollars it would read formulas."""
-    return printable(clip.name).replace("$", r"\$")
-
-
-def _own(model: Model, linear: Tensor, device: torch.device) -> Tensor:
-    """Linear mel [n_mels, T] → what the VAE makes of it, log-clamp [1, n_mels, T]."""
-    z = encode(model.network, to_log1p(linear.to(device), model.spec))
-    return log1p_to_log_clamp(decode(model.network, z, linear.shape[-1]), model.spec)
 
 
 def _seconds(clip: AudioClip) -> float:
@@ -245,16 +232,18 @@ def _seconds(clip: AudioClip) -> float:
 
 
 def _samples(clip: AudioClip, spec: MelSpec) -> int:
-    """How many are judged: whole frames. Clips of a corpus are long enough for a mel, 50 ms at least."""
+    """Samples that are compared: whole frames. Clips of a corpus are long enough for a mel, 50 ms at least."""
     return int(_seconds(clip) * clip.sample_rate) // spec.hop_length * spec.hop_length
 
 
-def _result(model: Model, clips: list[AudioClip], players: list[Player], rows: list[dict], silent: list[str]) -> dict:
+def _result(
+    model: Model, clips: list[AudioClip], adapters: list[VocoderAdapter], rows: list[dict], silent: list[str]
+) -> dict:
     means = []
-    for player in players:
+    for adapter in adapters:
         for source in (TRUE, OWN):
-            mine = [row for row in rows if (row["vocoder"], row["mels"]) == (player.name, source)]
-            line = {"vocoder": player.name, "mels": source, "clips": len(mine)}
+            mine = [row for row in rows if (row["vocoder"], row["mels"]) == (adapter.name, source)]
+            line = {"vocoder": adapter.name, "mels": source, "clips": len(mine)}
             line |= {metric.key: mean([row[metric.key] for row in mine]) for metric in METRICS}
             # Of all together: the mean of ratios would count short clips as much as long ones.
             line[SPEED] = sum(r["seconds"] for r in mine) / sum(r["seconds"] / r[SPEED] for r in mine)

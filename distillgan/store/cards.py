@@ -1,10 +1,6 @@
-"""Model cards as files, and what evaluations have said for them.
+"""Files of model cards, sealed so that a person's changes are known and kept, and the evaluations shown on them.
 
-A card's file: sealed, so that what a person has changed in it is known, and not written over.
-
-What `evaluate` has found of a model, for its card: reports of these very weights, as tables in Markdown.
-
-No report's names of recordings are shown: they are names of files on somebody's machine.
+Names of recordings are not shown: they are names of files on somebody's machine.
 """
 
 import hashlib
@@ -25,12 +21,16 @@ CARD = "README.md"
 _SEAL = re.compile(r"<!-- distillgan ([0-9a-f]{16}) ([0-9a-f]{64}) -->\n?\Z")
 # What is escaped is text, not a link.
 _LINK = re.compile(r"""(?<!\\)(?:\]\(|<\w+\s[^<>]*?src=")([^)"'\s<>]+)[)"]""")
+_SUFFIXES = "", "_vocoder", "_controls"  # of reports, after the model's name
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card that is there. fingerprint: of the weights that it was written for, None where it does not say so any
-    more; edited: it is not as it was written; files: what of its own folder it shows, by their paths in it."""
+    """A card in a folder.
+
+    fingerprint: of the weights that it was written for, None where it does not say so any more; edited: a person has
+    changed it; files: the paths, in its folder, of what it shows.
+    """
 
     folder: Path
     fingerprint: str | None
@@ -39,15 +39,15 @@ class Card:
 
 
 def folder_of(home: Home, name: str) -> Path:
-    """Where the card of a model lies, and its examples."""
+    """The folder of a model's card and its examples."""
     return home.root / "cards" / name
 
 
 def rename_card(home: Home, old: str, new: str) -> None:
-    """Move a model's card with its examples to its new name, and name it so in the lines that the card came with.
+    """Move a model's card with its examples to its new name, also in the lines that the card came with.
 
-    What is there under the new name gives way. Cut short, the same once more finishes it. Raises OSError, and UserError
-    as `check_place`.
+    A card under the new name gives way. Cut short, the same once more finishes it. Raises OSError, and UserError as
+    `check_place`.
     """
     check_place(home, old, new)
     source, target = folder_of(home, old), folder_of(home, new)
@@ -59,13 +59,9 @@ def rename_card(home: Home, old: str, new: str) -> None:
         return
     text = (target / CARD).read_bytes().decode("utf-8")
     body = text if card.edited else _SEAL.sub("", text)
-    before, after = (
-        (f"# {name}\n", f"models import {name}.distillgan`", f"distillgan controls {name}\n", f"generate model={name} ")
-        for name in (old, new)
-    )
     changed = body
-    for one, other in zip(before, after, strict=True):
-        changed = changed.replace(one, other)
+    for line in ("# {}\n", "models import {}.distillgan`", "distillgan controls {}\n", "generate model={} "):
+        changed = changed.replace(line.format(old), line.format(new))
     if changed != body:
         with replace_file(target / CARD) as temporary:
             temporary.write_bytes((changed if card.edited else sealed(changed, card.fingerprint or "")).encode("utf-8"))
@@ -74,22 +70,18 @@ def rename_card(home: Home, old: str, new: str) -> None:
 def check_place(home: Home, old: str, new: str) -> None:
     """Raises UserError if the card of the model `old` would take the place of one that somebody has edited."""
     place = folder_of(home, new)
-    there = read_card(place) if folder_of(home, old).exists() else None
-    if there is not None and there.edited:
+    card = read_card(place) if folder_of(home, old).exists() else None
+    if card is not None and card.edited:
         raise UserError(f"{new} has a card that somebody has edited, {place / CARD}: move it, or choose another name")
 
 
 def sealed(text: str, fingerprint: str) -> str:
-    """The text with a last line that no reader sees: for which weights it was written, and its hash."""
+    """The text with an invisible last line: the fingerprint of its weights, and its hash."""
     return f"{text}<!-- distillgan {fingerprint} {_hash(text)} -->\n"
 
 
 def read_card(folder: Path) -> Card | None:
-    """The card in a folder, None if there is none.
-
-    Raises:
-        UserError: it cannot be read, or is no text.
-    """
+    """The card in a folder, None if there is none. Raises UserError if it cannot be read, or is no text."""
     path = folder / CARD
     try:
         text = path.read_bytes().decode("utf-8")
@@ -106,11 +98,7 @@ def read_card(folder: Path) -> Card | None:
 
 
 def shown_files(card: Card) -> dict[str, Path]:
-    """What a card shows of its own folder: path in it → file.
-
-    Raises:
-        UserError: one of them is not there, or lies outside of the folder.
-    """
+    """Files that a card shows, by path in its folder. Raises UserError if one is missing, or lies outside of it."""
     found, root = {}, card.folder.resolve()
     for link in card.files:
         path = (card.folder / link).resolve()
@@ -127,21 +115,18 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-_KINDS = "", "_vocoder", "_controls"  # what follows the model's name in a report's
-
-
 @dataclass(frozen=True)
 class Reports:
-    """sections: a paragraph or a table a report; left_out: which reports are not among them, and why."""
+    """A section (a paragraph or a table) for each report, and the reasons for those that are left out."""
 
     sections: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
 def read_reports(home: Home, name: str, fingerprint: str) -> Reports:
-    """The reports under `paths.home`/evaluations that are of the weights with this fingerprint."""
+    """The reports under `paths.home`/evaluations of the weights with this fingerprint."""
     sections, left_out = [], []
-    for suffix, section in zip(_KINDS, (_reconstruction, _vocoder, _controls), strict=True):
+    for suffix, section in zip(_SUFFIXES, (_reconstruction, _vocoder, _controls), strict=True):
         path = home.root / "evaluations" / f"{name}{suffix}.json"
         if path.exists():
             try:
@@ -158,7 +143,7 @@ def read_reports(home: Home, name: str, fingerprint: str) -> Reports:
 
 def rename_reports(home: Home, old: str, new: str, fingerprint: str) -> None:
     """Move the reports of the weights with this fingerprint to a model's new name. Raises OSError."""
-    for suffix in _KINDS:
+    for suffix in _SUFFIXES:
         path = home.root / "evaluations" / f"{old}{suffix}.json"
         try:
             mine = json.loads(path.read_bytes()).get("fingerprint") == fingerprint
@@ -170,8 +155,8 @@ def rename_reports(home: Home, old: str, new: str, fingerprint: str) -> None:
                     path.with_name(f"{old}{suffix}{ending}").replace(path.with_name(f"{new}{suffix}{ending}"))
 
 
-def measured(header: Header) -> list[str]:
-    """What the training itself measured, on recordings that it held out where there were enough of them."""
+def training_metrics(header: Header) -> list[str]:
+    """Lines of metrics from the training itself, on recordings that it held out where there were enough of them."""
     lines, vae, vocoder = [], header.training["vae"], header.training["vocoder"] or {}
     if isinstance(vae.get("error_db"), int | float):
         lines.append(f"- reconstruction error {vae['error_db']:.2f} dB{_on(vae)}")
@@ -186,12 +171,12 @@ def measured(header: Header) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Text from elsewhere as Markdown shows it letter by letter, on one line."""
+    """Text from elsewhere, escaped so that Markdown shows it letter by letter, on one line."""
     return re.sub(r"([\\`*_\[\]<>|#~$&])", r"\\\1", printable(" ".join(text.split())))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """Markdown; `numbers` columns from the second on are set to the right."""
+    """A table in Markdown; `numbers` columns from the second on are set to the right."""
     rule = ["---"] + ["---:"] * numbers + ["---"] * (len(headings) - 1 - numbers)
     return "\n".join("| " + " | ".join(line) + " |" for line in (headings, rule, *rows))
 
@@ -214,10 +199,11 @@ def _vocoder(report: dict[str, Any]) -> str:
         metric for metric in report["metrics"] if any(line[metric["key"]] is not None for line in report["means"])
     ]
     headings = [f"{escaped(m['heading'])} {'↑' if m['better'] == 'higher' else '↓'}" for m in metrics]
-    rows = [
-        [escaped(f"{line['vocoder']}, {line['mels']} mels"), *(_cell(line[m["key"]], m["digits"]) for m in metrics)]
-        for line in report["means"]
-    ]
+    rows = []
+    for line in report["means"]:
+        values = [(line[metric["key"]], metric["digits"]) for metric in metrics]
+        cells = ["" if value is None else f"{value:.{digits}f}" for value, digits in values]
+        rows.append([escaped(f"{line['vocoder']}, {line['mels']} mels"), *cells])
     clips = report["means"][0]["clips"]
     known = "" if report["part"] == "held out" else ", which the model knows: they say little"
     words = (
@@ -237,7 +223,3 @@ def _controls(report: dict[str, Any]) -> str:
 
 def _on(stage: dict[str, Any]) -> str:
     return f" on {escaped(stage['judged_on'])}" if isinstance(stage.get("judged_on"), str) else ""
-
-
-def _cell(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""library.sqlite: one SQLite file that holds presets and history, for several processes at once."""
+"""The SQLite file `library.sqlite` of presets and history, for several processes at once."""
 
 import errno
 import os
@@ -51,12 +51,10 @@ MIGRATIONS = (
 class Database:
     """`library.sqlite` of a home, made if it is missing and brought up to date if it is older.
 
-    Each read and each write has a connection of its own, so that threads and forks share nothing. The journal is a
-    write-ahead log with `synchronous = FULL`: a transaction is synced to the disk before it counts as done, so it
-    survives a `kill -9` (for which `NORMAL` would do) and a power cut. That costs milliseconds beside seconds of sound.
+    Each read and each write has a connection of its own, so that threads and forks share nothing. With a write-ahead
+    log and `synchronous = FULL` a transaction survives a `kill -9` and a power cut once it counts as done.
 
-    Raises:
-        UserError: it cannot be opened or written, is damaged, another program's or a newer distillgan's.
+    Raises UserError if it cannot be opened or written, is damaged, another program's or a newer distillgan's.
     """
 
     def __init__(self, home: Home):
@@ -66,17 +64,17 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection; what is read in one statement is of one moment."""
+        """A connection; one statement reads one state."""
         try:
             with closing(sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)) as connection:
                 _prepare(connection, self.path)
                 yield connection
         except sqlite3.DatabaseError as error:
-            raise _told(self.path, error) from error
+            raise _in_words(self.path, error) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: when the block ends well, all of it is on the disk; otherwise nothing of it is."""
+        """A connection in one transaction: all of it is on the disk when the block ends well, else nothing of it."""
         with self.reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
@@ -118,7 +116,7 @@ def _version(connection: sqlite3.Connection, path: os.PathLike) -> int:
 
 
 def _keep_log(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log; SQLite itself does not wait for others with that."""
+    """Switch to the write-ahead log, waiting for other processes, which SQLite itself does not do here."""
     limit = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -130,8 +128,8 @@ def _keep_log(connection: sqlite3.Connection) -> None:
         time.sleep(0.02)
 
 
-def _told(path: os.PathLike, error: sqlite3.DatabaseError) -> Exception:
-    """What the person at the keyboard can mend as UserError; anything else as it is."""
+def _in_words(path: os.PathLike, error: sqlite3.DatabaseError) -> Exception:
+    """A UserError for what the person at the keyboard can mend; anything else as it is."""
     code = _code(error)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return UserError(

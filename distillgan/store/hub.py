@@ -1,14 +1,7 @@
-"""Models to and from a hub.
+"""Models to and from a hub, through its own client: HF_ENDPOINT says where it is, HF_TOKEN or `hf auth login` who asks.
 
-A repository of the hub as it stands: what lies in it, at which commit; and refusals in words.
-
-The hub's own client speaks to it. Where it is and who asks: HF_ENDPOINT, HF_TOKEN or `hf auth login`.
-
-Models out of a repository of the hub: fetched into its cache, checked tensor by tensor, copied into the library.
-
-Nothing but `.distillgan` files is fetched: they are numbers and JSON, and loading them runs no code.
-
-A model, its card and its examples to a repository of the hub: planned, told, then sent as one commit.
+Only `.distillgan` files are fetched, and checked tensor by tensor: they are numbers and JSON, and run no code. A model
+is sent with its card and its examples as one commit.
 """
 
 import hashlib
@@ -18,7 +11,6 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from json import JSONDecodeError
@@ -40,19 +32,21 @@ from distillgan.models.header import damaged_tensors, read_header, show
 from distillgan.models.vocoders.weights import ANSWER_SECONDS, DownloadError, PinnedFile, asked, download, reason_of
 from distillgan.paths import MODEL_SUFFIX, Home
 from distillgan.progress import OnTransfer, Transfer
-from distillgan.store.library import Imported, Origin, import_model, note_origin
+from distillgan.store.library import Imported, Provenance, import_model, note_provenance
 
-# What it gives up on comes through as an error, and what it does instead of the faster way is no news.
+# The client's failures come through as errors; its other ways to do the same are no news.
 for _module in ("_commit_api", "utils._http", "hf_api"):
     logging.getLogger(f"huggingface_hub.{_module}").setLevel(logging.ERROR)
 
-_MOST_WORDS = 300
+EXAMPLES = "examples/"
+_LETTERS = 300  # of the hub's own message
+_SHOWN = 8
+_PICKLES = (".distill", ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A file of a repository: its size in bytes, and the hash that it is stored under: the SHA-256 of a large file,
-    git's own of a small one."""
+class RemoteFile:
+    """A file of a repository, its size in bytes, and its hash: SHA-256 for a large file, git's own for a small one."""
 
     path: str
     bytes: int
@@ -60,7 +54,7 @@ class Listed:
     blob: str | None
 
     def same(self, file: Path) -> bool:
-        """Is a file here the very same? Raises OSError if it cannot be read."""
+        """Whether a local file has the same content. Raises OSError if it cannot be read."""
         if os.stat(file).st_size != self.bytes:
             return False
         with file.open("rb") as content:
@@ -76,7 +70,7 @@ class Repository:
     name: str
     commit: str
     private: bool
-    files: tuple[Listed, ...]
+    files: tuple[RemoteFile, ...]
 
 
 def check_repo(name: str) -> str:
@@ -91,14 +85,13 @@ def check_repo(name: str) -> str:
 
 
 def look(name: str, revision: str | None = None) -> Repository | None:
-    """What is in a repository at a branch, tag or commit; None if there is none, or none that this token may see.
+    """A repository at a branch, tag or commit; None if there is none, or none that this token may see.
 
-    Raises:
-        UserError: the hub cannot be reached or refuses, or there is no such revision.
+    Raises UserError if the hub cannot be reached or refuses, or there is no such revision.
     """
     try:
         info = asked(lambda: HfApi().model_info(name, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS))
-        files = tuple(_listed(sibling) for sibling in info.siblings or [])
+        files = tuple(map(_remote_file, info.siblings or []))
         if not re.fullmatch("[0-9a-f]{40}", info.sha or ""):
             raise DownloadError(f"the hub names no commit but {show(info.sha)}")
     except GatedRepoError as error:
@@ -113,45 +106,35 @@ def look(name: str, revision: str | None = None) -> Repository | None:
 
 
 def words(error: Exception) -> str:
-    """Why the hub, or the way to it, refuses, for the person who asked."""
+    """The reason why the hub, or the way to it, refuses, for people."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):  # the client's, around an upload
         return words(error.__cause__)
     if isinstance(error, ValueError) and not isinstance(error, HfHubHTTPError):  # a refusal within an answer
-        return f"the hub does not take it: {printable(' '.join(str(error).split()))[:_MOST_WORDS]}"
+        return f"the hub does not take it: {printable(' '.join(str(error).split()))[:_LETTERS]}"
     if not isinstance(error, HfHubHTTPError):
         return reason_of(error)
-    status, told = error.response.status_code, _told(error)
-    if status in (402, 413, 507) or re.search(r"quota|storage", told, re.IGNORECASE):
-        return f"there is no room for it on the hub ({status}){told}"
-    if status == 401 and "invalid" in f"{error}{told}".lower():
+    text = printable(" ".join((error.server_message or "").split()))[:_LETTERS]
+    status, message = error.response.status_code, f": {text}" if text else ""
+    if status in (402, 413, 507) or re.search(r"quota|storage", message, re.IGNORECASE):
+        return f"there is no room for it on the hub ({status}){message}"
+    if status == 401 and "invalid" in f"{error}{message}".lower():
         return "the hub does not know this token (401): set HF_TOKEN to another, or say `hf auth login`"
     if status in (409, 412):
         return f"somebody else is changing the repository ({status}): look at it, and try again"
     if status in (400, 422):
-        return f"the hub does not take it ({status}){told}"
-    return reason_of(error) + told
+        return f"the hub does not take it ({status}){message}"
+    return reason_of(error) + message
 
 
-def _told(error: HfHubHTTPError) -> str:
-    """What the hub says itself, in one line."""
-    text = " ".join(printable(" ".join((error.server_message or "").split())).split())
-    return f": {text[:_MOST_WORDS]}" if text else ""
-
-
-def _listed(sibling) -> Listed:
+def _remote_file(sibling) -> RemoteFile:
     size, lfs = sibling.size, sibling.lfs
     if not isinstance(sibling.rfilename, str):
         raise DownloadError(f"the hub lists a file of no name, {show(sibling.rfilename)}")
     if not isinstance(size, int) or size < 0:
         raise DownloadError(f"the hub does not say how large {show(sibling.rfilename)} is")
-    return Listed(sibling.rfilename, size, None if lfs is None else lfs.sha256, sibling.blob_id)
-
-
-_SHOWN = 8
-_OLD = ".distill"
-_PICKLES = (_OLD, ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
+    return RemoteFile(sibling.rfilename, size, None if lfs is None else lfs.sha256, sibling.blob_id)
 
 
 @dataclass(frozen=True)
@@ -159,53 +142,55 @@ class Found:
     """The model files of a repository at a commit, by path."""
 
     repository: Repository
-    models: tuple[Listed, ...]
+    models: tuple[RemoteFile, ...]
 
 
 def find(repo: str, revision: str | None = None) -> Found:
     """The models of a repository at a branch, tag or commit.
 
-    Raises:
-        UserError: there is no such repository or revision, or none that this token may see; it holds no model; the hub
-            cannot be reached.
+    Raises UserError if there is no such repository or revision, or none that this token may see, if it holds no model,
+    or if the hub cannot be reached.
     """
-    there = look(repo, revision)
-    if there is None:
+    repository = look(repo, revision)
+    if repository is None:
         raise UserError(f"the hub has no repository {repo}, or it is private: then set HF_TOKEN or say `hf auth login`")
-    models = tuple(item for item in there.files if item.path.endswith(MODEL_SUFFIX))
+    models = tuple(item for item in repository.files if item.path.endswith(MODEL_SUFFIX))
     if not models:
-        raise UserError(_no_model(there))
+        names = [printable(item.path) for item in repository.files]
+        held = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        said = f"{repository.name} holds no {MODEL_SUFFIX} file, only {held or 'nothing'}"
+        if any(name.lower().endswith(_PICKLES) for name in names):
+            said += ". Pickles (.distill, .pt, .bin …) can run code when they are loaded and are never read: retrain"
+        raise UserError(said)
     for item in models:
         # The path becomes one in the hub's cache
         if not re.fullmatch(r"(?:[\w][\w .+-]*/)*[\w][\w .+-]*", item.path) or ".." in item.path:
             raise UserError(f"{repo}: {item.path!a} is no path that is fetched: let its owner give it a plain name")
-    return Found(there, models)
+    return Found(repository, models)
 
 
-def pull(home: Home, found: Found, item: Listed, name: str | None, progress: OnTransfer | None = None) -> Imported:
-    """Fetch one model, check it, copy it into the library as `import_model` does, and note its origin.
+def pull(home: Home, found: Found, item: RemoteFile, name: str | None, progress: OnTransfer | None = None) -> Imported:
+    """Fetch one model, check it, copy it into the library as `import_model` does, and note its provenance.
 
-    A connection that breaks is gone on with; a file that is in the hub's cache already is not fetched again.
+    A connection that breaks is resumed; a file in the hub's cache is not fetched again.
 
-    Raises:
-        UserError: it cannot be fetched, is no whole and undamaged model, or its name is taken.
+    Raises UserError if it cannot be fetched, is no whole and undamaged model, or its name is taken.
     """
-    there = found.repository
-    path = _fetched(there, item, progress)
-    imported = import_model(home, path, name)
-    note_origin(home, read_header(imported.path).fingerprint, Origin(there.name, there.commit, item.path))
+    imported = import_model(home, _fetched(found.repository, item, progress), name)
+    provenance = Provenance(found.repository.name, found.repository.commit, item.path)
+    note_provenance(home, read_header(imported.path).fingerprint, provenance)
     return imported
 
 
-def _fetched(there: Repository, item: Listed, progress: OnTransfer | None) -> Path:
-    where = f"{item.path} of {there.name}"
-    cached = try_to_load_from_cache(there.name, item.path, revision=there.commit)
+def _fetched(repository: Repository, item: RemoteFile, progress: OnTransfer | None) -> Path:
+    where = f"{item.path} of {repository.name}"
+    cached = try_to_load_from_cache(repository.name, item.path, revision=repository.commit)
     path = Path(cached) if isinstance(cached, str) else None
     if path is not None and _fault(path, item) is None:
         return path
     try:
         pinned = PinnedFile(item.path, item.bytes, item.sha256 or "")
-        path = download(there.name, there.commit, pinned, instead_of=path, progress=progress)
+        path = download(repository.name, repository.commit, pinned, instead_of=path, progress=progress)
     except DownloadError as error:
         raise UserError(f"{where} could not be fetched: {error.reason}") from error
     fault = _fault(path, item)
@@ -217,8 +202,8 @@ def _fetched(there: Repository, item: Listed, progress: OnTransfer | None) -> Pa
     return path
 
 
-def _fault(path: Path, item: Listed) -> str | None:
-    """What is wrong with a fetched file: it is not what the hub lists, or no whole model."""
+def _fault(path: Path, item: RemoteFile) -> str | None:
+    """The fault of a fetched file: it is not what the hub lists, or no whole model."""
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     if item.sha256 is not None and digest != item.sha256:
@@ -230,23 +215,11 @@ def _fault(path: Path, item: Listed) -> str | None:
     return f"damaged: {', '.join(map(printable, damaged[:_SHOWN]))}" if damaged else None
 
 
-def _no_model(there: Repository) -> str:
-    names = [printable(item.path) for item in there.files]
-    held = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    said = f"{there.name} holds no {MODEL_SUFFIX} file, only {held or 'nothing'}"
-    if any(name.lower().endswith(_PICKLES) for name in names):
-        said += ". Pickles (.distill, .pt, .bin …) can run code when they are loaded and are never read: retrain"
-    return said
-
-
-EXAMPLES = "examples/"
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What a push would do. `there` is the repository as it is, None if it is to be made.
+    """The effect of a push. `there` is the repository as it is, None if it is to be made.
 
-    send: path in the repository → file here; removed: paths that go; unchanged: paths that are the same already.
+    send: local files by path in the repository; removed: paths that go; unchanged: paths that are the same already.
     """
 
     repo: str
@@ -263,11 +236,10 @@ class Plan:
 
 
 def plan(repo: str, files: dict[str, Path], public: bool, replace: bool) -> Plan:
-    """Look at the repository, and say what would become of it if `files` (path in it → file here) were its model.
+    """The effect on a repository of sending `files`, local files by path in it, as its model.
 
-    Raises:
-        UserError: there is no token; the hub cannot be reached or refuses; another model is there, or another card,
-            and `replace` is not said; the repository is public and `public` is not said, or the other way round.
+    Raises UserError if there is no token, the hub cannot be reached or refuses, another model or card is there and not
+    `replace`, or the repository is not `public` or private as asked for.
     """
     if get_token() is None:
         raise UserError(
@@ -299,8 +271,7 @@ def push(planned: Plan, message: str, progress: OnTransfer | None = None) -> str
 
     Large files are sent one after another and become visible with the commit alone.
 
-    Raises:
-        UserError: the hub refuses, the connection breaks for good, or somebody else has changed the repository since.
+    Raises UserError if the hub refuses, the connection breaks for good, or somebody else has changed the repository.
     """
     api, there = HfApi(), planned.there
     if not planned.send and not planned.removed:
@@ -312,7 +283,7 @@ def push(planned: Plan, message: str, progress: OnTransfer | None = None) -> str
             warnings.simplefilter("ignore")  # the client's advice on front matter
             operations = []
             for path, file in planned.send.items():
-                content = opened.enter_context(_Counted(file, _teller(path, file.stat().st_size, progress)))
+                content = opened.enter_context(_Counted(path, file, progress))
                 operations.append(CommitOperationAdd(path, content))
                 content.counts = True
                 api.preupload_lfs_files(planned.repo, operations[-1:])  # by itself: Ctrl-C ends what this thread does
@@ -339,27 +310,17 @@ def _create(api: HfApi, planned: Plan) -> None:
 
 
 class _Counted(io.BufferedReader):
-    """A file that tells how far it has been read, once `counts` is set: before, it is only hashed."""
+    """A file that reports how far it has been read, once `counts` is set: before, it is only hashed."""
 
     counts = False
 
-    def __init__(self, path: Path, tell: Callable[[int], None]):
+    def __init__(self, name: str, path: Path, progress: OnTransfer | None):
         super().__init__(io.FileIO(path))
-        self._tell = tell
+        self._name, self._bytes, self._progress, self._begun = name, path.stat().st_size, progress, time.monotonic()
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
-        if self.counts and data:
-            self._tell(self.tell())
+        if self.counts and data and self._progress is not None:
+            speed = self.tell() / max(time.monotonic() - self._begun, 1e-9)
+            self._progress(Transfer(self._name, self.tell(), self._bytes, (self._bytes - self.tell()) / speed))
         return data
-
-
-def _teller(path: str, size: int, progress: OnTransfer | None) -> Callable[[int], None]:
-    begun = time.monotonic()
-
-    def tell(done: int) -> None:
-        if progress is not None:
-            speed = done / max(time.monotonic() - begun, 1e-9)
-            progress(Transfer(path, done, size, (size - done) / speed))
-
-    return tell

@@ -1,14 +1,6 @@
-"""The folder of models: found by name or fingerprint, imported, renamed, removed.
+"""The folder of models: found, imported, renamed, removed; each file is whole before and after.
 
-Finding model files by name, the beginning of a name, path, age or fingerprint.
-
-Where models came from that were pulled from the hub: a small file each, named by the weights.
-
-Not in the model's own file: what is pulled stays byte by byte what was pushed, whatever it is renamed to here.
-
-What changes the library's files: each is whole before and after, and no name is taken from another model.
-
-Whoever changes a model holds its name's lock, as a training does: otherwise one would write over what the other did.
+Each change holds the lock of the model's name, as a training does: otherwise one would overwrite the other's work.
 """
 
 import json
@@ -17,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +23,7 @@ from distillgan.store.cards import check_place, rename_card, rename_reports
 from distillgan.store.presets import Presets
 
 _NAMES_SHOWN = 10
+_WAIT_SECONDS = 2.0  # for another change, which is short; a training is not
 
 
 def models_in(home: Home) -> list[Path]:
@@ -40,10 +33,9 @@ def models_in(home: Home) -> list[Path]:
 
 
 def find_model(home: Home, model: str | None) -> Path:
-    """The path of a file, a name as `find_named`, or None for the latest → its path.
+    """The path of a model: of a file, of a name as `find_named`, or of the latest for None.
 
-    Raises:
-        UserError: there is none, or several; lists those there are.
+    Raises UserError, with those there are, if there is none, or several.
     """
     if model is None:
         there = models_in(home)
@@ -60,8 +52,7 @@ def find_model(home: Home, model: str | None) -> Path:
 def find_named(home: Home, name: str) -> Path:
     """The model of the library that has this name or, if none has, the one whose name begins so.
 
-    Raises:
-        UserError: there is none, or several begin so; lists them.
+    Raises UserError, with those there are, if there is none, or several begin so.
     """
     named = home.model(name)
     if named.exists() or named.is_symlink():  # a link to nowhere is found, too: whoever reads it says what is wrong
@@ -79,11 +70,9 @@ def find_named(home: Home, name: str) -> Path:
 def find_by_fingerprint(home: Home, fingerprint: str) -> Path | None:
     """The latest model with these weights, whatever it is called by now; None if there is none that can be read."""
     for path in models_in(home):
-        try:
-            if read_header(path).fingerprint == fingerprint:
-                return path
-        except UserError:  # damaged: not the one that is looked for
-            continue
+        header = _header_of(path)
+        if header is not None and header.fingerprint == fingerprint:
+            return path
     return None
 
 
@@ -92,9 +81,11 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(path.stem for path in paths[:_NAMES_SHOWN]) + more
 
 
-@dataclass(frozen=True)
-class Origin:
-    """`file` of a repository of the hub, at a commit."""
+class Provenance(NamedTuple):
+    """The file of a repository of the hub, at a commit, that a model was pulled from.
+
+    It is kept beside the model's own file, which stays byte by byte what was pushed.
+    """
 
     repo: str
     commit: str
@@ -104,33 +95,28 @@ class Origin:
         return f"{self.repo}, commit {self.commit[:12]}, {self.file}"
 
 
-def note_origin(home: Home, fingerprint: str, origin: Origin) -> None:
-    """Raises UserError if the disk refuses."""
-    with replace_file(_path(home, fingerprint)) as temporary:
-        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+def note_provenance(home: Home, fingerprint: str, provenance: Provenance) -> None:
+    """Keep the provenance of the weights with this fingerprint. Raises UserError if the disk refuses."""
+    with replace_file(_provenance_file(home, fingerprint)) as temporary:
+        temporary.write_text(json.dumps(provenance._asdict()), encoding="utf-8")
 
 
-def origin_of(home: Home, fingerprint: str) -> Origin | None:
-    """None where it was not pulled, or what was noted cannot be read any more."""
+def provenance_of(home: Home, fingerprint: str) -> Provenance | None:
+    """The provenance of these weights; None where they were not pulled, or its file cannot be read any more."""
     try:
-        values = json.loads(_path(home, fingerprint).read_bytes())
-        return Origin(*(values[key] if isinstance(values[key], str) else show(values[key]) for key in _FIELDS))
+        values = json.loads(_provenance_file(home, fingerprint).read_bytes())
+        found = (values[key] for key in Provenance._fields)
+        return Provenance(*(value if isinstance(value, str) else show(value) for value in found))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-_FIELDS = ("repo", "commit", "file")
-
-
-def _path(home: Home, fingerprint: str):
+def _provenance_file(home: Home, fingerprint: str) -> Path:
     return home.root / "origins" / f"{fingerprint}.json"
 
 
-_WAIT_SECONDS = 2.0  # for another change, which is short; a training is not
-
-
 class Imported(NamedTuple):
-    """Where a model is in the library now; `added` is False if it was there before."""
+    """The path of a model in the library; `added` is False if it was there before."""
 
     path: Path
     added: bool
@@ -139,8 +125,7 @@ class Imported(NamedTuple):
 def set_tags(home: Home, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Header:
     """Add tags to a model, take others from it, and return its new header.
 
-    Raises:
-        UserError: a tag is none (`check_tag`), or is to be removed and not there; or as `set_note`.
+    Raises UserError as `set_note`, or if a tag is no short word, or is to be removed and not there.
     """
     added, removed = {check_tag(tag) for tag in add}, {check_tag(tag) for tag in remove}
     if both := sorted(added & removed):
@@ -158,9 +143,8 @@ def set_tags(home: Home, name: str, add: Iterable[str] = (), remove: Iterable[st
 def set_note(home: Home, name: str, note: str) -> Header:
     """Give a model another note, "" for none, and return its new header.
 
-    Raises:
-        UserError: there is no model of exactly this name, or it is damaged, is being trained, or cannot be written. It
-            is then as it was.
+    Raises UserError, and leaves it as it was, if there is no model of exactly this name, or if it is damaged, is being
+    trained, or cannot be written.
     """
     return _rewrite(home, name, lambda header: replace(header, note=note))
 
@@ -174,16 +158,14 @@ def check_tag(tag: str) -> str:
 
 
 def rename_model(home: Home, old: str, new: str) -> Path:
-    """Rename a model, in its header too, its run, what the page notes of its trainings, its card, what
-    `evaluate` wrote of it, and its presets; the new path.
+    """Rename a model with its header, run, the page's notes of its trainings, card, reports and presets; the new path.
 
     A training of the new name goes on. The copy under the new name comes first, then the run moves, then the notes,
     card and reports, then the presets, then the old file goes: whenever that is cut short, nothing is lost, and the
     same once more finishes it.
 
-    Raises:
-        UserError: there is no model of exactly this name, or it is damaged; the new name is none, or is taken by a
-            model or a run, or has a preset that this one has, too; either is being trained; the disk refuses.
+    Raises UserError if there is no whole model of exactly this name, if the new name is none, is taken by a model or a
+    run, or has a preset that this one has, too, if either is being trained, or if the disk refuses.
     """
     source, new = _exactly(home, old), check_name(new)
     target = home.model(new)
@@ -221,17 +203,16 @@ def import_model(home: Home, file: Path, name: str | None = None) -> Imported:
 
     A model with the same weights that is there already stays as it is, whatever it is called, unless `name` is given.
 
-    Raises:
-        UserError: the file is no whole and undamaged model; its name is taken by another model, or by a run on other
-            recordings; the disk refuses.
+    Raises UserError if the file is no whole and undamaged model, if its name is taken by another model, or by a run on
+    other recordings, or if the disk refuses.
     """
     header = read_header(file)
     wanted = header.name if name is None else check_name(name)
     target = home.model(wanted)
     with _held(home, wanted):
         if os.path.lexists(target):
-            there = _header_of(target)
-            if there is None or there.fingerprint != header.fingerprint:
+            existing = _header_of(target)
+            if existing is None or existing.fingerprint != header.fingerprint:
                 raise UserError(f"{file}: {wanted} is taken by another model ({target}): choose another, --name NAME")
             return Imported(target, False)
         twin = find_by_fingerprint(home, header.fingerprint) if name is None else None
@@ -247,11 +228,10 @@ def import_model(home: Home, file: Path, name: str | None = None) -> Imported:
 
 
 def export_model(source: Path, target: Path) -> Path:
-    """Copy a model to a file, or into a folder, every tensor verified; where it is then.
+    """Copy a model to a file, or into a folder, every tensor verified; the copy's path.
 
-    Raises:
-        UserError: something is there already, there is no such folder, the name does not end in `.distillgan`, the
-            model is damaged, or the disk refuses.
+    Raises UserError if something is there already, there is no such folder, the name does not end in `.distillgan`, the
+    model is damaged, or the disk refuses.
     """
     target = target.expanduser()
     if target.is_dir():
@@ -269,8 +249,7 @@ def export_model(source: Path, target: Path) -> Path:
 def delete_model(home: Home, name: str) -> None:
     """Remove a model's file, damaged or not; its run stays.
 
-    Raises:
-        UserError: there is no model of exactly this name, it is being trained, or the disk refuses.
+    Raises UserError if there is no model of exactly this name, it is being trained, or the disk refuses.
     """
     path = _exactly(home, name)
     with _held(home, name):
@@ -296,7 +275,7 @@ def _rewrite(home: Home, name: str, change: Callable[[Header], Header]) -> Heade
 
 @contextmanager
 def _held(home: Home, name: str) -> Iterator[None]:
-    """The name is this process's. Raises UserError if it is being trained, or changed for longer than a moment."""
+    """A lock on the name. Raises UserError if it is being trained, or changed for longer than a moment."""
     home.runs.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(home.lock(name)).acquire(timeout=_WAIT_SECONDS)
@@ -307,7 +286,7 @@ def _held(home: Home, name: str) -> Iterator[None]:
 
 
 def _header_of(path: Path) -> Header | None:
-    """The header of a file that may be damaged."""
+    """The header of a model file, None if it is damaged."""
     try:
         return read_header(path)
     except UserError:

@@ -1,10 +1,6 @@
-"""The text of a model card.
+"""The text of a model card, in Markdown with the front matter that the hub reads.
 
-Licences as people write them, and the identifiers that the hub knows them by.
-
-A model card: what a stranger should know of a model, in Markdown with the front matter that the hub reads.
-
-All of it is from the model's file and from evaluations of these very weights; what is not known is said to be so.
+All of it is from the model's file and from evaluations of these very weights; unknown values are called so.
 """
 
 import re
@@ -16,9 +12,9 @@ import yaml
 
 from distillgan.control.sliders import Slider
 from distillgan.errors import printable
-from distillgan.features.descriptors import readable
 from distillgan.models.header import Header
-from distillgan.store.cards import Reports, escaped, measured, table
+from distillgan.store.cards import Reports, escaped, table, training_metrics
+from distillgan.store.model_store import millions
 
 # Those of the hub's that recordings and models are likely to have.
 _KNOWN = {
@@ -33,9 +29,9 @@ _SHORT = {"cc0": "cc0-1.0", "cc-0": "cc0-1.0", "apache": "apache-2.0"}
 
 
 def hub_licence(text: str) -> str | None:
-    """`CC BY 4.0` → `cc-by-4.0`; None where it is none that the hub knows, or says less than a licence.
+    """The hub's identifier of a licence, `cc-by-4.0` for `CC BY 4.0`; None for one that it does not know.
 
-    `CC BY` says no version, and `GPL-3.0-or-later` more than one.
+    `CC BY` names no version, and `GPL-3.0-or-later` more than one.
     """
     plain = re.sub(r"[\s_-]+", "-", text.strip().casefold())
     plain = re.sub(r"-(?:v|version-)?(\d(?:\.\d)?)$", r"-\1", plain)
@@ -59,7 +55,7 @@ _MEL = {
 
 @dataclass(frozen=True)
 class Examples:
-    """Sounds to be heard on the card. sounds: file beside the card → what it is; picture: their spectrograms."""
+    """Sounds on the card: their descriptions by file, a picture of their spectrograms, and how they are made."""
 
     sounds: Mapping[str, str]
     picture: str
@@ -77,9 +73,8 @@ def write_card(
     reports: Reports,
     examples: Examples | None,
 ) -> str:
-    """The whole card. parameters: as `records.parameters` counts them; sliders: None if none were measured;
-    note: the header's, or "".
-    """
+    """The whole card; `parameters` as `model_store.parameters` counts them, `sliders` None if none were measured."""
+    mel = [[_MEL.get(key, key), f"{value:g}"] for key, value in header.mel.to_dict().items()]
     parts = [
         _front_matter(header),
         f"# {name}",
@@ -91,15 +86,17 @@ def write_card(
         "## Sliders",
         *([f"None: {header.no_sliders}."] if sliders is None else _sliders(sliders)),
         "## Scores",
-        "\n".join(measured(header)) or "None were measured in training.",
+        "\n".join(training_metrics(header)) or "None were measured in training.",
         *reports.sections,
         "## Training",
         _training(header, parameters),
         f"Made with {', '.join(f'{escaped(key)} {escaped(value)}' for key, value in header.versions.items())}.",
         "## Mel",
-        table(["of the only mel that it understands", ""], [[_MEL.get(k, k), f"{v:g}"] for k, v in _mel(header)], 1),
+        table(["of the only mel that it understands", ""], mel, 1),
         "## Use",
-        _use(name),
+        "Loading it runs no code. `distillgan pull` with the name of this repository fetches and checks it; a copy of "
+        f"the file by itself is taken in with `distillgan models import {name}.distillgan`. Then:",
+        f"    distillgan controls {name}\n    distillgan generate model={name} duration=20",
     ]
     return "\n\n".join(parts) + "\n\n"
 
@@ -116,11 +113,11 @@ def _front_matter(header: Header) -> str:
 def _about(header: Header, parameters: Mapping[str, int]) -> str:
     own = "no vocoder of its own"
     if header.vocoder is not None:
-        own = f"a {escaped(header.vocoder['name'])} vocoder of its own ({_millions(parameters.get('vocoder', 0))})"
+        own = f"a {escaped(header.vocoder['name'])} vocoder of its own ({millions(parameters.get('vocoder', 0))})"
     return (
-        f"A distillgan model: a variational autoencoder of mel spectrograms ({_millions(parameters.get('vae', 0))}), "
-        f"trained on {_minutes(header)} of recordings, with {own}. It draws new sound of any length, steered by "
-        "sliders."
+        f"A distillgan model: a variational autoencoder of mel spectrograms ({millions(parameters.get('vae', 0))}), "
+        f"trained on {header.corpus['minutes']:.1f} minutes of recordings, with {own}. It draws new sound of any "
+        "length, steered by sliders."
     )
 
 
@@ -148,10 +145,8 @@ def _sliders(sliders: Sequence[Slider]) -> list[str]:
         if slider.reason is not None:
             off.append(f"- {slider.name} is inactive: {escaped(slider.reason)}")
             continue
-        shown = [readable(slider.shown[place]) for place in (0, len(slider.shown) // 2, -1)]
-        ends = f"{max(slider.least, -10):g} … {min(slider.most, 10):g}"
         fidelity = f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"
-        rows.append([slider.name, ends, *shown, *fidelity, slider.unit, escaped(slider.about)])
+        rows.append([slider.name, slider.range, *slider.readings, *fidelity, slider.unit, escaped(slider.about)])
     axes = sum(slider.rank is None for slider in sliders)
     headings = ["slider", "range", "at -10", "at 0", "at 10", "follows", "moves others", "unit", ""]
     words = (
@@ -166,18 +161,29 @@ def _sliders(sliders: Sequence[Slider]) -> list[str]:
 
 
 def _training(header: Header, parameters: Mapping[str, int]) -> str:
-    stages = {words: header.training[key] for key, words in _STAGES.items() if header.training[key] is not None}
-    rows = [
-        ["parameters", *(_millions(parameters.get(key, 0)) for key in _STAGES if header.training[key] is not None)],
-        ["steps", *(str(stage["steps"]) for stage in stages.values())],
-        ["best step, kept", *(_told(stage.get("packed_step")) for stage in stages.values())],
-        ["minutes", *(f"{stage['seconds'] / 60:.1f}" for stage in stages.values())],
-        ["ended", *(escaped(stage["date"][:10]) for stage in stages.values())],
-        ["device", *(_told(stage.get("device")) for stage in stages.values())],
-        ["hardware", *(_hardware(stage) for stage in stages.values())],
-        ["torch", *(_told(stage.get("torch")) for stage in stages.values())],
-    ]
-    return table(["", *stages], rows)
+    def known(value: Any) -> str:
+        return _UNKNOWN if value is None else escaped(str(value))
+
+    columns = []
+    for key in _STAGES:
+        stage = header.training[key]
+        if stage is not None:
+            cores = f", {stage['cores']} processor cores" if isinstance(stage.get("cores"), int) else ""
+            columns.append(
+                {
+                    "": _STAGES[key],
+                    "parameters": millions(parameters.get(key, 0)),
+                    "steps": str(stage["steps"]),
+                    "best step, kept": known(stage.get("packed_step")),
+                    "minutes": f"{stage['seconds'] / 60:.1f}",
+                    "ended": escaped(stage["date"][:10]),
+                    "device": known(stage.get("device")),
+                    "hardware": known(stage.get("hardware")) + cores,
+                    "torch": known(stage.get("torch")),
+                }
+            )
+    headings, *rows = ([name, *(column[name] for column in columns)] for name in columns[0])
+    return table(headings, rows)
 
 
 def _examples(examples: Examples) -> list[str]:
@@ -190,32 +196,3 @@ def _examples(examples: Examples) -> list[str]:
         for file, words in examples.sounds.items()
     ]
     return [played, *sounds, f"![spectrograms]({examples.picture})"]
-
-
-def _use(name: str) -> str:
-    return (
-        "Loading it runs no code. `distillgan pull` with the name of this repository fetches and checks it; a copy of "
-        f"the file by itself is taken in with `distillgan models import {name}.distillgan`. Then:\n\n"
-        f"    distillgan controls {name}\n    distillgan generate model={name} duration=20"
-    )
-
-
-def _mel(header: Header) -> list[tuple[str, float]]:
-    return list(header.mel.to_dict().items())
-
-
-def _minutes(header: Header) -> str:
-    return f"{header.corpus['minutes']:.1f} minutes"
-
-
-def _hardware(stage: Mapping[str, Any]) -> str:
-    cores = stage.get("cores")
-    return _told(stage.get("hardware")) + (f", {cores} processor cores" if isinstance(cores, int) else "")
-
-
-def _told(value: Any) -> str:
-    return _UNKNOWN if value is None else escaped(str(value))
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.2f} M parameters"

@@ -1,15 +1,4 @@
-"""From blocks to a file: taken down, measured, levelled, written, drawn.
-
-How loud a file becomes: one gain for the whole, to a loudness (EBU R 128) and under a true-peak ceiling.
-
-A sound's outline in a few hundred bytes, for lists of many.
-
-A sound taken down as it is rendered, on the disk, until it is over and its level is known.
-
-Ctrl-C, SIGTERM and SIGHUP at moments that leave nothing half done.
-
-What is rendered as files: the sound and a picture of it, in constant memory, never over an older one unasked.
-"""
+"""Export of rendered blocks as a sound file and a picture of it, at one gain for the whole, in constant memory."""
 
 import hashlib
 import math
@@ -50,10 +39,10 @@ _STEPS = 1000  # of a decibel: what rounding differs by in the 15th digit gives 
 
 @dataclass(frozen=True)
 class Target:
-    """What a file is to be brought to.
+    """The loudness (EBU R 128) and the ceiling of a file.
 
-    lufs: its integrated loudness; None: as loud as it is rendered. peak_db: the true peak that it is kept under, in
-    dBTP; None: a sample's, -1 dBFS, as it was before there was this setting. note: what is to be known, in words.
+    lufs: integrated loudness, None for as rendered. peak_db: true peak in dBTP, None for a sample peak of -1 dBFS, as
+    in files from before this setting. note: a remark for people.
     """
 
     lufs: float | None = None
@@ -62,12 +51,10 @@ class Target:
 
     @classmethod
     def of(cls, loudness: Any, peak: Any, channels: int = 1, source_lufs: float | None = None) -> "Target":
-        """From `export.loudness` and `export.peak` for a file of so many channels.
+        """The target of `export.loudness` and `export.peak` for a file of so many channels.
 
-        source_lufs: how loud the recordings are, as heard from two loudspeakers; None if nobody knows.
-
-        Raises:
-            UserError: a value is out of range, or of no kind that is known.
+        source_lufs: loudness of the recordings from two loudspeakers; None if unknown. Raises UserError if a value is
+        out of range, or of an unknown kind.
         """
         ceiling = None if peak is None else number("export.peak", peak, *_CEILING)
         if loudness == OFF or loudness is False:  # YAML's own word for false
@@ -75,31 +62,30 @@ class Target:
         if loudness == SOURCE:
             if source_lufs is None:
                 return cls(None, ceiling, _UNKNOWN)
-            heard = source_lufs - (DUAL_MONO_LU if channels == 1 else 0.0)
-            return cls(round(min(max(heard, _LUFS[0]), _LUFS[1]), 2), ceiling)
+            lufs = source_lufs - (DUAL_MONO_LU if channels == 1 else 0.0)
+            return cls(round(min(max(lufs, _LUFS[0]), _LUFS[1]), 2), ceiling)
         if isinstance(loudness, str) or loudness is None:
             raise UserError(f"export.loudness={loudness} must be {SOURCE}, {OFF}, or LUFS such as -23")
         return cls(number("export.loudness", loudness, *_LUFS), ceiling)
 
     @property
     def setting(self) -> float | str:
-        """The value of `export.loudness` that says the same of any model."""
+        """The value of `export.loudness` that is the same for any model."""
         return OFF if self.lufs is None else self.lufs
 
-    def level(self, heard: "LoudnessMeter") -> "Level":
-        """What a sound is to be multiplied by, and what becomes of it. heard: the whole of it.
+    def level(self, meter: "LoudnessMeter") -> "Level":
+        """The gain of a whole sound, and its level then.
 
-        It is turned up or down to the loudness, and less far where its peak would pass the ceiling. Silence, which has
-        no loudness, is never turned up.
+        Less is turned up where its peak would pass the ceiling, and silence, which has no loudness, never.
         """
-        lufs, peak_db = heard.lufs(), _db(heard.true_peak())
+        lufs, peak_db = meter.lufs(), _db(meter.true_peak())
         if self.peak_db is None and self.lufs is None:
-            gain = min(1.0, PEAK / heard.peak) if heard.peak else 1.0
+            gain = min(1.0, PEAK / meter.peak) if meter.peak else 1.0
             return Level(gain, lufs + _db(gain), peak_db + _db(gain), None, 0.0)
-        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(heard.peak)
-        wished = 0.0 if self.lufs is None or not math.isfinite(lufs) else self.lufs - lufs
-        gain_db = min(round(wished * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
-        short = wished - gain_db if gain_db < wished - 0.5 / _STEPS and self.lufs is not None else 0.0
+        most = self.peak_db - peak_db if self.peak_db is not None else _db(PEAK) - _db(meter.peak)
+        wanted = 0.0 if self.lufs is None or not math.isfinite(lufs) else self.lufs - lufs
+        gain_db = min(round(wanted * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
+        short = wanted - gain_db if gain_db < wanted - 0.5 / _STEPS and self.lufs is not None else 0.0
         return Level(10 ** (gain_db / 20), lufs + gain_db, peak_db + gain_db, self.lufs, short, self.note)
 
 
@@ -107,7 +93,7 @@ AS_BEFORE = Target()
 
 
 class LoudnessMeter:
-    """How loud a sound is, and its peaks: float32 blocks [C, n] at `rate` Hz go in; a single channel counts as one."""
+    """Loudness and peaks of float32 blocks [C, n] at `rate` Hz; a single channel counts as one."""
 
     def __init__(self, rate: int, channels: int):
         self._meter, self._peaks = Meter(rate, channels, dual_mono=False), TruePeakMeter(channels)
@@ -126,7 +112,7 @@ class LoudnessMeter:
         return self._meter.peak
 
     def true_peak(self) -> float:
-        """The largest value of the wave, linear. The sound is over."""
+        """The largest value of the wave, linear; called once, after the last block."""
         self._peaks.finish()
         return self._peaks.peak
 
@@ -135,9 +121,9 @@ class LoudnessMeter:
 class Level:
     """The level of a file, as FFmpeg's `ebur128=peak=true` measures it: a mono file as one channel.
 
-    gain: what the whole was multiplied by. lufs: integrated loudness, -inf for silence; a sound shorter than a gating
-    block of 0.4 s is measured as a whole. true_peak_db: in dBTP, of what is handed to the encoder. asked_lufs: what was
-    wished for, None if nothing was. short_lu: what it stays below that, so that its peak keeps the ceiling.
+    gain: factor of the whole. lufs: integrated loudness, -inf for silence; a sound shorter than a gating block of 0.4 s
+    is measured as a whole. true_peak_db: in dBTP, before encoding. asked_lufs: the target, None without one. short_lu:
+    LU under the target, so that the peak keeps the ceiling.
     """
 
     gain: float
@@ -152,20 +138,20 @@ class Level:
         return _db(self.gain)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it: None for what silence has not."""
+        """Values for JSON, None for those of silence."""
         values = {"lufs": self.lufs, "true_peak_db": self.true_peak_db, "asked_lufs": self.asked_lufs}
         known = {key: round(value, 2) for key, value in values.items() if value is not None and math.isfinite(value)}
         return {**dict.fromkeys(values), **known, "short_lu": round(self.short_lu, 2), "note": self.note}
 
     def words(self) -> str:
-        """For people: how loud it is, and what was done to it."""
+        """Loudness, peak and gain, for people."""
         if not math.isfinite(self.lufs):
             return f"under -70 LUFS, peak {self.true_peak_db:.1f} dBTP"
         turned = f", turned {'up' if self.gain_db > 0 else 'down'} {abs(self.gain_db):.1f} dB" if self.gain_db else ""
         return f"{self.lufs:.1f} LUFS, peak {self.true_peak_db:.1f} dBTP{turned}"
 
     def warnings(self) -> list[str]:
-        """What stands in the way of what was asked for, and what is not known."""
+        """The reasons why a target is not met, or not known, for people."""
         said = [self.note] if self.note else []
         if self.asked_lufs is not None and not math.isfinite(self.lufs):
             said.append(f"under -70 LUFS it has no loudness, and is not brought to {self.asked_lufs:g} LUFS")
@@ -183,9 +169,9 @@ _FULL_SCALE = 127
 
 
 class Thumbnail:
-    """Frames go in block by block; `to_bytes` are (min, max) a column, at most 400 columns, int8 of ±1 = ±127.
+    """The outline of a sound: (min, max) of at most 400 columns as int8, ±1 = ±127, in constant memory.
 
-    Memory stays the same however long the sound: where twice 400 columns are full, each two become one.
+    Where twice 400 columns are full, each two become one.
     """
 
     def __init__(self):
@@ -224,11 +210,11 @@ _AT_ONCE = 1 << 16  # samples read back
 
 
 class Take:
-    """Float32 blocks [C, n] at the mel's rate go in; the same at `sample_rate` Hz are read back, as often as wanted.
+    """Float32 blocks [C, n] at the mel's rate, kept on disk and read back at `sample_rate` Hz, as often as needed.
 
-    `file` is open for writing and reading, unbuffered and empty; `path` is what the sound is to become, for messages.
-    `samples` (a channel, of what is read back), `digest` (SHA-256 of them all) and `loudness` are known once `finish`
-    has been called. Memory depends on the blocks' lengths, not on their number.
+    `file` is open for writing and reading, unbuffered and empty; `path` is for messages. After `finish`, `samples` (a
+    channel, of what is read back), `digest` (SHA-256 of them all) and `loudness` are known. Memory depends on the
+    blocks' lengths, not on their number.
     """
 
     def __init__(self, file: FileIO, path: Path, spec: MelSpec, sample_rate: int):
@@ -249,11 +235,10 @@ class Take:
         return self._hash.hexdigest()
 
     def add(self, block: np.ndarray) -> None:
-        """What comes next, float32 [C, n].
+        """Append a block, float32 [C, n].
 
-        Raises:
-            ValueError: the block is not [C, n], or has another C than those before it.
-            UserError: it has NaN or infinite samples, or the disk refuses.
+        Raises ValueError if it is not [C, n], or has another C than those before it, and UserError if it has NaN or
+        infinite samples, or the disk refuses.
         """
         if block.ndim != 2 or not block.shape[0] or block.shape[0] != (self.channels or block.shape[0]):
             raise ValueError(f"a block must be [{self.channels or 'C'}, n], not {list(block.shape)}")
@@ -274,7 +259,7 @@ class Take:
         self._keep(frames if self._resampler is None else self._resampler.resample_chunk(frames))
 
     def finish(self) -> None:
-        """The sound is over. Raises UserError if the disk refuses."""
+        """Write what the resampler still holds. Raises UserError if the disk refuses."""
         if self._resampler is not None:
             self._keep(self._resampler.resample_chunk(np.empty((0, self.channels), np.float32), last=True))
 
@@ -287,7 +272,7 @@ class Take:
             yield frames.T * np.float32(gain)
 
     def _keep(self, frames: np.ndarray) -> None:
-        """Frames float32 [n, C], contiguous, go to the end of the file."""
+        """Append frames float32 [n, C], contiguous, to the file."""
         if not len(frames):
             return
         self.thumbnail.add(frames)
@@ -304,10 +289,7 @@ class Take:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """What would end the process in the block, which should be short, takes effect at its end.
-
-    Only the main thread is ever interrupted; in others this does nothing.
-    """
+    """A short block in which signals that end the process wait; only the main thread is ever interrupted."""
     # What is None was set by no Python code, which could not put it back.
     mine = [signum for signum in ENDING if signal.getsignal(signum) is not None and not ignored(signum)]
     if threading.current_thread() is not threading.main_thread():
@@ -329,11 +311,10 @@ _SHORTEST = 0.1  # seconds of a render that was broken off, worth a file
 
 @dataclass(frozen=True)
 class Exported:
-    """The files that were made: the sound, `path`, and its `picture`.
+    """The sound file, `path`, and its `picture`.
 
-    `level` is how loud the file is, and what the whole was turned by. `interrupted`: the render was broken off, and
-    this is its beginning. `digest`: SHA-256 of the samples at the file's rate, before gain, dither and encoding;
-    `thumbnail`: see there.
+    level: of the file, with its gain. interrupted: this is only the beginning. digest: SHA-256 of the samples at the
+    file's rate, before gain, dither and encoding. thumbnail: bytes of `Thumbnail`.
     """
 
     path: Path
@@ -361,17 +342,14 @@ def export(
 ) -> Exported:
     """Write the blocks, float32 [C, n] at the mel's rate, as one file of the format, and its mel as PNG.
 
-    They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. The
-    sound is brought to the `target` as a whole. However many blocks come, memory stays that of one, and how long they
-    are changes no sample. Ctrl-C while blocks come ends the sound there, if there is 0.1 s of it; after that it leaves
-    no file, as any exception does.
+    They are named `name`, or `name`-2 and so on where there are such files, unless those are to be overwritten. Memory
+    stays that of one block, and their lengths change no sample. Ctrl-C while blocks come ends the sound there, if there
+    is 0.1 s of it; after that it leaves no file, as any exception does.
 
     tags: from the file's name without suffix, the samples' digest, whether the render was broken off, and the level.
 
-    Raises:
-        UserError: there are NaN or infinite samples, or the disk refuses.
-        ValueError: a block is not [C, n], C changes, or there is not one sample.
-        KeyboardInterrupt: it came too early, or a second time.
+    Raises UserError for NaN or infinite samples, or if the disk refuses; ValueError if a block is not [C, n], C
+    changes, or there is no sample; KeyboardInterrupt if it came too early, or a second time.
     """
     with _scratch(folder) as file:
         take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
@@ -385,7 +363,7 @@ def export(
 
 
 def _taken(take: Take, blocks: Iterable[np.ndarray]) -> bool:
-    """Take all blocks down; whether Ctrl-C ended them."""
+    """Keep all blocks; whether Ctrl-C ended them."""
     interrupted = False
     try:
         for block in blocks:
@@ -410,7 +388,7 @@ def _written(
     tags: Callable[[str], Tags],
     overwrite: bool,
 ) -> Path:
-    """Write sound and picture; what was made is gone again if either cannot be. Returns the sound's path."""
+    """Write sound and picture, neither if one cannot be; the sound's path."""
     made: list[Path] = []
     try:
         with held():  # a name that is taken is known here
@@ -428,7 +406,7 @@ def _written(
 
 
 def _scratch(folder: Path) -> FileIO:
-    """An empty file in `folder` that has no name and is gone when it is closed, or the process killed."""
+    """An empty file in `folder` without a name, gone when it is closed, or the process killed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder, buffering=0)

@@ -11,10 +11,10 @@ from torch import Tensor
 from distillgan.audio.filters import band_limited
 from distillgan.audio.mel import MelSpec, MelSpectrogram, silent_above, to_log1p
 from distillgan.compute import limited, memory_in_words
-from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.sliders import Analysis, Controls
 from distillgan.control.trajectory import Layer, Material, draw, encode, mel_blocks, offsets, shaped
-from distillgan.control.trajectory import Path as Way
+from distillgan.control.trajectory import SamplingStrategy as Way
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError, number
 from distillgan.models.base import Vocoder
@@ -73,7 +73,7 @@ class Model:
             except UserError as error:
                 raise UserError(f"{path}: {error}") from error
         corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
-        analysis = Analysis.from_tensors(tensors, network.latent_dim, len(Moments.of(corpus)), str(path))
+        analysis = Analysis.from_tensors(tensors, network.latent_dim, len(Segments.of(corpus)), str(path))
         material = Material(corpus, analysis, header.mel.frame_rate, network.stride)
         return cls(header, network.to(device).eval().requires_grad_(False), material, vocoder)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from distillgan.audio.mel import MelSpec
 from distillgan.control.sliders import Analysis, Controls, Curve
-from distillgan.control.trajectory import Path as Way
+from distillgan.control.trajectory import SamplingStrategy as Way
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError, number, whole
 from distillgan.models.base import Vocoder

@@ -24,7 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from distillgan.audio.mel import MelSpectrogram, to_log1p
-from distillgan.control.latents import CorpusLatents, Moments, pieces_of
+from distillgan.control.latents import CorpusLatents, Segments, chunks_of
 from distillgan.control.sliders import Analysis
 from distillgan.data.cache import AudioClip
 from distillgan.data.manifest import HELD_OUT, TRAIN
@@ -62,13 +62,13 @@ def corpus_points(
 
     `stride`: mel frames a latent frame. Without an analysis there are no descriptors.
     """
-    moments = Moments.of(latents)
-    chosen = np.unique(np.linspace(0, len(moments) - 1, min(MOST, len(moments))).round().astype(int))
+    segments = Segments.of(latents)
+    chosen = np.unique(np.linspace(0, len(segments) - 1, min(MOST, len(segments))).round().astype(int))
     split_of = [split for split in (TRAIN, HELD_OUT) for _ in clips[split]]
     heard, latent_samples = [*clips[TRAIN], *clips[HELD_OUT]], stride * mel.spec.hop_length
-    pieces, starts = pieces_of(heard, latent_samples), latents.starts.numpy()
-    of_piece = np.searchsorted(starts, moments.first[chosen], side="right") - 1
-    begins = moments.first[chosen] - starts[of_piece]
+    pieces, starts = chunks_of(heard, latent_samples), latents.starts.numpy()
+    of_piece = np.searchsorted(starts, segments.first[chosen], side="right") - 1
+    begins = segments.first[chosen] - starts[of_piece]
     columns, rows = ["recording", "second", "split"], []
     for number, begin in zip(of_piece, begins, strict=True):
         piece = pieces[number]
@@ -78,13 +78,13 @@ def corpus_points(
         columns += [f"{item.name}, {item.unit}" for item in DESCRIPTORS]
         for row, values in zip(rows, analysis.values[chosen], strict=True):
             row += [readable(item.shown(value)) for item, value in zip(DESCRIPTORS, values, strict=True)]
-    spans, device, mels = np.stack([begins, begins + moments.count[chosen]], 1) * stride, mel.bank.device, []
+    spans, device, mels = np.stack([begins, begins + segments.count[chosen]], 1) * stride, mel.bank.device, []
     for number, piece in enumerate(pieces):
         own = spans[of_piece == number]
         if len(own):
             x = to_log1p(mel(piece.read(heard, latent_samples).to(device)), mel.spec)
             mels += [adaptive_avg_pool2d(x[..., first:last], SIDE)[0].cpu() for first, last in own]
-    return CorpusPoints(moments.means(latents.z.numpy())[chosen], columns, rows, _drawn(torch.stack(mels)))
+    return CorpusPoints(segments.means(latents.z.numpy())[chosen], columns, rows, _drawn(torch.stack(mels)))
 
 
 def _drawn(mels: Tensor) -> Tensor:

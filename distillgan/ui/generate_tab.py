@@ -14,7 +14,7 @@ import gradio as gr
 
 from distillgan.cli.reproduce import Original, models_now
 from distillgan.errors import UserError
-from distillgan.store import sounds
+from distillgan.store import history_files
 from distillgan.store.history import Generation, History
 from distillgan.synthesis.generation import settings_of
 from distillgan.ui import sound_panels
@@ -252,7 +252,7 @@ class _Tab:
     def _deleted(self, chosen: int | None, *view: Any) -> list[Any]:
         history = History(self._home)
         for generation in history.delete([self._generation(chosen).id]):
-            left = sounds.remove(generation, history)
+            left = history_files.remove(generation, history)
             if left:
                 gr.Warning(escape(f"{generation.path.name} is left: {left}"))
         return self._shown(None, *view)

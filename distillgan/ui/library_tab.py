@@ -32,8 +32,8 @@ from distillgan.features.descriptors import readable
 from distillgan.models.header import damaged_tensors
 from distillgan.paths import MODEL_SUFFIX, Home
 from distillgan.store import library as shelf
-from distillgan.store import records
-from distillgan.store.records import Record, described, moment, parameters, size, tags
+from distillgan.store import model_store
+from distillgan.store.model_store import StoredModel, described, local_time, parameters, size, tags
 from distillgan.synthesis.renderer import Model
 from distillgan.ui.page import Page, Shown, errors_shown
 
@@ -57,7 +57,7 @@ CSS = """
 _HEADINGS = ("slider", "range", "at -10", "at 0", "at 10", "unit", "follows", "moves others")
 
 
-def summary(record: Record) -> str:
+def summary(record: StoredModel) -> str:
     """A model in a few lines; or why the file cannot be read."""
     header, name = record.header, escape(record.name)
     if header is None:
@@ -65,10 +65,10 @@ def summary(record: Record) -> str:
     error = "" if record.error_db is None else f" Reconstructs them with an error of {record.error_db:.2f} dB."
     own = f"A {escape(record.vocoder)} vocoder of its own." if record.vocoder else "No vocoder of its own."
     learnt = f"Learnt from {header.corpus['files']} recordings, {record.minutes:.1f} minutes."
-    return f"<h3>{name}</h3><p>{learnt}{error} {own} Made {moment(header.created)}.</p>"
+    return f"<h3>{name}</h3><p>{learnt}{error} {own} Made {local_time(header.created)}.</p>"
 
 
-def facts(record: Record) -> str:
+def facts(record: StoredModel) -> str:
     """All that `models info` shows of a model that can be read."""
     try:
         lines = described(record, parameters(record.path))
@@ -179,20 +179,18 @@ OWN = {"any vocoder": None, "with a vocoder of its own": True, "without": False}
 
 def model_rows(home: Home, words: str, own: str, tag: str | None, order: str, reverse: bool) -> list[list[Any]]:
     """The list as it is asked for, a row a model; a file that cannot be read is in it, if nothing narrows it."""
-    found = records.search(records.records(home), words.split())
-    kept = records.narrowed(found, vocoder=OWN[own], tags=[tag] if tag else [])
-    return [_housekeeping_row(model_record) for model_record in records.ordered(kept, order, reverse)]
+    found = model_store.search(model_store.list_models(home), words.split())
+    kept = model_store.narrowed(found, vocoder=OWN[own], tags=[tag] if tag else [])
+    return [_housekeeping_row(model_record) for model_record in model_store.ordered(kept, order, reverse)]
 
 
 def all_tags(home: Home) -> list[str]:
-    return sorted(
-        {tag for model_record in records.records(home) if model_record.header for tag in model_record.header.tags}
-    )
+    return sorted({tag for found in model_store.list_models(home) if found.header for tag in found.header.tags})
 
 
-def model_record(home: Home, name: str) -> records.Record:
+def model_record(home: Home, name: str) -> model_store.StoredModel:
     """Raises UserError if the list has none of this name, as when another visitor has just deleted it."""
-    for found in records.records(home):
+    for found in model_store.list_models(home):
         if found.name == name:
             return found
     raise UserError(f"there is no model {name} any more: choose another in the list")
@@ -237,12 +235,12 @@ def training_curves(home: Home, name: str) -> Figure | None:
     return draw_curves(found, name) if found else None
 
 
-def _housekeeping_row(model_record: records.Record) -> list[Any]:
+def _housekeeping_row(model_record: model_store.StoredModel) -> list[Any]:
     header = model_record.header
     if header is None:
         return [model_record.name, "", None, "", "", size(model_record.bytes), "cannot be read"]
     error = "" if model_record.error_db is None else f"{model_record.error_db:.2f} dB"
-    made, minutes = moment(header.created), round(model_record.minutes or 0, 1)
+    made, minutes = local_time(header.created), round(model_record.minutes or 0, 1)
     return [
         model_record.name,
         made,

@@ -22,7 +22,7 @@ from distillgan.errors import UserError
 from distillgan.features.descriptors import DESCRIPTORS, readable
 from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.store import sounds
+from distillgan.store import history_files
 from distillgan.store.comparison import copies, differences, measurements
 from distillgan.store.history import Generation, History, flat, in_words
 from distillgan.store.history import in_words as worded
@@ -52,7 +52,7 @@ class SoundCard:
     def shown(self, generation: Generation | None) -> list[Any]:
         if generation is None:
             return [_LEAST, *(gr.update(visible=False, value=None) for _ in range(3)), gr.update(visible=False), ""]
-        fault, path = sounds.fault(generation), generation.path
+        fault, path = history_files.fault(generation), generation.path
         there, picture = not fault, path.with_suffix(".png")
         seen = there and picture.is_file()
         return [

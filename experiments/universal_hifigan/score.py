@@ -27,13 +27,13 @@ from scipy import signal
 
 from distillgan.audio.io import resample
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log_clamp
-from distillgan.evaluation.metrics import JUDGES, SPEED, WINDOWS, TrueWave, mean, multi_resolution, stft_distances
+from distillgan.evaluation.metrics import PERCEPTUAL, SPEED, WINDOWS, TrueWave, mean, multi_resolution, stft_distances
 from distillgan.evaluation.vocoders import external
 from distillgan.models.vocoders.registry import load_own, read_weights
 
 HERE = Path(__file__).parent
 SPEC = MelSpec()
-KEYS = (*JUDGES, "cdpam", "stft", "stft_short", "log_spectral_distance_db", "mel_l1", SPEED)
+KEYS = (*PERCEPTUAL, "cdpam", "stft", "stft_short", "log_spectral_distance_db", "mel_l1", SPEED)
 _WINDOWS = (*WINDOWS, 4096)
 _FRAME_RATE = SPEC.sample_rate / SPEC.hop_length
 

@@ -5,7 +5,7 @@ from crafted import write_crafted, write_small
 
 from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.store.records import records
+from distillgan.store.model_store import list_models
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -76,7 +76,7 @@ def test_the_library_by_hand(server, visit, home, tmp_path, screenshot):
     expect(page.get_by_text("Delete the model roof for good?")).to_be_visible()
     page.get_by_role("button", name="Delete roof").click()
     expect(page.get_by_text("roof is deleted.")).to_be_visible()
-    assert [record.name for record in records(home)] == ["evil", "wind"]
+    assert [record.name for record in list_models(home)] == ["evil", "wind"]
 
     page.get_by_role("button", name="Add a model from a file").click()
     page.locator("input[type=file][accept='.distillgan']").set_input_files(copy)
@@ -88,7 +88,7 @@ def test_the_library_by_hand(server, visit, home, tmp_path, screenshot):
     page.locator("input[type=file][accept='.distillgan']").set_input_files(broken)
     page.get_by_role("button", name="Check and add").click()
     expect(page.get_by_text("broken.distillgan: truncated")).to_be_visible()
-    assert [record.name for record in records(home)] == ["evil", "rain", "wind"]
+    assert [record.name for record in list_models(home)] == ["evil", "rain", "wind"]
 
 
 def test_lists_are_narrowed_and_two_visitors_do_not_share_them(server, visit, home):

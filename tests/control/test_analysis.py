@@ -7,7 +7,7 @@ from materials import starts_of
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, to_log1p
 from distillgan.control.analysis import Analyser
-from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.sliders import POSITIONS, Analysis
 from distillgan.features.descriptors import NAMES
 from distillgan.models.vae.network import VAENetwork
@@ -56,13 +56,13 @@ def play():
 def sounds(*lengths: int, dimensions: int = BANDS, tilt: float = 1.5, seed: int = 0) -> CorpusLatents:
     """Noises of a slowly changing slope of their spectrum, dark to bright."""
     rng = np.random.default_rng(seed)
-    pieces = []
+    chunks = []
     for length in lengths:
         slope = np.repeat(rng.uniform(-tilt, tilt, -(-length // 16)), 16)[:length]
-        pieces.append(
+        chunks.append(
             3 + np.outer(slope, np.linspace(-1, 1, dimensions)) + 0.1 * rng.standard_normal((length, dimensions))
         )
-    return CorpusLatents(torch.from_numpy(np.concatenate(pieces).astype(np.float32)), starts_of(*lengths))
+    return CorpusLatents(torch.from_numpy(np.concatenate(chunks).astype(np.float32)), starts_of(*lengths))
 
 
 def analysed(corpus: CorpusLatents, play, seconds: float = 0.5, seeds: int = 1) -> tuple[Analysis, list]:
@@ -87,21 +87,21 @@ def test_progress_goes_step_by_step_to_its_total(varied):
 
 def test_sizes(varied):
     corpus, analysis, _ = varied
-    moments, dimensions, count = len(Moments.of(corpus)), corpus.z.shape[1], len(NAMES)
-    assert analysis.values.shape == (moments, count) and analysis.known.shape == (count,)
+    segments, dimensions, count = len(Segments.of(corpus)), corpus.z.shape[1], len(NAMES)
+    assert analysis.values.shape == (segments, count) and analysis.known.shape == (count,)
     assert analysis.directions.shape == (count, dimensions) and analysis.delivered.shape == (count,)
     assert analysis.response.shape == (count, len(POSITIONS), count)
     assert all(np.isfinite(getattr(analysis, name)).all() for name in ("values", "percentiles", "response"))
     tensors = analysis.to_tensors()
     assert sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) < 50_000
-    again = Analysis.from_tensors(tensors, dimensions, moments, "rain.distillgan")
+    again = Analysis.from_tensors(tensors, dimensions, segments, "rain.distillgan")
     assert [slider.reason for slider in again.sliders()] == [slider.reason for slider in analysis.sliders()]
 
 
 def test_it_hears_what_the_corpus_is_like(varied):
-    """Brightness follows the slope that the moments were made with; noise is never tense or rhythmic by much."""
+    """Brightness follows the slope that the segments were made with; noise is never tense or rhythmic by much."""
     corpus, analysis, _ = varied
-    means = Moments.of(corpus).means(corpus.z.numpy())
+    means = Segments.of(corpus).means(corpus.z.numpy())
     slope = means[:, BANDS // 2 :].mean(1) - means[:, : BANDS // 2].mean(1)
     assert np.corrcoef(analysis.values[:, 0], slope)[0, 1] > 0.9
     assert np.corrcoef(analysis.values[:, 1], slope)[0, 1] < -0.8
@@ -142,7 +142,7 @@ def test_more_seeds_are_more_renders(play):
 def test_progress_may_be_left_out(play):
     corpus = sounds(20)
     analysis = Analyser(Loudspeaker(BANDS), SPEC, corpus, play, seconds=0.2, seeds=1).run()
-    assert len(analysis.values) == len(Moments.of(corpus))
+    assert len(analysis.values) == len(Segments.of(corpus))
 
 
 @pytest.mark.parametrize("level", [0.0, 3.0], ids=["silence", "a steady noise"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.sliders import Axes
 from distillgan.errors import UserError
 
@@ -59,7 +59,7 @@ def test_the_widest_comes_first_and_spread_and_coordinates_are_standard_deviatio
     assert np.abs(np.sum(axes.directions * true, 1)).min() > 0.95
     assert (np.diff(axes.spread) < 0).all()
     assert axes.spread == pytest.approx([8, 4, 2], rel=0.2)
-    coordinates = axes.coordinates(Moments.of(corpus).means(corpus.z.numpy()))
+    coordinates = axes.coordinates(Segments.of(corpus).means(corpus.z.numpy()))
     assert coordinates.mean(0) == pytest.approx(np.zeros(3), abs=0.15)
     assert coordinates.std(0) == pytest.approx(np.ones(3), abs=0.15)
 
@@ -91,7 +91,7 @@ def test_a_direction_of_ones_own_is_one_axis_more():
     mine = axes.extended(7 * (true[0] + true[1]), corpus)
     assert (mine.directions[:2] == axes.directions).all() and (mine.spread[:2] == axes.spread).all()
     assert mine.directions[2] == pytest.approx((true[0] + true[1]) / np.sqrt(2), abs=1e-6)
-    coordinates = mine.coordinates(Moments.of(corpus).means(corpus.z.numpy()))[:, 2]
+    coordinates = mine.coordinates(Segments.of(corpus).means(corpus.z.numpy()))[:, 2]
     assert (coordinates.mean(), coordinates.std()) == pytest.approx((0, 1), abs=0.1)
 
 

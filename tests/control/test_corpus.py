@@ -50,19 +50,19 @@ def test_short_clips_are_whole(network, mel, clip, lengths):
     for number, one in enumerate(clips):
         wave = torch.from_numpy(one.read(0, frames[number] * LATENT))[None]
         mean, _ = network.encode(to_log1p(mel(wave), SPEC))
-        assert torch.allclose(latents.piece(number), mean[0].T, atol=1e-5)
+        assert torch.allclose(latents.chunk(number), mean[0].T, atol=1e-5)
 
 
 def test_a_clip_of_more_than_a_piece_is_covered_to_its_end(network, mel, clip, monkeypatch):
-    monkeypatch.setattr(corpus_module, "_PIECE_SECONDS", 2.0)
+    monkeypatch.setattr(corpus_module, "_CHUNK_SECONDS", 2.0)
     long = clip(int(7.3 * RATE))
     seen = []
     latents = encode_corpus(network, mel, [long], lambda done, total: seen.append((done, total)))
-    assert latents.pieces == 4 and seen == [(n, 4) for n in (1, 2, 3, 4)]
+    assert latents.chunks == 4 and seen == [(n, 4) for n in (1, 2, 3, 4)]
     assert long.length <= len(latents.z) * LATENT <= long.length + 5 * LATENT
-    # Each piece starts where the one before ends.
+    # Each chunk starts where the one before ends.
     wave = torch.from_numpy(long.read(6 * RATE, -(-int(1.3 * RATE) // LATENT) * LATENT))[None]
-    assert torch.allclose(latents.piece(3), network.encode(to_log1p(mel(wave), SPEC))[0][0].T, atol=1e-5)
+    assert torch.allclose(latents.chunk(3), network.encode(to_log1p(mel(wave), SPEC))[0][0].T, atol=1e-5)
 
 
 def test_the_gain_of_a_file_is_heard(network, mel, clip):
@@ -73,7 +73,7 @@ def test_the_gain_of_a_file_is_heard(network, mel, clip):
 @pytest.mark.parametrize("limit", [30, 100, 250])
 @pytest.mark.parametrize("seconds", [[60.0], [1.0, 2.1] * 25, [2.1, 0.1] * 40, [2.0, 2.0, 0.05] * 20, [0.3] * 200])
 def test_a_long_corpus_is_sampled_evenly_and_never_over_the_limit(network, mel, clip, monkeypatch, limit, seconds):
-    monkeypatch.setattr(corpus_module, "_PIECE_SECONDS", 2.0)
+    monkeypatch.setattr(corpus_module, "_CHUNK_SECONDS", 2.0)
     monkeypatch.setattr(corpus_module, "MAX_FRAMES", limit)
     made = {second: clip(int(second * RATE)) for second in set(seconds)}
     latents = encode_corpus(network, mel, [made[second] for second in seconds])
@@ -82,8 +82,8 @@ def test_a_long_corpus_is_sampled_evenly_and_never_over_the_limit(network, mel, 
 
 
 def test_a_sample_reaches_from_the_first_minute_to_the_last(network, mel, clip, monkeypatch):
-    """The loudness of the one long clip rises, so the levels of the pieces tell where they are from."""
-    monkeypatch.setattr(corpus_module, "_PIECE_SECONDS", 1.0)
+    """The loudness of the one long clip rises, so the levels of the chunks tell where they are from."""
+    monkeypatch.setattr(corpus_module, "_CHUNK_SECONDS", 1.0)
     monkeypatch.setattr(corpus_module, "MAX_FRAMES", 110)
     long = clip(60 * RATE)
     starts = []
@@ -102,7 +102,7 @@ def test_stored_in_half_precision_and_read_again(network, mel, clip):
     again = CorpusLatents.from_tensors(tensors, 4, "rain.distillgan")
     assert again.z.dtype == torch.float32 and torch.equal(again.starts, latents.starts)
     assert torch.allclose(again.z, latents.z, atol=2e-3, rtol=1e-3)
-    assert torch.equal(again.piece(1), again.z[5:7])
+    assert torch.equal(again.chunk(1), again.z[5:7])
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import torch
 from materials import analysis_of, corpus_of, response_of, with_response
 from scipy.stats import spearmanr
 
-from distillgan.control.latents import Moments
+from distillgan.control.latents import Segments
 from distillgan.control.sliders import PERCENTILES, Analysis, Axes, Slider, rank_correlation
 from distillgan.errors import UserError
 from distillgan.features.descriptors import NAMES
 
 CORPUS = corpus_of(300, 300, 300, dimensions=10)
-MOMENTS = len(Moments.of(CORPUS))
+SEGMENTS = len(Segments.of(CORPUS))
 # Values of a scale that is noticeable in each descriptor; the brightness of a few octaves.
 ANALYSIS = analysis_of(CORPUS)
 
@@ -115,27 +115,27 @@ def test_wishes_are_percentiles_of_the_recordings():
     for number in range(8):
         for position, percentile in ((-12, 0.5), (-10, 2), (10, 98), (12, 99.5)):
             positions = np.where(np.arange(8) == number, position, 0)
-            wish = ANALYSIS.wished(positions)
+            target = ANALYSIS.targets(positions)
             column = ANALYSIS.values[:, number]
-            assert wish[number] * column.std() + column.mean() == pytest.approx(np.percentile(column, percentile))
-            assert np.delete(wish, number) == pytest.approx(np.zeros(7), abs=1e-12)
-    steps = [ANALYSIS.wished(np.full(8, position)) for position in np.linspace(-12, 12, 25)]
+            assert target[number] * column.std() + column.mean() == pytest.approx(np.percentile(column, percentile))
+            assert np.delete(target, number) == pytest.approx(np.zeros(7), abs=1e-12)
+    steps = [ANALYSIS.targets(np.full(8, position)) for position in np.linspace(-12, 12, 25)]
     assert (np.diff(steps, axis=0) > 0).all()
 
 
 @pytest.mark.parametrize("outlier", [-100.0, 100.0])
 def test_at_zero_nothing_is_wished_even_where_a_few_outliers_move_the_mean(outlier):
-    values = np.random.default_rng(0).uniform(-0.01, 0.01, (MOMENTS, 8))
+    values = np.random.default_rng(0).uniform(-0.01, 0.01, (SEGMENTS, 8))
     values[0] = outlier
     analysis = replace(ANALYSIS, values=values, percentiles=np.percentile(values, PERCENTILES, axis=0).T.copy())
-    assert analysis.wished(np.zeros(8)) == pytest.approx(np.zeros(8), abs=1e-9)
-    assert (analysis.wished(np.full(8, -10.0)) <= 0).all() and (analysis.wished(np.full(8, 10.0)) >= 0).all()
+    assert analysis.targets(np.zeros(8)) == pytest.approx(np.zeros(8), abs=1e-9)
+    assert (analysis.targets(np.full(8, -10.0)) <= 0).all() and (analysis.targets(np.full(8, 10.0)) >= 0).all()
 
 
 def test_stored_and_read_again():
     tensors = ANALYSIS.to_tensors()
     assert all(name.startswith("latent.analysis.") and t.dtype == torch.float32 for name, t in tensors.items())
-    again = Analysis.from_tensors({**tensors, "vae.x": torch.zeros(1)}, 10, MOMENTS, "rain.distillgan")
+    again = Analysis.from_tensors({**tensors, "vae.x": torch.zeros(1)}, 10, SEGMENTS, "rain.distillgan")
     for name in ("values", "known", "percentiles", "directions", "delivered", "response"):
         assert getattr(again, name) == pytest.approx(getattr(ANALYSIS, name), abs=1e-5)
     assert again.axes.directions == pytest.approx(ANALYSIS.axes.directions)
@@ -145,12 +145,12 @@ def test_stored_and_read_again():
 
 def test_without_axes_stored_and_read_again():
     bare = replace(ANALYSIS, axes=Axes(np.zeros(10), np.zeros((0, 10)), np.zeros(0)))
-    again = Analysis.from_tensors(bare.to_tensors(), 10, MOMENTS, "rain.distillgan")
+    again = Analysis.from_tensors(bare.to_tensors(), 10, SEGMENTS, "rain.distillgan")
     assert again.axes.directions.shape == (0, 10) and len(again.sliders()) == 8
 
 
 def test_a_model_without_an_analysis():
-    assert Analysis.from_tensors({"latent.z": torch.zeros(3, 10)}, 10, MOMENTS, "rain.distillgan") is None
+    assert Analysis.from_tensors({"latent.z": torch.zeros(3, 10)}, 10, SEGMENTS, "rain.distillgan") is None
 
 
 @pytest.mark.parametrize("name", list(ANALYSIS.to_tensors()))
@@ -164,13 +164,13 @@ def test_parts_that_do_not_fit_are_refused(name, damage):
     else:
         tensors[name] = tensors[name][1:] if damage == "shape" else torch.tensor(1.0)
     with pytest.raises(UserError, match=r"^rain.distillgan: the part .* of its analysis is missing or not .*: retrain"):
-        Analysis.from_tensors(tensors, 10, MOMENTS, "rain.distillgan")
+        Analysis.from_tensors(tensors, 10, SEGMENTS, "rain.distillgan")
 
 
-@pytest.mark.parametrize(("latent_dim", "moments"), [(11, MOMENTS), (10, MOMENTS + 1)])
-def test_the_analysis_of_another_corpus_is_refused(latent_dim, moments):
+@pytest.mark.parametrize(("latent_dim", "segments"), [(11, SEGMENTS), (10, SEGMENTS + 1)])
+def test_the_analysis_of_another_corpus_is_refused(latent_dim, segments):
     with pytest.raises(UserError, match="retrain"):
-        Analysis.from_tensors(ANALYSIS.to_tensors(), latent_dim, moments, "rain.distillgan")
+        Analysis.from_tensors(ANALYSIS.to_tensors(), latent_dim, segments, "rain.distillgan")
 
 
 def test_the_rank_correlation_is_scipys_where_values_are_equal_too():

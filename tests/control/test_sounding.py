@@ -14,7 +14,7 @@ from distillgan.control.sliders import Controls, Curve
 from distillgan.control.trajectory import (
     BLOCK,
     Layer,
-    Path,
+    SamplingStrategy,
     Tail,
     Trajectory,
     decode,
@@ -114,7 +114,7 @@ def test_a_trajectory_in_blocks_is_that_in_one_piece(network, monkeypatch):
     controls = Controls(
         {"pulse": Curve((0.0,), (6.0,)), "reverb": Curve((0.0, 10.0, 20.0, 30.0), (9.0, 9.0, -9.0, -9.0))}
     )
-    trajectory = draw(material_of(corpus), controls, 2900, 1, Path())
+    trajectory = draw(material_of(corpus), controls, 2900, 1, SamplingStrategy())
     monkeypatch.setattr(sounding, "BLOCK", 1000)
     whole = list(mel_blocks(network, SPEC, trajectory))
     for block in (256, 16):

@@ -5,7 +5,7 @@ import pytest
 from materials import FRAME_RATE, LATENT_RATE, STRIDE, analysis_of, controls_of, corpus_of, material_of
 
 from distillgan.control.sliders import Axes, Controls
-from distillgan.control.trajectory import PATHS, Path, draw, offsets, slerp
+from distillgan.control.trajectory import PATHS, SamplingStrategy, draw, offsets, slerp
 
 CORPUS = corpus_of(*[100] * 20, dimensions=8)
 ANALYSIS = analysis_of(CORPUS)
@@ -14,7 +14,7 @@ FRAMES = round(40 * FRAME_RATE)
 
 
 def layers_of(kind: str = "crossfade", seed: int = 0, source: str = "corpus", material=MATERIAL, **settings):
-    return draw(material, controls_of(**settings), FRAMES, seed, Path(kind, 0.5, source)).layers
+    return draw(material, controls_of(**settings), FRAMES, seed, SamplingStrategy(kind, 0.5, source)).layers
 
 
 def heard(layers) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_both_tracks_of_a_crossfade_are_heard_and_one_at_a_time_mostly():
     alone = (gains > 0.9999).any(0)
     assert 0.4 < alone.mean() < 0.8
     assert (gains == 1).mean(1).min() > 0.1
-    # A fade takes eight latent frames, or four where a slot is as short as they come: no step of it is large.
+    # A fade takes eight latent frames, or four where a grain is as short as they come: no step of it is large.
     assert np.abs(np.diff(gains, axis=1)).max() < 1.1 * np.pi / 2 / (4 * STRIDE)
 
 
@@ -98,8 +98,8 @@ def test_a_direction_is_added_by_as_much_as_is_wished(name, dimension):
 
 def test_the_whole_wish_is_the_98th_percentile():
     values = ANALYSIS.values[:, 1]
-    wish = (np.percentile(values, 98) - values.mean()) / values.std()
-    assert offsets(MATERIAL, controls_of(warmth=10), 1, True)[1, 0] == pytest.approx(wish)
+    target = (np.percentile(values, 98) - values.mean()) / values.std()
+    assert offsets(MATERIAL, controls_of(warmth=10), 1, True)[1, 0] == pytest.approx(target)
     beyond = (np.percentile(values, 99.5) - values.mean()) / values.std()
     assert offsets(MATERIAL, controls_of(warmth=12), 1, True)[1, 0] == pytest.approx(beyond)
     assert offsets(MATERIAL, controls_of(axis1=10), 1, True)[0, 0] == pytest.approx(2.05 * 2.0)
@@ -123,7 +123,7 @@ def differing(kind: str, seed: int = 0, source: str = "corpus", **settings) -> n
 def test_what_is_set_later_changes_nothing_before(kind):
     at = np.arange(-(-FRAMES // STRIDE)) / LATENT_RATE
     for seed in range(5):
-        # Warmth's direction begins at 20 s exactly; moments may be chosen for it from the next slot on.
+        # Warmth's direction begins at 20 s exactly; segments may be chosen for it from the next grain on.
         changed = differing(kind, seed, warmth="20:0 20.001:10")
         # What is chosen for 20 s is faded in before it, or morphed to.
         ahead = {"chunk": 2, "crossfade": 9, "interpolate": 64}[kind] / LATENT_RATE
@@ -163,8 +163,8 @@ def test_an_axis_of_ones_own_takes_what_is_drawn_along_it(kind):
 def test_sliders_of_time_leave_the_latents_alone_apart_from_the_choice():
     """Without an analysis there is no choice: only gates and tail differ."""
     material = material_of(CORPUS)
-    plain = draw(material, Controls(), 2000, 1, Path())
-    gated = draw(material, controls_of(rhythm=5, pulse=5, reverb="0:0 10:5"), 2000, 1, Path())
+    plain = draw(material, Controls(), 2000, 1, SamplingStrategy())
+    gated = draw(material, controls_of(rhythm=5, pulse=5, reverb="0:0 10:5"), 2000, 1, SamplingStrategy())
     assert all((a.z == b.z).all() for a, b in zip(plain.layers, gated.layers, strict=True))
     assert plain.envelope_db is None and gated.envelope_db.shape == (2000,) and gated.envelope_db.max() <= 0
     assert gated.tail.dtype == np.float32
@@ -174,7 +174,7 @@ def test_sliders_of_time_leave_the_latents_alone_apart_from_the_choice():
 def test_one_gate_knows_nothing_of_another():
     """What a slider changes changes nothing else: each use of chance has a generator of its own."""
     alone, both = (
-        draw(MATERIAL, controls_of(**settings), 2000, 1, Path()).envelope_db
+        draw(MATERIAL, controls_of(**settings), 2000, 1, SamplingStrategy()).envelope_db
         for settings in ({"pulse": 5}, {"pulse": 5, "density": -5})
     )
     assert (alone == both).mean() > 0.2 and (both <= alone + 1e-4).all()

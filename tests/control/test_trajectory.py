@@ -14,7 +14,7 @@ from materials import STRIDE, analysis_of, controls_of, corpus_of, material_of, 
 
 from distillgan.control.latents import CorpusLatents
 from distillgan.control.sliders import Controls
-from distillgan.control.trajectory import PATHS, SOURCES, Path, Trajectory, draw
+from distillgan.control.trajectory import PATHS, SOURCES, SamplingStrategy, Trajectory, draw
 from distillgan.errors import UserError
 
 CORPUS = corpus_of(300, 200, 120, 60, 40, 300)
@@ -24,7 +24,7 @@ STILL = Controls()
 
 def drawn(frames: int, seed: int = 0, kind: str = "chunk", evolution: float = 0.5, source: str = "corpus", **parts):
     material, controls = parts.get("material", MATERIAL), parts.get("controls", STILL)
-    return draw(material, controls, frames, seed, Path(kind, evolution, source))
+    return draw(material, controls, frames, seed, SamplingStrategy(kind, evolution, source))
 
 
 def z_of(trajectory: Trajectory) -> np.ndarray:
@@ -136,14 +136,14 @@ def test_a_shorter_morph_is_the_beginning_of_a_longer_one():
 def test_a_track_that_is_silent_holds_its_last_frame():
     for layer in drawn(4000, 2, "crossfade", evolution=0.0, material=material_of(numbered(300, 200))).layers:
         silent = layer.gain.reshape(-1, STRIDE).max(1) == 0
-        silent[: int(np.argmin(silent))] = False  # before the first slot there is no frame to hold
+        silent[: int(np.argmin(silent))] = False  # before the first grain there is no frame to hold
         assert silent.sum() > 50
         assert not np.diff(layer.z[0])[silent[1:]].any()
 
 
 @pytest.mark.parametrize("kind", PATHS)
 def test_all_of_a_long_corpus_is_visited(kind):
-    """Six pieces that lie far apart: each is where the drawn sound is, for some of the time."""
+    """Six chunks that lie far apart: each is where the drawn sound is, for some of the time."""
     torch.manual_seed(0)
     z = torch.cat([centre + 0.1 * torch.randn(50, 2) for centre in torch.arange(6) * 10.0])
     material = material_of(CorpusLatents(z, starts_of(*[50] * 6)))
@@ -200,4 +200,4 @@ def test_an_hour_is_drawn_in_seconds():
 )
 def test_paths_that_there_are_not(arguments, words):
     with pytest.raises(UserError, match=words):
-        Path(*arguments)
+        SamplingStrategy(*arguments)

@@ -37,7 +37,7 @@ def model_of(home, name) -> Model:
 @pytest.fixture(scope="module")
 def judged(home):
     model, told = model_of(home, "rain"), []
-    judged = scoring.judge_controls(model, model.vocoder, lambda *d: told.append(d), count=3, seeds=1, seconds=1)
+    judged = scoring.evaluate_sliders(model, model.vocoder, lambda *d: told.append(d), count=3, seeds=1, seconds=1)
     return model, judged, told
 
 
@@ -69,7 +69,7 @@ def test_what_is_measured_is_the_sound_at_the_slider(judged):
 def test_density_passes_through_the_universal_vocoder(home):
     """Rests below 0, strokes above it: these are laid over whatever sounds, so even a random network obeys."""
     model, vocoder = model_of(home, "sparse"), read_packaged(UNIVERSAL).vocoder()
-    row = scoring.judge_controls(model, vocoder, lambda *_: None, count=3, seeds=1, seconds=8).result["sliders"][6]
+    row = scoring.evaluate_sliders(model, vocoder, lambda *_: None, count=3, seeds=1, seconds=8).result["sliders"][6]
     assert row["name"] == "density" and row["rank"] == 1 and row["moved_sd"] > 2
     assert row["shown"] == sorted(row["shown"]) and row["shown"][0] < 0.8 and row["shown"][2] > 3
     assert row["crosstalk"] == 0 and row["passed"], "there is no other active one"
@@ -106,13 +106,13 @@ def test_table_text_and_picture(judged, tmp_path):
 
 def test_a_model_with_no_active_slider_and_one_without_an_analysis(home, tmp_path):
     model = model_of(home, "still")
-    judged = scoring.judge_controls(model, model.vocoder, lambda *_: None, count=3, seeds=1, seconds=1)
+    judged = scoring.evaluate_sliders(model, model.vocoder, lambda *_: None, count=3, seeds=1, seconds=1)
     assert judged.result["active"] == judged.result["passed"] == 0 and judged.responses == {}
     assert scoring.markdown(judged.result).count("inactive: ") == 8
     save_figure(scoring.draw(judged), tmp_path / "drawn.png")
     plain = model_of(home, "plain")
     with pytest.raises(UserError, match="model plain: packed without an analysis, so it has no sliders"):
-        scoring.judge_controls(plain, plain.vocoder, lambda *_: None)
+        scoring.evaluate_sliders(plain, plain.vocoder, lambda *_: None)
 
 
 def test_the_entry_writes_its_three_files(home, capsys):

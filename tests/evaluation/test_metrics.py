@@ -174,7 +174,7 @@ def test_models_of_hearing(name, heard):
     for fault, loss in least.items():
         assert heard[fault][name] < heard["none"][name] - loss, fault
     short = perceptual.at_48k(harmonic(220)[:20000], RATE)
-    value = perceptual.JUDGES[name]()(short, short)
+    value = perceptual.PERCEPTUAL[name]()(short, short)
     assert value is None if name == "visqol" else value == pytest.approx(5)
 
 
@@ -182,11 +182,11 @@ def test_what_is_not_installed_is_none_and_no_error(monkeypatch, tone):
     """Whether or not they are here: None in sys.modules is how Python itself marks what cannot be imported."""
     for name in ("visqol", "zimtohrli"):
         monkeypatch.setitem(sys.modules, name, None)
-    for judge in perceptual.JUDGES.values():
+    for judge in perceptual.PERCEPTUAL.values():
         judge.cache_clear()
     try:
         scores = tone.compare(tone.wave)
     finally:
-        for judge in perceptual.JUDGES.values():
+        for judge in perceptual.PERCEPTUAL.values():
             judge.cache_clear()
     assert scores["visqol"] is None and scores["zimtohrli"] is None and scores["stft"] == 0

@@ -18,7 +18,7 @@ from distillgan.errors import UserError
 from distillgan.evaluation import vocoders as scoring
 from distillgan.evaluation.metrics import zimtohrli
 from distillgan.evaluation.tasks import evaluate
-from distillgan.evaluation.vocoders import Player, external
+from distillgan.evaluation.vocoders import VocoderAdapter, external
 from distillgan.synthesis.renderer import Model
 
 RATE, HOP = 44100, 512
@@ -87,8 +87,8 @@ def test_several_vocoders_in_one_table_and_its_files(home, recordings, hub, trai
 def test_same_again_but_for_the_time(model, recordings, tmp_path):
     with AudioCache(tmp_path, RATE) as cache:
         clip = cache.clip(recordings / "take1.wav")
-    hifigan, yardstick = Player.of("hifigan", model.vocoder), external(YARDSTICK, model.spec, CPU)
-    results = [scoring.judge(model, [clip], [hifigan, yardstick], CPU).result for _ in range(2)]
+    hifigan, yardstick = VocoderAdapter.of("hifigan", model.vocoder), external(YARDSTICK, model.spec, CPU)
+    results = [scoring.evaluate_vocoders(model, [clip], [hifigan, yardstick], CPU).result for _ in range(2)]
     for result in results:
         for line in result["means"] + result["files"]:
             assert line.pop("real_time_factor") > 0
@@ -133,7 +133,7 @@ def test_what_is_fed_is_the_clip_at_its_gain_and_what_the_vae_makes_of_it(model,
         fed.append(mel)
         return torch.from_numpy(clip.read(0, mel.shape[-1] * HOP))
 
-    (true_row, own_row) = scoring.judge(model, [clip], [Player("echo", play)], CPU).result["files"]
+    (true_row, own_row) = scoring.evaluate_vocoders(model, [clip], [VocoderAdapter("echo", play)], CPU).result["files"]
     assert clip.gain > 3 and true_row["seconds"] == samples / RATE
     assert true_row["stft"] == own_row["stft"] == true_row["mel_l1"] == true_row["log_spectral_distance_db"] == 0
     true, own = fed
@@ -147,8 +147,8 @@ def test_what_is_fed_is_the_clip_at_its_gain_and_what_the_vae_makes_of_it(model,
 def test_of_a_long_clip_the_first_ten_seconds_count(model, tmp_path):
     wave = 0.1 * np.random.default_rng(0).standard_normal(12 * RATE)
     clip, told = clip_of(tmp_path, wave), []
-    echo = Player("echo", lambda mel: torch.from_numpy(clip.read(0, mel.shape[-1] * HOP)))
-    result = scoring.judge(model, [clip], [echo], CPU, lambda *progress: told.append(progress)).result
+    echo = VocoderAdapter("echo", lambda mel: torch.from_numpy(clip.read(0, mel.shape[-1] * HOP)))
+    result = scoring.evaluate_vocoders(model, [clip], [echo], CPU, lambda *progress: told.append(progress)).result
     assert result["shortened"] == ["clip.wav"] and result["files"][0]["seconds"] == 10 * RATE // HOP * HOP / RATE
     assert told == [(10, 20), (20, 20)]
 
@@ -157,18 +157,18 @@ def test_a_clip_that_begins_with_ten_silent_seconds_is_left_out(model, tmp_path)
     rng, late = np.random.default_rng(0), np.zeros(11 * RATE)
     late[-RATE:] = 0.1 * rng.standard_normal(RATE)
     silent, loud = clip_of(tmp_path / "a", late), clip_of(tmp_path / "b", late[-RATE:])
-    echo = Player("echo", lambda mel: torch.from_numpy(loud.read(0, mel.shape[-1] * HOP)))
-    judged = scoring.judge(model, [silent, loud], [echo], CPU)
+    echo = VocoderAdapter("echo", lambda mel: torch.from_numpy(loud.read(0, mel.shape[-1] * HOP)))
+    judged = scoring.evaluate_vocoders(model, [silent, loud], [echo], CPU)
     assert judged.result["silent"] == ["clip.wav"] and len(judged.result["files"]) == 2
     with pytest.raises(UserError, match="none of the 1 clips has sound"):
-        scoring.judge(model, [silent], [echo], CPU)
+        scoring.evaluate_vocoders(model, [silent], [echo], CPU)
 
 
 def test_a_vocoder_that_makes_nan_is_named(model, tmp_path):
     clip = clip_of(tmp_path, 0.1 * np.random.default_rng(0).standard_normal(20000))
-    broken = Player("broken", lambda mel: torch.full((mel.shape[-1] * HOP,), float("nan")))
+    broken = VocoderAdapter("broken", lambda mel: torch.full((mel.shape[-1] * HOP,), float("nan")))
     with pytest.raises(UserError, match=r"vocoder broken on clip.wav, true mels: .*NaN"):
-        scoring.judge(model, [clip], [broken], CPU)
+        scoring.evaluate_vocoders(model, [clip], [broken], CPU)
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,6 @@ for number in range(int(sys.argv[3])):
 """
 
 
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "home")
-
-
 def writer(home, name, count=1_000_000):
     command = [sys.executable, "-c", WRITER, str(home.root), name, str(count)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

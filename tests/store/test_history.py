@@ -14,16 +14,6 @@ from distillgan.store.history import History, flat, seconds_of
 
 
 @pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "home")
-
-
-@pytest.fixture
-def history(home):
-    return History(home)
-
-
-@pytest.fixture
 def record(home, history):
     def record_it(name="a.wav", **told):
         return history.record(account(**told), home.audio / name, b"")

@@ -4,19 +4,8 @@ import pytest
 from recorded import account
 
 from distillgan.errors import UserError
-from distillgan.paths import Home
 from distillgan.store.history import History
 from distillgan.store.presets import SETTINGS, Presets
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path)
-
-
-@pytest.fixture
-def presets(home):
-    return Presets(home)
 
 
 def names(presets, **only):

@@ -13,8 +13,7 @@ from crafted import CPU, NETWORK, RATE, header_and_tensors, loud_vocoder, write_
 
 from distillgan.audio.mel import MelSpec, from_log1p, to_log_clamp
 from distillgan.control.sliders import Controls, Curve
-from distillgan.control.trajectory import Path as Way
-from distillgan.control.trajectory import draw
+from distillgan.control.trajectory import SamplingStrategy, draw
 from distillgan.errors import UserError
 from distillgan.models.modelfile import read_model, write_model
 from distillgan.models.vocoders.hifigan import HiFiGANGenerator, HiFiGANVocoder
@@ -90,14 +89,14 @@ def test_what_was_packed_is_what_plays(model, path):
     header, tensors = read_model(path)
     assert model.header == header and model.spec == MelSpec()
     assert all(torch.equal(tensors[f"vae.{name}"], t) for name, t in model.network.state_dict().items())
-    assert torch.equal(model.corpus.z, tensors["latent.z"].float()) and model.corpus.pieces == 2
+    assert torch.equal(model.corpus.z, tensors["latent.z"].float()) and model.corpus.chunks == 2
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", ["chunk", "crossfade", "interpolate"])
 def test_blocks_joined_are_the_whole(model, kind):
     """More than a block of the decoder and eight of the vocoder, against one pass of each over all of it."""
-    frames, way = 2265, Way(kind)
+    frames, way = 2265, SamplingStrategy(kind)
     blocks = list(render_blocks(model, model.vocoder, frames * 512 / RATE, 3, way=way))
     assert len(blocks) > 8 and max(block.shape[1] for block in blocks) < 4 * RATE
     trajectory, power = draw(model.material, Controls(), frames, 3, way), 0

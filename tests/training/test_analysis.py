@@ -10,7 +10,7 @@ from rich.console import Console
 from support import composed, tiny
 
 from distillgan.audio.mel import MelSpec
-from distillgan.control.latents import CorpusLatents, Moments
+from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.errors import UserError
 from distillgan.features.descriptors import NAMES
 from distillgan.models.modelfile import read_model
@@ -23,8 +23,8 @@ from distillgan.training.stages import analyse
 
 def test_a_trained_model_has_an_analysis_of_its_own_moments(trained):
     model = Model.load(trained[0] / "models" / "tiny.distillgan", CPU)
-    analysis, moments = model.analysis, Moments.of(model.corpus)
-    assert analysis.values.shape == (len(moments), len(NAMES)) and analysis.directions.shape == (8, 4)
+    analysis, segments = model.analysis, Segments.of(model.corpus)
+    assert analysis.values.shape == (len(segments), len(NAMES)) and analysis.directions.shape == (8, 4)
     assert [slider.name for slider in analysis.sliders()][:8] == list(NAMES)
     assert (analysis.percentiles[:, 1:] >= analysis.percentiles[:, :-1]).all()
     assert analysis.known[[4, 5, 6]].tolist() == [1, 1, 1]  # of time: defined wherever there is sound

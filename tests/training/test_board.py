@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram
-from distillgan.control.latents import CorpusLatents, Moments, pieces_of
+from distillgan.control.latents import CorpusLatents, Segments, chunks_of
 from distillgan.control.sliders import Analysis
 from distillgan.data.cache import AudioClip
 from distillgan.data.manifest import HELD_OUT, TRAIN
@@ -108,10 +108,10 @@ def test_the_corpus_is_a_map_of_its_moments_by_recording_and_descriptor(trained)
     (shown,) = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings
     _, tensors = read_model(home / "models" / "tiny.distillgan", "latent.")
     corpus = CorpusLatents.from_tensors(tensors, 4, "tiny")
-    moments = Moments.of(corpus)
-    analysis = Analysis.from_tensors(tensors, 4, len(moments), "tiny")
+    segments = Segments.of(corpus)
+    analysis = Analysis.from_tensors(tensors, 4, len(segments), "tiny")
     means = np.loadtxt(folder / shown.tensor_path, delimiter="\t")
-    np.testing.assert_allclose(means, moments.means(corpus.z.numpy()), atol=1e-2)  # the model's are halves
+    np.testing.assert_allclose(means, segments.means(corpus.z.numpy()), atol=1e-2)  # the model's are halves
     head, *rows = [line.split("\t") for line in (folder / shown.metadata_path).read_text().splitlines()]
     assert head[:3] == ["recording", "second", "split"] and len(head) == 3 + len(DESCRIPTORS)
     assert {line[0] for line in rows} == {f"take{number}.wav" for number in range(6)}
@@ -134,7 +134,7 @@ def clip(path, *hertz):
 def latents_of(clips, spec=SPEC):
     """Latents of the right number, in which each dimension is a random walk."""
     frame = STRIDE * spec.hop_length
-    counts = [-(-piece.samples // frame) for piece in pieces_of(clips, frame)]
+    counts = [-(-piece.samples // frame) for piece in chunks_of(clips, frame)]
     z = torch.randn(sum(counts), 3, generator=torch.Generator().manual_seed(1)).cumsum(0)
     return CorpusLatents(z, torch.tensor([0, *np.cumsum(counts)]))
 

@@ -63,7 +63,7 @@ def test_what_it_knew_and_what_is_new(home, more, recordings, capsys):
     assert (home / "runs" / "tiny.old-1" / "vae" / "last.ckpt").exists()
     printed = capsys.readouterr().out
     assert "tiny is extended, from" in printed and "old recordings:" in printed
-    assert Model.load(model_of(home), CPU).corpus.pieces == 12
+    assert Model.load(model_of(home), CPU).corpus.chunks == 12
     # What comes later knows all of them: the vocoder's training, on the splits that the VAE had.
     train(tiny(home, more, "stages=[vocoder]", "vocoder=hifigan", f"data.dir=[{recordings},{more}]"))
     manifest = Manifest.load(home / "runs" / "tiny" / "manifest.json")

@@ -11,7 +11,7 @@ from distillgan.errors import UserError
 from distillgan.features.descriptors import NAMES
 from distillgan.models.header import read_header
 from distillgan.paths import Home
-from distillgan.store.records import record_of
+from distillgan.store.model_store import stored_model
 from distillgan.ui import library_tab
 from distillgan.ui.library_tab import curves, draw_curves, facts, sliders_and_map, summary
 from distillgan.ui.page import errors_shown
@@ -150,4 +150,4 @@ def test_how_the_training_went_is_read_from_what_tensorboard_was_told(tmp_path):
 
 
 def test_a_note_of_the_file_is_among_its_facts(home):
-    assert "two nights on the roof" in facts(record_of(Path(home.model("rain"))))
+    assert "two nights on the roof" in facts(stored_model(Path(home.model("rain"))))

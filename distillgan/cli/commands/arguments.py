@@ -1,89 +1,94 @@
-"""What the light commands share: arguments, verbs, and rows of text in columns, for people and for programs."""
+"""Arguments, output and exit codes that the commands without Hydra share."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from distillgan import process
 from distillgan.errors import UserError, message, printable
 from distillgan.paths import Home, default_home
 
+EXIT_NOT_DONE, EXIT_USER_ERROR = 1, 2
 
-def draw_columns(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A line a row, as wide as it needs, so that nothing is cut off; without what a terminal would obey."""
-    lines = [list(map(printable, row)) for row in (headings, *rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
-        console.out("  ".join(cells).rstrip(), highlight=False)
-
-
-EXIT_USER_ERROR = 2
-
-Add = Callable[[argparse.ArgumentParser], None]
-
-
-class Verbs:
-    """A command with verbs, such as `distillgan models list`: each verb with its arguments and what it calls.
-
-    What a verb's function returns is the exit code, 0 for None. It gets the parsed arguments with `arguments.home`,
-    the `Home`, and `arguments.out`, an `Output`.
-    """
-
-    def __init__(self, command: str, description: str):
-        self._parser = _Parser(prog=f"distillgan {command}", description=description)
-        self._verbs = self._parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
-
-    def add(self, verb: str, words: str, call: Callable[[argparse.Namespace], int | None], *arguments: Add) -> None:
-        parser = self._verbs.add_parser(verb, help=words, description=words)
-        _common(parser, call)
-        for argument in arguments:
-            argument(parser)
-
-    def run(self, arguments: list[str]) -> NoReturn:
-        _run(self._parser, arguments)
-
-
-def single(
-    command: str, words: str, call: Callable[[argparse.Namespace], int | None], given: list[str], *arguments: Add
-) -> NoReturn:
-    """A command without verbs, such as `distillgan again ID`; otherwise as `Verbs`."""
-    parser = _Parser(prog=f"distillgan {command}", description=words)
-    _common(parser, call)
-    for argument in arguments:
-        argument(parser)
-    _run(parser, given)
+Add = Callable[[argparse.ArgumentParser], object]
+Call = Callable[[argparse.Namespace], int | None]
+Verb = tuple[str, Call, list[Add]]  # help, what it calls, its arguments
 
 
 def argument(*names: str, **options: Any) -> Add:
-    """One of `argparse`'s arguments, to be handed to `Verbs.add` or `single`."""
+    """One of `argparse`'s arguments, to be handed to `run` or `run_verbs`."""
     return lambda parser: parser.add_argument(*names, **options)
 
 
+# Arguments of several commands.
+BEGINNING = argument("name", metavar="NAME", help="its name, or as much of the beginning as no other name shares")
+YES = argument("--yes", action="store_true", help="do not ask")
+YES_AND_WHOLE = argument("--yes", action="store_true", help="do not ask; NAME is then the whole name")
+
+
+def run(command: str, words: str, call: Call, arguments: Sequence[Add], given: list[str]) -> NoReturn:
+    """A command such as `distillgan again ID`; what `call` returns is the exit code, 0 for None.
+
+    `call` gets the parsed arguments with `home`, a `Home`, and `out`, an `Output`.
+    """
+    parser = _Parser(prog=f"distillgan {command}", description=words)
+    _prepare(parser, call, arguments)
+    _leave(parser, given)
+
+
+def run_verbs(command: str, words: str, verbs: Mapping[str, Verb], given: list[str]) -> NoReturn:
+    """A command with verbs, such as `distillgan models list`; each as `run`."""
+    parser = _Parser(prog=f"distillgan {command}", description=words)
+    parsers = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    for verb, (about, call, arguments) in verbs.items():
+        _prepare(parsers.add_parser(verb, help=about, description=about), call, arguments)
+    _leave(parser, given)
+
+
 class Output:
-    """Standard output of one command: JSON and nothing else, or what people read."""
+    """Standard output of one command: JSON and nothing else, or text for people."""
 
     def __init__(self, as_json: bool):
         self.as_json = as_json
-        # What is told beside the JSON must not end up in it.
+        # Text beside the JSON must not end up in it.
         self.console = Console(stderr=as_json, soft_wrap=True, highlight=False)
 
-    def show(self, value: Any, draw: Callable[[Console], None]) -> None:
-        """`value` as JSON, or whatever `draw` prints."""
+    def show(self, value: Any, shown: str | Callable[[Console], None] = "") -> None:
+        """`value` as JSON, or `shown` for people: a text, or a function that prints it."""
         if self.as_json:
             print(json.dumps(value, indent=1, allow_nan=False))
-        else:
-            draw(self.console)
+        elif callable(shown):
+            shown(self.console)
+        elif shown:
+            self.say(shown)
 
     def say(self, words: str) -> None:
         """A line for people."""
         self.console.print(words, markup=False)
+
+
+def draw_columns(
+    console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> None:
+    """A line a row, as wide as it needs, so that nothing is cut off where another program reads it.
+
+    Columns of the headings in `right` are set to the right; control characters are escaped.
+    """
+    lines = [list(map(printable, row)) for row in (headings, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = []
+        for heading, cell, width in zip(headings, line, widths, strict=True):
+            blanks = " " * (width - cell_len(cell))
+            cells.append(blanks + cell if heading in right else cell + blanks)
+        console.out("  ".join(cells).rstrip(), highlight=False)
 
 
 def confirmed(question: str, yes: bool) -> bool:
@@ -98,9 +103,9 @@ def confirmed(question: str, yes: bool) -> bool:
 
 
 def report(error: Exception | str) -> None:
-    """On standard error."""
-    words = f"error: {message(error)}"
-    Console(stderr=True, soft_wrap=True, highlight=False).print(words, style="bold red", markup=False)
+    """An error on standard error."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text("error: ", style="bold red") + Text(message(error)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -113,24 +118,27 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; {self.prog} --help shows what there is")
 
 
-def _common(parser: argparse.ArgumentParser, call: Callable) -> None:
+def _prepare(parser: argparse.ArgumentParser, call: Call, arguments: Sequence[Add]) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--home", "--paths.home", metavar="PATH", help="where models and history are (paths.home)")
     parser.set_defaults(call=call)
+    for add in arguments:
+        add(parser)
 
 
-def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
+def _leave(parser: argparse.ArgumentParser, given: list[str]) -> NoReturn:
+    """Parse, call and exit. `paths.home=X`, as every other command takes it, is `--paths.home=X`."""
     code = 0
     process.raise_when_told()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows few letters is no reason to fail
     try:
-        parsed = parser.parse_args([_flag(item) for item in arguments])
+        parsed = parser.parse_args([f"--{item}" if item.startswith("paths.home=") else item for item in given])
         parsed.home, parsed.out = Home(parsed.home or default_home()), Output(parsed.json)
         code = parsed.call(parsed) or 0
         sys.stdout.flush()
     except UserError as error:
-        report(str(error))
+        report(error)
         code = EXIT_USER_ERROR
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -141,8 +149,3 @@ def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
         print(process.words(), file=sys.stderr)
         code = process.exit_code()
     sys.exit(code)
-
-
-def _flag(argument: str) -> str:
-    """`paths.home=X`, as every other command takes it, is `--paths.home=X`."""
-    return f"--{argument}" if argument.startswith("paths.home=") else argument

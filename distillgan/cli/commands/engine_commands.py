@@ -1,4 +1,4 @@
-"""`distillgan controls` (sliders, what each was measured to do, a map), `weights` and `export-vocoder`."""
+"""`distillgan controls`, `weights` and `export-vocoder`."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,6 @@ from distillgan.compute import computing
 from distillgan.control.sliders import Slider
 from distillgan.errors import UserError
 from distillgan.evaluation.slider_fidelity import draw_map
-from distillgan.features.descriptors import readable
 from distillgan.models.modelfile import read_model
 from distillgan.models.vocoders.graph_export import SUFFIXES, check_format, export_vocoder
 from distillgan.models.vocoders.registry import load_own, open_weights
@@ -29,33 +28,27 @@ from distillgan.synthesis.renderer import Model
 def controls(config: DictConfig) -> list[Slider]:
     """Print the table and write the map to `paths.home`/evaluations/<model>_map.png; the sliders.
 
-    Raises:
-        UserError: there is no such model, or its sliders were not measured.
+    Raises UserError if there is no such model, or its sliders were not measured.
     """
-    with computing(checked(config.threads)):
-        return _controls(config)
-
-
-def _controls(config: DictConfig) -> list[Slider]:
     home = Home(config.paths.home)
-    path = find_model(home, config.model.name)
-    model = Model.load(path, torch.device("cpu"))
-    if model.analysis is None:
-        raise UserError(f"{path}: {model.header.no_sliders}")
-    sliders = model.analysis.sliders()
     console = Console(highlight=False)
-    console.print(_table(model.header.name, sliders))
-    axes = len(model.analysis.axes.spread)
-    console.print(
-        "As measured on rendered sound; -10 and 10 aim at the 2nd and 98th percentile of the recordings, ±12 at the "
-        "0.5th and 99.5th. rank: of position and descriptor; cross: what the other descriptors move, over its own. "
-        f"Principal axes, not measured: {f'axis1 … axis{axes}' if axes else 'none'}."
-    )
-    for slider in sliders:
-        if slider.reason is not None:
-            console.print(f"{slider.name}: {slider.reason}", markup=False)
-    picture = home.root / "evaluations" / f"{path.stem}_map.png"
-    save_figure(draw_map(model.header.name, model.material, model.analysis), picture)
+    with computing(checked(config.threads)):
+        path = find_model(home, config.model.name)
+        model = Model.load(path, torch.device("cpu"))
+        if model.analysis is None:
+            raise UserError(f"{path}: {model.header.no_sliders}")
+        sliders, axes = model.analysis.sliders(), len(model.analysis.axes.spread)
+        console.print(_table(model.header.name, sliders))
+        console.print(
+            "As measured on rendered sound; -10 and 10 aim at the 2nd and 98th percentile of the recordings, ±12 at "
+            "the 0.5th and 99.5th. rank: of position and descriptor; cross: what the other descriptors move, over its "
+            f"own. Principal axes, not measured: {f'axis1 … axis{axes}' if axes else 'none'}."
+        )
+        for slider in sliders:
+            if slider.reason is not None:
+                console.print(f"{slider.name}: {slider.reason}", markup=False)
+        picture = home.root / "evaluations" / f"{path.stem}_map.png"
+        save_figure(draw_map(model.header.name, model.material, model.analysis), picture)
     console.print(f"map of the recordings: {picture}", soft_wrap=True)
     return sliders
 
@@ -65,12 +58,10 @@ def _table(name: str, sliders: list[Slider]) -> Table:
     for heading in ("slider", "range", "-10", "0", "10", "unit", "rank", "cross"):
         table.add_column(heading, justify="left" if heading in ("slider", "unit") else "right")
     for slider in sliders:
-        if slider.rank is None:
-            continue
-        shown = [readable(slider.shown[place]) for place in (0, len(slider.shown) // 2, -1)]
-        ends = f"{max(slider.least, -10):g} … {min(slider.most, 10):g}" if slider.reason is None else "inactive"
-        fidelity = [f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"]
-        table.add_row(slider.name, ends, *shown, slider.unit, *fidelity, style=None if slider.reason is None else "dim")
+        if slider.rank is not None:
+            ends, style = (slider.range, None) if slider.reason is None else ("inactive", "dim")
+            fidelity = f"{slider.rank:.2f}", f"{slider.crosstalk:.2f}"
+            table.add_row(slider.name, ends, *slider.readings, slider.unit, *fidelity, style=style)
     return table
 
 
@@ -82,11 +73,7 @@ ACTIONS = ("where", "fetch", "verify")
 
 
 def weights(config: DictConfig) -> None:
-    """Print where the files are, fetch what is missing, or hash them anew.
-
-    Raises:
-        UserError: something the user can mend; so a script can tell by the exit code.
-    """
+    """Print where the files are, fetch what is missing, or hash them anew. Raises UserError if that fails."""
     wanted = [action for action in ACTIONS if config[action]]
     if len(wanted) > 1 or any(not isinstance(config[action], bool) for action in ACTIONS):
         raise UserError("weights wants one of --where, --fetch and --verify, without a value")
@@ -116,10 +103,9 @@ def weights_main(arguments: list[str] | None = None) -> None:
 
 
 def export(config: DictConfig) -> Path:
-    """Write the file, compare it with the vocoder, say where it is, and return its path.
+    """Write a model's vocoder in another program's format, compared with the vocoder itself; the file's path.
 
-    Raises:
-        UserError: something the user can mend.
+    Raises UserError if the model has no vocoder, or the format or the file is refused.
     """
     check_format(config.format)
     home = Home(config.paths.home)

@@ -5,66 +5,62 @@ import struct
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import NoReturn
 
 from rich.console import Console
 
-from distillgan.cli.commands.arguments import Verbs, argument, confirmed, draw_columns
+from distillgan.cli.commands.arguments import EXIT_NOT_DONE, YES, argument, confirmed, draw_columns, run_verbs
 from distillgan.errors import UserError, printable, whole
-from distillgan.store import sounds
+from distillgan.store import history_files
 from distillgan.store.history import Generation, History, flat, in_words, seconds_of
 from distillgan.store.presets import Preset, Presets
 
-ROWS, COLUMNS = 8, 80
+_IDS = argument("ids", nargs="+", metavar="ID", help="numbers of entries, or latest")
+_FILES = argument("--files", action="store_true", help="their sounds, pictures and accounts, too")
+_LISTED = 20
+_FILTERS = [
+    argument("--model", metavar="NAME", help="what this model has a part in"),
+    argument("--starred", action="store_true", help="what is starred"),
+    argument("--since", metavar="SPAN", help="what was made in the last 12h, 2d, 3w …"),
+    argument("--limit", type=int, default=_LISTED, metavar="N", help=f"so many at most, the latest ({_LISTED})"),
+]
+_NAME = argument("name", metavar="NAME")
+_MODEL = argument("--model", metavar="NAME", help="whose preset, where several models have one of the name")
+ROWS, COLUMNS = 8, 80  # of a drawn thumbnail
 _HALVES = 2 * ROWS
 _BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 _FULL_SCALE = 127
 
 
 def drawn(thumbnail: bytes) -> list[str]:
-    """int8 pairs (lowest, highest), full scale 127 → ROWS lines of at most COLUMNS letters; none of no pairs."""
+    """ROWS lines of at most COLUMNS letters for int8 pairs (lowest, highest), full scale 127; none of no pairs."""
     pairs = list(struct.iter_unpack("bb", thumbnail))
     width = min(COLUMNS, len(pairs))
-    columns = [
-        _filled(pairs[number * len(pairs) // width : (number + 1) * len(pairs) // width]) for number in range(width)
-    ]
+    columns = []
+    for number in range(width):
+        part = pairs[number * len(pairs) // width : (number + 1) * len(pairs) // width]
+        ends = max(high for _, high in part), min(low for low, _ in part)
+        # The half rows, from the top, that a column spans: one at least.
+        top, bottom = (min(_HALVES - 1, int((_FULL_SCALE - end) * _HALVES / (2 * _FULL_SCALE))) for end in ends)
+        columns.append(range(top, bottom + 1))
     return ["".join(_BLOCKS[2 * row in c, 2 * row + 1 in c] for c in columns) for row in range(ROWS)] if width else []
 
 
-def _filled(pairs: list[tuple[int, int]]) -> range:
-    """The half rows, from the top, that a column spans: one at least."""
-    first, last = (
-        min(_HALVES - 1, int((_FULL_SCALE - value) * _HALVES / (2 * _FULL_SCALE)))
-        for value in (max(high for _, high in pairs), min(low for low, _ in pairs))
-    )
-    return range(first, last + 1)
-
-
-_LISTED = 20
-_IDS = argument("ids", nargs="+", metavar="ID", help="numbers of entries, or latest")
-_FILES = argument("--files", action="store_true", help="their sounds, pictures and accounts, too")
-_YES = argument("--yes", action="store_true", help="do not ask")
-_FILTERS = (
-    argument("--model", metavar="NAME", help="what this model has a part in"),
-    argument("--starred", action="store_true", help="what is starred"),
-    argument("--since", metavar="SPAN", help="what was made in the last 12h, 2d, 3w …"),
-    argument("--limit", type=int, default=_LISTED, metavar="N", help=f"so many at most, the latest ({_LISTED})"),
-)
-
-
 def history_main(arguments: list[str]) -> NoReturn:
-    verbs = Verbs("history", "Every sound that was generated: what made it, and where it is.")
-    verbs.add("list", "the latest entries", _list, *_FILTERS)
     words = argument("words", nargs="+", metavar="WORD", help="of models, settings, file: rain seed=3 brightness=5")
-    verbs.add("search", "entries that hold all these words", _list, words, *_FILTERS)
-    verbs.add("show", "all that is known of an entry", _show, argument("ids", nargs=1, metavar="ID"))
-    verbs.add("star", "mark entries: prune never takes them", lambda given: _star(given, True), _IDS)
-    verbs.add("unstar", "take the mark off", lambda given: _star(given, False), _IDS)
-    verbs.add("delete", "take entries out; their files stay", _delete, _IDS, _FILES, _YES)
     older = argument("--older-than", metavar="SPAN", help="what was made more than 30d, 3w … ago")
     keep = argument("--keep", type=int, metavar="N", help="all but the N latest")
-    verbs.add("prune", "take old entries out, but none that is starred", _prune, older, keep, _FILES, _YES)
-    verbs.run(arguments)
+    verbs = {
+        "list": ("the latest entries", _list, _FILTERS),
+        "search": ("entries that hold all these words", _list, [words, *_FILTERS]),
+        "show": ("all that is known of an entry", _show, [argument("ids", nargs=1, metavar="ID")]),
+        "star": ("mark entries: prune never takes them", partial(_star, starred=True), [_IDS]),
+        "unstar": ("take the mark off", partial(_star, starred=False), [_IDS]),
+        "delete": ("take entries out; their files stay", _delete, [_IDS, _FILES, YES]),
+        "prune": ("take old entries out, but none that is starred", _prune, [older, keep, _FILES, YES]),
+    }
+    run_verbs("history", "Every sound that was generated: what made it, and where it is.", verbs, arguments)
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -112,7 +108,7 @@ def _draw(console: Console, entry: Generation, there: bool) -> None:
     lines += [f"  {printable(key)}: {in_words(value)}" for key, value in known.items()]
     for model in entry.account.get("models") or []:
         lines.append(
-            "  model: " + ", ".join(f"{printable(key)} {in_words(value)}" for key, value in flat(model).items())
+            f"  model: {', '.join(f'{printable(key)} {in_words(value)}' for key, value in flat(model).items())}"
         )
     for line in lines:
         console.out(line, highlight=False)
@@ -122,7 +118,7 @@ def _star(given: argparse.Namespace, starred: bool) -> None:
     history = History(given.home)
     ids = [entry.id for entry in history.named(given.ids)]
     history.star(ids, starred)
-    given.out.show({"ids": ids, "starred": starred}, lambda _: None)
+    given.out.show({"ids": ids, "starred": starred})
 
 
 def _delete(given: argparse.Namespace) -> int:
@@ -152,41 +148,36 @@ def _take_out(given: argparse.Namespace, history: History, ids: list[int], what:
     if ids:
         if not confirmed(f"Delete {what}{beside}?", given.yes):
             given.out.say("nothing is deleted")
-            return 1
+            return EXIT_NOT_DONE
         gone = history.delete(ids, spare_starred)
         if given.files:
-            left = {entry.id: reason for entry in gone if (reason := sounds.remove(entry, history))}
+            left = {entry.id: reason for entry in gone if (reason := history_files.remove(entry, history))}
     paths = {entry.id: entry.path for entry in gone}
-    result = {
-        "deleted": list(paths),
-        "left": [{"id": id, "path": str(paths[id]), "reason": reason} for id, reason in left.items()],
-    }
-    given.out.show(result, lambda console: console.print(f"{len(gone)} deleted"))
+    kept = [{"id": id, "path": str(paths[id]), "reason": reason} for id, reason in left.items()]
+    given.out.show({"deleted": list(paths), "left": kept}, f"{len(gone)} deleted")
     for id, reason in left.items():
         given.out.say(f"left: {printable(paths[id])} of entry {id}: {reason}")
-    return 1 if left else 0
-
-
-_NAME = argument("name", metavar="NAME")
-_MODEL = argument("--model", metavar="NAME", help="whose preset, where several models have one of the name")
+    return EXIT_NOT_DONE if left else 0
 
 
 def presets_main(arguments: list[str]) -> NoReturn:
-    verbs = Verbs("presets", "Settings of a sound under a name, for each model: generate model=rain preset=NAME")
     source = argument("--from", dest="source", required=True, metavar="ID", help="an entry of the history, or latest")
     folder = argument("--folder", default="", metavar="FOLDER", help="to keep presets in order: any text, a/b too")
     replace = argument("--replace", action="store_true", help="in the place of the model's preset of that name")
-    verbs.add("save", "keep the settings of a sound that was generated", _save, _NAME, source, folder, replace)
     only = argument("--model", metavar="NAME", help="those of this model")
     inside = argument("--folder", metavar="FOLDER", help="those in this folder and the ones inside it")
-    verbs.add("list", "all presets", _presets_list, only, inside)
-    verbs.add("show", "what a preset sets", _presets_show, _NAME, _MODEL)
-    verbs.add("rename", "give a preset another name", _rename, _NAME, argument("new", metavar="NEW"), _MODEL)
     into = argument("--folder", required=True, metavar="FOLDER", help="the other folder; '' for none")
-    verbs.add("move", "put a preset into another folder", _move, _NAME, into, _MODEL)
-    yes = argument("--yes", action="store_true", help="do not ask")
-    verbs.add("delete", "forget a preset", _presets_delete, _NAME, _MODEL, yes)
-    verbs.run(arguments)
+    new = argument("new", metavar="NEW")
+    verbs = {
+        "save": ("keep the settings of a sound that was generated", _save, [_NAME, source, folder, replace]),
+        "list": ("all presets", _presets_list, [only, inside]),
+        "show": ("what a preset sets", _presets_show, [_NAME, _MODEL]),
+        "rename": ("give a preset another name", _rename, [_NAME, new, _MODEL]),
+        "move": ("put a preset into another folder", _move, [_NAME, into, _MODEL]),
+        "delete": ("forget a preset", _presets_delete, [_NAME, _MODEL, YES]),
+    }
+    words = "Settings of a sound under a name, for each model: generate model=rain preset=NAME"
+    run_verbs("presets", words, verbs, arguments)
 
 
 def _save(given: argparse.Namespace) -> None:
@@ -229,14 +220,14 @@ def _rename(given: argparse.Namespace) -> None:
     presets = Presets(given.home)
     model = presets.find(given.name, given.model).model
     presets.rename(given.name, given.new, model)
-    given.out.show(presets.find(given.new, model).to_dict(), lambda _: None)
+    given.out.show(presets.find(given.new, model).to_dict())
 
 
 def _move(given: argparse.Namespace) -> None:
     presets = Presets(given.home)
     model = presets.find(given.name, given.model).model
     presets.move(given.name, given.folder, model)
-    given.out.show(presets.find(given.name, model).to_dict(), lambda _: None)
+    given.out.show(presets.find(given.name, model).to_dict())
 
 
 def _presets_delete(given: argparse.Namespace) -> int:
@@ -244,7 +235,7 @@ def _presets_delete(given: argparse.Namespace) -> int:
     preset = presets.find(given.name, given.model)
     if not confirmed(f"Delete preset {preset.name} of {preset.model}?", given.yes):
         given.out.say("nothing is deleted")
-        return 1
+        return EXIT_NOT_DONE
     presets.delete(given.name, preset.model)
-    given.out.show({"deleted": preset.to_dict()}, lambda _: None)
+    given.out.show({"deleted": preset.to_dict()})
     return 0

@@ -1,31 +1,29 @@
 """`distillgan push NAME --repo user/x` and `distillgan pull user/x`."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from distillgan.cli.commands.arguments import argument, confirmed, report, single
+from distillgan.cli.commands.arguments import EXIT_NOT_DONE, YES_AND_WHOLE, argument, confirmed, run
+from distillgan.cli.commands.model_commands import make_card, take_in
 from distillgan.errors import UserError, printable
 from distillgan.models.header import damaged_tensors, read_header
 from distillgan.paths import MODEL_SUFFIX
 from distillgan.store.cards import CARD, Card, folder_of, read_card, shown_files
-from distillgan.store.library import find_named
-from distillgan.store.records import size
-
-EXIT_NOT_DONE = 1
-_WORDS = "send a model, its card and its examples to a repository of the hub, private unless --public is said"
+from distillgan.store.library import Imported, find_named
+from distillgan.store.model_store import size
 
 
 def push_main(arguments: list[str]) -> NoReturn:
     name = argument("name", metavar="NAME", help="its name; without --yes, the beginning of it will do")
     repo = argument("--repo", required=True, metavar="USER/NAME", help="the repository; it is made if it is not there")
     public = argument("--public", action="store_true", help="everybody may see and fetch it")
-    replace = argument(
-        "--replace", action="store_true", help="in place of another model that is there, or another card"
-    )
+    other = "in place of another model that is there, or another card"
+    replace = argument("--replace", action="store_true", help=other)
     message = argument("--message", metavar="TEXT", help="of the commit")
-    yes = argument("--yes", action="store_true", help="do not ask; NAME is then the whole name")
-    single("push", _WORDS, _push, arguments, name, repo, public, replace, message, yes)
+    words = "send a model, its card and its examples to a repository of the hub, private unless --public is said"
+    run("push", words, _push, [name, repo, public, replace, message, YES_AND_WHOLE], arguments)
 
 
 def _push(given: argparse.Namespace) -> int | None:
@@ -38,7 +36,9 @@ def _push(given: argparse.Namespace) -> int | None:
         raise UserError(f"{given.name} is the beginning of {path.stem}: with --yes, write the whole name")
     if damaged := damaged_tensors(path):
         raise UserError(f"{path} is damaged ({', '.join(map(printable, damaged[:5]))}) and is not sent")
-    planned = plan(repo, _files(given, path), given.public, given.replace)
+    card = _card(given, path)
+    files = {f"{path.stem}{MODEL_SUFFIX}": path, CARD: card.folder / CARD, **shown_files(card)}
+    planned = plan(repo, files, given.public, given.replace)
     out, kind = given.out, "private" if planned.private else "public"
     value = {
         "name": path.stem,
@@ -50,13 +50,12 @@ def _push(given: argparse.Namespace) -> int | None:
         "removed": planned.removed,
     }
     if not planned.send and not planned.removed:
-        out.show({**value, "commit": planned.there.commit}, lambda _: out.say(f"{repo} has all of it already"))
+        out.show({**value, "commit": planned.there.commit}, f"{repo} has all of it already")
         return None
     out.say(f"{repo}: {'a new repository' if planned.there is None else 'a repository that is there'}, {kind}")
     for item, file in planned.send.items():
-        out.say(
-            f"  {_size(file.stat().st_size):>9}  {printable(item)}{'  (replaced)' if item in planned.replaced else ''}"
-        )
+        replaced = "  (replaced)" if item in planned.replaced else ""
+        out.say(f"  {_size(file.stat().st_size):>9}  {printable(item)}{replaced}")
     for item in planned.removed:
         out.say(f"    removed  {printable(item)}")
     out.say(
@@ -68,18 +67,12 @@ def _push(given: argparse.Namespace) -> int | None:
         return EXIT_NOT_DONE
     with transfer_bar(out.console, "sending") as progress:
         commit = push(planned, given.message or f"{path.stem}, a distillgan model", progress)
-    out.show({**value, "commit": commit}, lambda _: out.say(f"{path.stem}: sent, {repo} at {commit[:12]}"))
+    out.show({**value, "commit": commit}, f"{path.stem}: sent, {repo} at {commit[:12]}")
     return None
 
 
 def _size(count: int) -> str:
     return size(count) if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def _files(given: argparse.Namespace, path: Path) -> dict[str, Path]:
-    """Path in the repository → file here."""
-    card = _card(given, path)
-    return {f"{path.stem}{MODEL_SUFFIX}": path, CARD: card.folder / CARD, **shown_files(card)}
 
 
 def _card(given: argparse.Namespace, path: Path) -> Card:
@@ -94,7 +87,6 @@ def _card(given: argparse.Namespace, path: Path) -> Card:
             "it anew"
         )
     given.out.say(f"{path.stem} has no card yet: writing one, with examples")
-    from distillgan.cli.commands.model_commands import make_card
 
     made, left_out = make_card(given.home, path)
     for words in left_out:
@@ -102,37 +94,29 @@ def _card(given: argparse.Namespace, path: Path) -> Card:
     return made
 
 
-_PULL_WORDS = "fetch the models of a repository of the hub, every tensor checked, and never over another model"
-
-
 def pull_main(arguments: list[str]) -> NoReturn:
     repo = argument("repo", metavar="USER/NAME", help="the repository")
     revision = argument("--revision", metavar="R", help="a branch, a tag or a commit (main)")
     name = argument("--name", metavar="NAME", help="another name than its own; for a repository with one model")
-    single("pull", _PULL_WORDS, _pull, arguments, repo, revision, name)
+    words = "fetch the models of a repository of the hub, every tensor checked, and never over another model"
+    run("pull", words, _pull, [repo, revision, name], arguments)
 
 
 def _pull(given: argparse.Namespace) -> int | None:
     # The hub's client takes a while to import: not before something is to be fetched.
     from distillgan.progress import transfer_bar
-    from distillgan.store.hub import check_repo, find, pull
+    from distillgan.store.hub import RemoteFile, check_repo, find, pull
 
     found = find(check_repo(given.repo), given.revision)
     if given.name is not None and len(found.models) > 1:
         raise UserError(f"--name {given.name} is for one model, and {given.repo} holds {len(found.models)}")
-    commit, done = found.repository.commit, []
-    for item in found.models:
-        result = {"repo": given.repo, "commit": commit, "file": item.path, "name": None, "path": None, "added": False}
-        result["fault"] = None
-        try:
-            with transfer_bar(given.out.console) as progress:
-                path, added = pull(given.home, found, item, given.name, progress)
-            result |= {"name": path.stem, "path": str(path), "added": added}
-            given.out.say(f"{path.stem}: {'pulled' if added else 'there already'}, {path}")
-        except UserError as fault:  # the other models are no worse for it
-            result["fault"] = str(fault)
-            report(str(fault))
-        done.append(result)
+    commit = found.repository.commit
+
+    def take(item: RemoteFile) -> Imported:
+        with transfer_bar(given.out.console) as progress:
+            return pull(given.home, found, item, given.name, progress)
+
+    about = {"repo": given.repo, "commit": commit}
+    code = take_in(given, "pulled", [({**about, "file": item.path}, partial(take, item)) for item in found.models])
     given.out.say(f"{given.repo} at {commit}")
-    given.out.show(done, lambda _: None)
-    return 2 if any(result["fault"] for result in done) else None
+    return code

@@ -12,25 +12,28 @@ from rich.console import Console
 from distillgan.atomic import copy_beside
 from distillgan.audio.io import open_audio
 from distillgan.cli import hydra_app
-from distillgan.cli.commands.arguments import argument, draw_columns, single
+from distillgan.cli.commands.arguments import argument, draw_columns, run
 from distillgan.cli.reproduce import Original
 from distillgan.data.decode import is_generated
 from distillgan.errors import UserError, printable
 from distillgan.features.descriptors import readable
-from distillgan.store import sounds
-from distillgan.store.comparison import Difference, Matched, Measured, copies, differences, measurements
+from distillgan.store import history_files
+from distillgan.store.comparison import Difference, Matched, Measurement, copies, differences, measurements
 from distillgan.store.history import Generation, History, in_words
 from distillgan.store.presets import Presets, check_text
 from distillgan.synthesis.generation import generate
 
-_WORDS = "two sounds side by side: what was set differently, how they came out, and copies of one loudness to listen to"
+EXIT_DIFFERENT = 1
+_MORE = argument("override", nargs="*", help="further settings of generate, such as recording=FILE or device=cpu")
+_LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 
 
 def compare_main(arguments: list[str]) -> NoReturn:
     ids = argument("ids", nargs=2, metavar="ID", help="numbers of entries of the history, or latest: A and B")
     keep = argument("--keep", metavar="ID", help="the one of the two that becomes a preset")
     name = argument("--as", dest="name", metavar="NAME", help="the preset's name")
-    single("compare", _WORDS, _compare, arguments, ids, keep, name)
+    words = "two sounds side by side: what was set differently, how they came out, and copies of one loudness"
+    run("compare", f"{words} to listen to", _compare, [ids, keep, name], arguments)
 
 
 def _compare(given: argparse.Namespace) -> int:
@@ -48,7 +51,7 @@ def _compare(given: argparse.Namespace) -> int:
         "ids": [first.id, second.id],
         "differences": [asdict(row) for row in rows],
         "measured": [{**asdict(row), "difference": row.difference} for row in measured],
-        "copies": None if matched is None else _as_json(matched),
+        "copies": None if matched is None else matched.to_dict(),
         "reason": reason,
         "preset": None if kept is None else {"from": kept.id, "name": given.name},
     }
@@ -59,7 +62,7 @@ def _compare(given: argparse.Namespace) -> int:
 
 
 def _to_keep(given: argparse.Namespace, history: History, pair: list[Generation]) -> Generation | None:
-    """The entry of --keep, after a look at its name, before anything is made."""
+    """The entry of --keep; it and its name are checked before anything is made."""
     if (given.keep is None) != (given.name is None):
         raise UserError("--keep ID and --as NAME go together: which sound becomes a preset, and its name")
     if given.keep is None:
@@ -71,29 +74,27 @@ def _to_keep(given: argparse.Namespace, history: History, pair: list[Generation]
     return kept
 
 
-def _as_json(matched: Matched) -> dict:
-    return {
-        "paths": list(map(str, matched.paths)),
-        "lufs": [round(item.lufs, 2) for item in matched.loudness],
-        "gains_db": [round(gain, 2) for gain in matched.gains_db],
-    }
-
-
 def _draw(
     console: Console,
     pair: list[Generation],
     rows: list[Difference],
-    measured: list[Measured],
+    measured: list[Measurement],
     matched: Matched | None,
     reason: str,
 ) -> None:
+    def shown(value: object) -> str:
+        return "-" if value is None else in_words(value)
+
+    def number(value: float | None) -> str:
+        return "-" if value is None else readable(value)
+
     heads = [f"{side} ({entry.id})" for side, entry in zip("AB", pair, strict=True)]
     if rows:
-        draw_columns(console, ["setting", *heads], [(row.key, _shown(row.first), _shown(row.second)) for row in rows])
+        draw_columns(console, ["setting", *heads], [(row.key, shown(row.first), shown(row.second)) for row in rows])
     else:
         console.print("nothing was set differently")
     if measured:
-        cells = [(row.name, *map(_number, (row.first, row.second, row.difference)), row.unit) for row in measured]
+        cells = [(row.name, *map(number, (row.first, row.second, row.difference)), row.unit) for row in measured]
         draw_columns(console, ["measured", *heads, "B - A", ""], cells)
     if matched is None:
         console.print(f"no copies to listen to: {reason}", markup=False)
@@ -102,14 +103,6 @@ def _draw(
     for path, loudness, gain in zip(matched.paths, matched.loudness, matched.gains_db, strict=True):
         short = ", shorter than 0.4 s and measured as a whole" if loudness.short else ""
         console.print(f"  {printable(path)} ({loudness.lufs:.1f} LUFS, turned by {gain:.1f} dB{short})", markup=False)
-
-
-def _shown(value: object) -> str:
-    return "-" if value is None else in_words(value)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else readable(value)
 
 
 def _ask(given: argparse.Namespace, pair: list[Generation]) -> None:
@@ -122,76 +115,60 @@ def _ask(given: argparse.Namespace, pair: list[Generation]) -> None:
 
 
 def _answer(question: str) -> str:
-    """What is typed; nothing at Ctrl-D."""
+    """The typed line; empty at Ctrl-D."""
     print(question, end="", flush=True)
     return sys.stdin.readline().strip()
 
 
-EXIT_DIFFERENT = 1
+def reproduce_main(arguments: list[str]) -> NoReturn:
+    def call(given: argparse.Namespace) -> int:
+        return _again(given, Original.of_file(Path(given.file).expanduser()))
+
+    words = "make a sound again from its file alone, and compare"
+    run("reproduce", words, call, [argument("file", help="a sound that distillgan made"), _MORE], arguments)
 
 
-def reproduce(arguments: argparse.Namespace) -> int:
-    """A sound file alone: what made it is in its tags."""
-    return _again(arguments, Original.of_file(Path(arguments.file).expanduser()))
+def again_main(arguments: list[str]) -> NoReturn:
+    def call(given: argparse.Namespace) -> int:
+        return _again(given, Original.of_history(History(given.home).named([given.id])[0]))
+
+    words = "make a generation of the history again, and compare"
+    run("again", words, call, [argument("id", help="its number, or `latest`"), _MORE], arguments)
 
 
-def again(arguments: argparse.Namespace) -> int:
-    """A generation of the history."""
-    return _again(arguments, Original.of_history(History(arguments.home).named([arguments.id])[0]))
-
-
-def _again(arguments: argparse.Namespace, original: Original) -> int:
-    out = arguments.out
-    config, notes = original.config(arguments.home, hydra_app.to_overrides(hydra_app.steered(arguments.override)))
+def _again(given: argparse.Namespace, original: Original) -> int:
+    out = given.out
+    config, notes = original.config(given.home, hydra_app.to_overrides(hydra_app.steered(given.override)))
     for note in notes:
         out.say(note)
     made = generate(config, out.console)[0]
     verdict = original.verdict(made)
-    out.show(
-        {"of": original.title, "path": str(made.path), "id": made.id, **asdict(verdict)},
-        lambda console: console.print(f"{original.title}: {verdict.words}", markup=False),
-    )
+    value = {"of": original.title, "path": str(made.path), "id": made.id, **asdict(verdict)}
+    out.show(value, f"{original.title}: {verdict.words}")
     return EXIT_DIFFERENT if verdict.same is False else 0
 
 
-MORE = argument("override", nargs="*", help="further settings of generate, such as recording=FILE or device=cpu")
-
-
-def reproduce_main(given: list[str]) -> None:
-    words = "make a sound again from its file alone, and compare"
-    single("reproduce", words, reproduce, given, argument("file", help="a sound that distillgan made"), MORE)
-
-
-def again_main(given: list[str]) -> None:
-    words = "make a generation of the history again, and compare"
-    single("again", words, again, given, argument("id", help="its number, or `latest`"), MORE)
-
-
-_LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
-
-
 @dataclass(frozen=True)
-class Adopted:
-    """Where the sound of entry `id` is in the corpus; `notes`: what its owner may want to know."""
+class AddedSound:
+    """The copy of entry `id`'s sound in the dataset, and notes for its owner."""
 
     id: int
     path: Path
     notes: list[str]
 
 
-def adopt(entries: Sequence[Generation], folder: Path) -> list[Adopted]:
+def add_to_dataset(entries: Sequence[Generation], folder: Path) -> list[AddedSound]:
     """Copy the entries' sounds, byte for byte, into a folder of recordings.
 
     A name that is taken by another file gets -2, -3 …; a sound that is there already is not copied again.
 
-    Raises:
-        UserError: there is no such folder; a sound is gone, is another one by now, or does not say in its tags that it
-            is generated (then none is copied); the disk refuses.
+    Raises UserError if there is no such folder, if a sound is gone, another one by now, or without the tag that says it
+    is generated (then none is copied), or if the disk refuses.
     """
     if not folder.is_dir():
         raise UserError(f"{printable(folder)} is no folder: name the one that holds your recordings")
     for entry in entries:
-        fault = sounds.fault(entry)
+        fault = history_files.fault(entry)
         if fault:
             raise UserError(f"{printable(entry.path)} of entry {entry.id} cannot be adopted: {fault}")
         if not is_generated(entry.path):
@@ -199,39 +176,30 @@ def adopt(entries: Sequence[Generation], folder: Path) -> list[Adopted]:
                 f"{printable(entry.path)} of entry {entry.id} has lost the tag by which training would know it: "
                 f"make it again, `distillgan again {entry.id}`"
             )
-    return [_adopted(entry, folder) for entry in entries]
-
-
-def _adopted(entry: Generation, folder: Path) -> Adopted:
-    notes, source = [], entry.path
-    with open_audio(source) as file:
-        kind, subtype = file.format, file.subtype
-    if subtype in _LOSSY:
-        notes.append(f"it is lossy ({kind}): what the encoder left out will be missing in what is learnt")
-    if entry.account.get("interrupted"):
-        notes.append("it was broken off while it was rendered")
-    path, new = copy_beside(source, folder, source.name)
-    return Adopted(entry.id, path, notes if new else [*notes, "it was there already"])
-
-
-_ADOPT_WORDS = (
-    "copy generated sounds into a folder of recordings: training takes them, and never judges a model by them"
-)
+    added = []
+    for entry in entries:
+        notes, source = [], entry.path
+        with open_audio(source) as file:
+            if file.subtype in _LOSSY:
+                notes.append(
+                    f"it is lossy ({file.format}): what the encoder left out will be missing in what is learnt"
+                )
+        if entry.account.get("interrupted"):
+            notes.append("it was broken off while it was rendered")
+        path, new = copy_beside(source, folder, source.name)
+        added.append(AddedSound(entry.id, path, notes if new else [*notes, "it was there already"]))
+    return added
 
 
 def adopt_main(arguments: list[str]) -> NoReturn:
     ids = argument("ids", nargs="+", metavar="ID", help="numbers of entries of the history, or latest")
     into = argument("--into", required=True, metavar="FOLDER", help="the folder that is data.dir of a training")
-    single("adopt", _ADOPT_WORDS, _adopt, arguments, ids, into)
+    words = "copy generated sounds into a folder of recordings: training takes them, and never judges a model by them"
+    run("adopt", words, _adopt, [ids, into], arguments)
 
 
 def _adopt(given: argparse.Namespace) -> None:
-    adopted = adopt(History(given.home).named(given.ids), Path(given.into).expanduser())
-    value = [{"id": one.id, "path": str(one.path), "notes": one.notes} for one in adopted]
-    given.out.show(value, lambda console: _adopt_draw(console, adopted))
-
-
-def _adopt_draw(console: Console, adopted: list[Adopted]) -> None:
-    for one in adopted:
-        notes = "".join(f"; {note}" for note in one.notes)
-        console.print(f"entry {one.id} → {printable(one.path)}{notes}", markup=False)
+    added = add_to_dataset(History(given.home).named(given.ids), Path(given.into).expanduser())
+    value = [{"id": one.id, "path": str(one.path), "notes": one.notes} for one in added]
+    lines = ["; ".join([f"entry {one.id} → {printable(one.path)}", *one.notes]) for one in added]
+    given.out.show(value, "\n".join(lines))

@@ -1,4 +1,4 @@
-"""`distillgan board`: TensorBoard, in the browser of this machine where there is one."""
+"""`distillgan board`: TensorBoard of the runs, shown in this machine's browser where there is one."""
 
 import argparse
 import contextlib
@@ -9,13 +9,13 @@ import time
 import webbrowser
 from pathlib import Path
 
-from distillgan.cli.commands.arguments import argument, single
+from distillgan.cli.commands.arguments import argument, run
 from distillgan.errors import UserError, printable, whole
 from distillgan.paths import Home
 
 
 def open_page(address: str) -> None:
-    """Show the page. Where there is no screen, nothing: a browser would be one of letters, in this terminal."""
+    """Show a page, but not where there is no screen: the browser would be one of letters, in this terminal."""
     if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         webbrowser.open(address)
 
@@ -26,24 +26,18 @@ _SHOWN = 10
 
 
 def board_main(given: list[str]) -> None:
-    single(
-        "board",
-        "TensorBoard over all runs, or one: curves, settings against errors, pictures, sound, the corpus as a map.",
-        _board,
-        given,
-        argument("name", nargs="?", metavar="NAME", help="of a run, or the beginning of it"),
-        argument("--port", type=int, metavar="N", help="6006, or the next that is free; 0: any"),
-        argument("--no-open", action="store_true", help="only say the address"),
-    )
+    name = argument("name", nargs="?", metavar="NAME", help="of a run, or the beginning of it")
+    port = argument("--port", type=int, metavar="N", help="6006, or the next that is free; 0: any")
+    quiet = argument("--no-open", action="store_true", help="only say the address")
+    words = "TensorBoard over all runs, or one: curves, settings against errors, pictures, sound, the corpus as a map."
+    run("board", words, _board, [name, port, quiet], given)
 
 
 def _board(given: argparse.Namespace) -> None:
     folder = _folder(given.home, given.name)
     address = _served(folder, None if given.port is None else whole("--port", given.port, 0, 65535))
-    given.out.show(
-        {"address": address, "folder": str(folder)},
-        lambda console: console.print(f"TensorBoard of {printable(folder)} is at {address} (Ctrl-C ends it)"),
-    )
+    words = f"TensorBoard of {printable(folder)} is at {address} (Ctrl-C ends it)"
+    given.out.show({"address": address, "folder": str(folder)}, words)
     sys.stdout.flush()
     if not given.no_open:
         open_page(address + _FIRST_PAGE)
@@ -53,7 +47,7 @@ def _board(given: argparse.Namespace) -> None:
 
 
 def _folder(home: Home, name: str | None) -> Path:
-    """Of all runs, or of the one whose name is this or begins so. Raises UserError; lists those there are."""
+    """The folder of all runs, or of the one whose name is this or begins so. Raises UserError, with those there are."""
     runs = [path.name for path in sorted(home.runs.glob("*")) if path.is_dir() and not path.name.startswith(".")]
     if not runs:
         raise UserError(f"no run in {home.runs} yet: train a model first (distillgan train data.dir=PATH)")
@@ -73,7 +67,7 @@ def _names(runs: list[str]) -> str:
 
 
 def _served(folder: Path, port: int | None) -> str:
-    """Start TensorBoard in the background; its address. Raises UserError if it gets no port."""
+    """The address of a TensorBoard started in the background. Raises UserError if it gets no port."""
     from tensorboard import default, program
 
     board = program.TensorBoard(default.get_plugins())

@@ -1,17 +1,4 @@
-"""A sound about a head: air, pinna, sphere, room, and measured heads in SOFA files.
-
-What the air takes from a sound on its way (ISO 9613-1), and how fast it carries it.
-
-The outer ear, by which one hears up from down, and front from back: five short echoes.
-
-A head that needs no measurement: the sound of a point source, at any distance, on a rigid sphere.
-
-Measured heads: impulse responses of many directions, from a SOFA file (AES69). Wants the package h5py.
-
-The walls nearby: where a source's first reflections seem to come from, and what the walls leave of them.
-
-A place around the listener's head, for headphones: a head, outer ears, a few walls and the air.
-"""
+"""Binaural rendering for headphones: a spherical or measured head, outer ears, first reflections and the air."""
 
 import contextlib
 import math
@@ -30,11 +17,14 @@ from distillgan.errors import UserError, number
 from distillgan.synthesis.spatial.placement import Spatial, Stereo
 
 SOUND_SPEED = 343.2  # m/s, at 20 °C
-CELSIUS, HUMIDITY = 20.0, 50.0  # of every room here
+CELSIUS, HUMIDITY = 20.0, 50.0
 
 
 def absorption(frequencies: np.ndarray, celsius: float = CELSIUS, humidity: float = HUMIDITY) -> np.ndarray:
-    """Hz [F] → dB a metre [F], at `humidity` percent and 101.325 kPa (ISO 9613-1:1993, eq. 3 to 5, B.2 and B.3)."""
+    """Absorption by air in dB a metre [F] at frequencies in Hz [F], for a `humidity` in percent and 101.325 kPa.
+
+    ISO 9613-1:1993, eq. 3 to 5, B.2 and B.3.
+    """
     kelvin = celsius + 273.15
     relative = kelvin / 293.15
     saturation = 10 ** (-6.8346 * (273.16 / kelvin) ** 1.261 + 4.6151)
@@ -48,7 +38,7 @@ def absorption(frequencies: np.ndarray, celsius: float = CELSIUS, humidity: floa
 
 
 def transmission(frequencies: np.ndarray, metres: float) -> np.ndarray:
-    """Hz [F] → what is left of the amplitude [F] after `metres`. 1/r is not in it."""
+    """Share of the amplitude [F] that the air leaves after `metres`, at Hz [F]; 1/r is not in it."""
     return 10 ** (-absorption(frequencies) * metres / 20)
 
 
@@ -62,16 +52,16 @@ _ELEVATION = np.array([1.0, 0.5, 0.5, 0.5, 0.5])
 
 
 def delays(azimuth: float, elevation: float) -> np.ndarray:
-    """Seconds [5] after the direct sound, azimuth -π…π and elevation -π/2…π/2 (the paper's equation for τ).
+    """Delays [5] in seconds of the outer ear's echoes, for azimuth -π…π and elevation -π/2…π/2 (the paper's τ).
 
-    The paper has it for the front. Behind, where cos(θ/2) becomes small, the echoes stay near their middle delays: a
-    source behind sounds different from one in front, and its elevation is heard less and less.
+    The paper has them for the front. Behind, where cos(θ/2) is small, they stay near their middle: a source behind
+    sounds different from one in front, and its elevation is less audible.
     """
     return (_SWING * np.cos(azimuth / 2) * np.sin(_ELEVATION * (np.pi / 2 - elevation)) + _MIDDLE) / _RATE
 
 
 def response(source: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Complex [F], of both ears alike: 1 at 0 Hz. source: [3], metres to the front, the left and above."""
+    """Response of either outer ear, complex [F], 1 at 0 Hz. source: [3], metres to the front, the left and above."""
     azimuth = float(np.arctan2(source[1], source[0]))
     elevation = float(np.arctan2(source[2], np.hypot(source[0], source[1])))
     turns = np.outer(delays(azimuth, elevation), frequencies)
@@ -83,9 +73,9 @@ _NEGLIGIBLE = 1e-10  # of a term, against 1
 
 
 def pressures(ka: np.ndarray, rho: float, cosine: float) -> np.ndarray:
-    """Complex [2, F]: pressure on the sphere where the source is seen under `cosine`, and opposite, over that which
-    would be at the sphere's centre without it; e^{+iωt}, so a delay turns the phase down.
+    """Pressures of a point source on a rigid sphere, where it is seen under `cosine`, and opposite: complex [2, F].
 
+    They are relative to the pressure at the sphere's centre without it; e^{+iωt}, so a delay turns the phase down.
     ka: [F], all above 0: 2π · radius / wavelength. rho: the source's distance from the centre, in radii, above 1.
 
     H = -(ρ/μ) e^{-iμρ} Σ (2m+1) P_m(cos θ) h_m(μρ) / h'_m(μ), with μ = ka: Rabinowitz, Maxwell, Shao & Wei 1993,
@@ -118,10 +108,10 @@ def pressures(ka: np.ndarray, rho: float, cosine: float) -> np.ndarray:
 
 
 def ears(source: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Complex [2, F], left and right: pressures at the ears, over that at the head's centre without the head.
+    """Pressures at the ears of a spherical head, at ± 90°, over that at its centre without it: complex [2, F].
 
     source: [3], metres from the head's centre to the front, the left and above. frequencies: Hz [F]; the static limit
-    stands at 0. The ears are at ± 90°.
+    stands at 0.
     """
     distance = float(np.linalg.norm(source))
     ka = 2 * np.pi * np.maximum(frequencies, 1e-2) * RADIUS / SOUND_SPEED
@@ -139,13 +129,13 @@ _AHEAD = 32  # samples of silence before a response, for what resampling puts th
 
 
 class Sofa:
-    """A file of head-related impulse responses in free field, two receivers: the left ear, then the right.
+    """A file (AES69) of head-related impulse responses in free field, to the left ear, then the right.
 
-    Positions and sizes are checked and read at once, responses when they are asked for. Only numbers are read.
+    Positions and sizes are checked and read at once, responses when they are used. Only numbers are read.
     """
 
     def __init__(self, path: Path):
-        """Raises UserError: h5py is missing, or the file is none that can be used."""
+        """Raises UserError if h5py is missing, or the file cannot be used."""
         if find_spec("h5py") is None:
             raise UserError("spatial.sofa wants h5py: pip install 'distillgan[sofa]'")
         self._path = path
@@ -171,14 +161,13 @@ class Sofa:
         self.seconds = (taps + self._delays.max() + 2 * _AHEAD) / self._rate
 
     def ears(self, source: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-        """Complex [2, F], left and right, of the nearest measured direction. The mean arrival at both ears is time 0;
-        the response from the front is 0 dB where a head and its ears colour least.
+        """Responses of the nearest measured direction, complex [2, F], left and right.
 
+        Time 0 is the mean arrival at both ears; the response from the front is 0 dB where a head colours least.
         source: [3], metres to the front, the left and above; only its direction counts. frequencies: Hz [F], evenly
-        from 0 to half a sampling rate, which must be close enough together for `seconds`.
+        from 0 to half a sampling rate, close enough together for `seconds`.
 
-        Raises:
-            UserError: the file has changed, or this direction has NaN or infinite samples, or none above 0.
+        Raises UserError if the file has changed, or the responses are silent, or have NaN or infinite samples.
         """
         nearest = self._nearest(source)
         with self._open() as file:
@@ -200,7 +189,7 @@ class Sofa:
         return int((self._directions @ source).argmax())
 
     def _level(self, row: np.ndarray) -> float:
-        """[2, K] → root mean square of its spectrum in the calm band, of both ears."""
+        """Root mean square of the spectra of a response [2, K] in the calm band."""
         size = max(row.shape[1], round(self._rate / 50))
         frequencies = np.fft.rfftfreq(size, 1 / self._rate)
         calm = (frequencies >= _CALM[0]) & (frequencies <= _CALM[1])
@@ -241,7 +230,7 @@ class Sofa:
         raise self._refused(f"SourcePosition is of the type {kind[:40]!a}, not spherical or cartesian")
 
     def _read_delays(self, file, count: int) -> np.ndarray:
-        """Samples [count, 2] that come before each response; none if the file does not say."""
+        """Delays [count, 2] of the responses in samples; 0 if the file has none."""
         if "Data.Delay" not in file:
             return np.zeros((count, 2))
         delays = self._numbers(file, "Data.Delay")
@@ -308,8 +297,7 @@ _DULL = 5000.0  # Hz, where a wall takes half of what it else gives back
 
 
 def images(source: np.ndarray) -> np.ndarray:
-    """The source's mirror images [6, 3] of the first order in a shoebox, metres (Allen & Berkley 1979, J. Acoust. Soc.
-    Am. 65, 943).
+    """Mirror images [6, 3] of the first order in a shoebox, metres (Allen & Berkley 1979, J. Acoust. Soc. Am. 65, 943).
 
     source: [3], metres from the head to the front, the left and above. A source beyond a wall moves that wall back
     behind it, so every reflection comes within twice the farthest wall's distance of the direct sound.
@@ -325,12 +313,12 @@ def images(source: np.ndarray) -> np.ndarray:
 
 
 def latest() -> float:
-    """Metres by which a reflection's way may at most be longer than the direct one."""
+    """Metres by which a reflection's path may at most be longer than the direct one."""
     return 2 * max(abs(wall) for walls in WALLS for wall in walls)
 
 
 def reflection(frequencies: np.ndarray) -> np.ndarray:
-    """Complex [F]: what a wall gives back, 1 at 0 Hz and duller above (a first-order low-pass)."""
+    """Reflection factor of a wall, complex [F]: a first-order low-pass, 1 at 0 Hz."""
     return 1 / (1 + 1j * frequencies / _DULL)
 
 
@@ -342,18 +330,13 @@ _ROLL_OFF = 0.9  # of half the sampling rate, where the filters begin to close
 
 
 class Binaural(Spatial):
-    """A source near a head, as both ears hear it.
+    """A source near a head, as both ears hear it, without the time that its sound takes to the head.
 
-    azimuth: degrees, -180 to 180, as in AES69: 0 is in front, 90 on the left, -90 on the right. elevation: degrees,
-        -90 (below) to 90 (above). distance: metres from the middle of the head, 0.2 to 100; at 1.5 the sound is as
-        loud as it came, and elsewhere as 1 / distance.
-    width: degrees, 0 to 180: the sound comes from two places, azimuth ± width / 2, from each the middle and the side
-        of `Stereo`; with 0 from one.
-    reflections: 0 (no walls) to 1 (hard walls): what the six nearest walls give back. Far sounds have more of it
-        beside what comes directly: it is this, and the air, by which one hears distance.
-    sofa: a SOFA file of measured responses; None: `sphere` and `pinna`.
-
-    The sound begins when it did: the time that it would take to the head is left out, all else is kept.
+    azimuth: degrees, -180 to 180, as in AES69: 0 is in front, 90 on the left. elevation: degrees, -90 (below) to 90.
+    distance: metres from the middle of the head, 0.2 to 100; the gain is 1.5 / distance.
+    width: degrees, 0 to 180: the channels of `Stereo` come from azimuth ± width / 2; with 0 the sound from one place.
+    reflections: 0 (no walls) to 1 (hard walls) of the six nearest walls: by these, and the air, distance is audible.
+    sofa: a SOFA file of measured responses; None for the spherical head and its outer ears.
     """
 
     channels = 2
@@ -368,7 +351,7 @@ class Binaural(Spatial):
         sofa: str | None = None,
         name: str = "binaural",
     ):
-        """Raises UserError: a value is out of its limits, or the SOFA file is of no use."""
+        """Raises UserError if a value is out of its limits, or the SOFA file cannot be used."""
         super().__init__(name)
         self._azimuth = number("spatial.azimuth", azimuth, -180, 180)
         self._elevation = number("spatial.elevation", elevation, -90, 90)
@@ -389,44 +372,44 @@ class Binaural(Spatial):
         yield from convolved(blocks, filters, lead)
 
     def filters(self, rate: int) -> tuple[np.ndarray, int]:
-        """Impulse responses [2 ears, sources, K] at `rate` Hz, and the sample of them that is time zero.
+        """Impulse responses [2 ears, sources, K] at `rate` Hz, the left source first, and their sample of time zero.
 
-        The first source, of two, is the left one. Raises UserError for a direction the SOFA file has no sound of.
+        Raises UserError for a direction without sound in the SOFA file.
         """
         lead = math.ceil(_LEAD * rate)
         seconds = _RESPONSE if self._head is None else self._head.seconds
         seconds += latest() / SOUND_SPEED if self._reflections else 0
         size = 2 * fft.next_fast_len(lead + math.ceil(seconds * rate / 2), real=True)
         frequencies = np.fft.rfftfreq(size, 1 / rate)
-        spectra = np.stack([self._heard(source, frequencies) for source in self._sources()], axis=1)
+        spectra = np.stack([self._response(source, frequencies) for source in self._sources()], axis=1)
         closing = np.clip((frequencies / (rate / 2) - _ROLL_OFF) / (1 - _ROLL_OFF), 0, 1)
         spectra *= (1 + np.cos(np.pi * closing)) / 2 * np.exp(-2j * np.pi * frequencies * lead / rate)
         return np.fft.irfft(spectra, size), lead
 
     def _sources(self) -> list[np.ndarray]:
-        """Where the sound comes from: [3] each, metres to the front, the left and above."""
+        """Positions [3] of the sources, metres to the front, the left and above."""
         half = self._width / 2
         azimuths = np.radians([self._azimuth + half, self._azimuth - half] if self.second else [self._azimuth])
         elevation = math.radians(self._elevation)
         flat = math.cos(elevation)
         return [self._distance * np.array([flat * np.cos(a), flat * np.sin(a), math.sin(elevation)]) for a in azimuths]
 
-    def _heard(self, source: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-        """Complex [2, F]: all that comes to both ears from one source."""
+    def _response(self, source: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+        """Response of both ears to one source with its reflections, complex [2, F]."""
         total = self._arriving(source, frequencies)
         if self._reflections:
             wall = self._reflections * reflection(frequencies)
             total = total + wall * sum(self._arriving(image, frequencies) for image in images(source))
-        # Of two sources each is half: in one place, they are the sound itself again.
+        # Each of two sources is half: in one place, they are the sound itself again.
         return total / math.sqrt(2) if self.second else total
 
     def _arriving(self, source: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-        """Complex [2, F]: what comes by one way, when it comes: after the direct sound by what that way is longer."""
+        """Response of both ears to one path, complex [2, F], delayed by as much as it is longer than the direct one."""
         distance = float(np.linalg.norm(source))
         late = (distance - self._distance) / SOUND_SPEED
         gain = REFERENCE / distance * transmission(frequencies, distance)
         if self._head is not None:
-            heard = self._head.ears(source, frequencies)
+            head = self._head.ears(source, frequencies)
         else:
-            heard = ears(source, frequencies) * response(source, frequencies)
-        return heard * gain * np.exp(-2j * np.pi * frequencies * late)
+            head = ears(source, frequencies) * response(source, frequencies)
+        return head * gain * np.exp(-2j * np.pi * frequencies * late)

@@ -1,9 +1,4 @@
-"""A sound in space: mono, stereo by decorrelation.
-
-The filter that turns a sound into one that is like it, and yet nowhere in step with it: a stereo side.
-
-Where a rendered sound is heard: in the middle, between two loudspeakers, or (see binaural.py) around the head.
-"""
+"""The place of a rendered sound: mono, or stereo by decorrelation; `binaural` has places around the head."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -22,12 +17,11 @@ _ROUNDS = 20
 
 
 def decorrelator(rate: int) -> tuple[np.ndarray, int]:
-    """A filter [K] and the sample of it that is time zero: flat from 200 Hz up, nothing below 120 Hz, and a phase that
-    is a quarter turn ahead or behind, in bands by chance.
+    """A filter [K] for the side of a stereo sound, and its sample of time zero.
 
-    With a sound's middle M, and a side S that is M itself through this filter, M + wS and M - wS are as loud as each
-    other in every band, for they differ in phase alone; and M and S are uncorrelated, partial by partial. From band to
-    band the phase goes half a turn, up or down by chance, within one ERB (Glasberg & Moore 1990, eq. 3 and 4). So the
+    It is flat from 200 Hz up, nothing below 120 Hz, and its phase a quarter turn ahead or behind, in bands by chance.
+    So a sound M and its side S are uncorrelated, partial by partial, and M + wS and M - wS equally loud in every band.
+    From band to band the phase turns by half, up or down, within one ERB (Glasberg & Moore 1990, eq. 3 and 4): the
     delay is within ± 0.8 / ERB, 6 ms at 1 kHz and 0.7 ms at 10 kHz, and 0 in the mean.
     """
     half = round(SECONDS * rate / 2)
@@ -45,36 +39,31 @@ def decorrelator(rate: int) -> tuple[np.ndarray, int]:
 
 
 def _phase(frequencies: np.ndarray) -> np.ndarray:
-    """Hz [F] → radians [F]: plateaus at odd multiples of π/2, a step of ±π between two of them."""
+    """Phase in radians [F] at Hz [F]: plateaus at odd multiples of π/2, a step of ±π between two of them."""
     scale = _erbs(frequencies)
     rng = np.random.default_rng(_SEED)
     phase = np.full_like(frequencies, np.pi / 2)
     start = _erbs(np.array(EDGE[1]))
     while start < scale[-1]:
-        # Back again: a slope of the whole would be a delay. Two by two: as often by way of 0 as of π, of what
-        # correlates with the middle as of what does so upside down.
+        # Back again: a slope of the whole would be a delay. Two by two: as often through 0, where it correlates with
+        # the middle, as through π, where it does so inverted.
         for turn in rng.choice([-1, 1]) * np.array([1, 1, -1, -1]):
             start += rng.uniform(*_REST)
-            phase += turn * np.pi * _smooth(scale - start)
+            phase += turn * np.pi * ((1 - np.cos(np.pi * np.clip(scale - start, 0, 1))) / 2)
             start += 1
     return phase
 
 
 def _tukey(length: int) -> np.ndarray:
-    """1 in the middle half, half a cosine down to 0 at each end: [length + 1] (Harris 1978, eq. 38, α = 0.5)."""
+    """Tukey window [length + 1], 1 in the middle half (Harris 1978, eq. 38, α = 0.5)."""
     first = np.arange(length // 4 + 1)
     rise, fall = -1 + 4.0 * first / length, -3 + 4.0 * (length - first[::-1]) / length
     middle = np.ones(length + 1 - 2 * len(first))
     return np.concatenate([0.5 * (1 + np.cos(np.pi * rise)), middle, 0.5 * (1 + np.cos(np.pi * fall))])
 
 
-def _smooth(position: np.ndarray) -> np.ndarray:
-    """0 up to 0, 1 from 1 on, half a cosine between."""
-    return (1 - np.cos(np.pi * np.clip(position, 0, 1))) / 2
-
-
 def _erbs(frequencies: np.ndarray) -> np.ndarray:
-    """Hz → how many equivalent rectangular bandwidths lie below (Glasberg & Moore 1990, eq. 4)."""
+    """Number of equivalent rectangular bandwidths below frequencies in Hz (Glasberg & Moore 1990, eq. 4)."""
     return 21.4 * np.log10(4.37e-3 * frequencies + 1)
 
 
@@ -83,10 +72,9 @@ _STEP = 1 << 14  # samples at once
 
 
 class Spatial(ABC):
-    """A mono sound made into one of `channels` channels, block by block, in constant memory.
+    """A mono sound made into `channels` channels, block by block, in constant memory.
 
-    name: as in conf/spatial.
-    second: whether `place` makes use of a second rendering.
+    name: as in conf/spatial; second: whether `place` uses a second rendering.
     """
 
     channels: int
@@ -99,13 +87,10 @@ class Spatial(ABC):
     def place(
         self, blocks: Iterable[np.ndarray], second: Iterable[np.ndarray] | None, rate: int
     ) -> Iterator[np.ndarray]:
-        """Blocks float32 [1, n] at `rate` Hz → blocks float32 [channels, n], as many samples in all.
+        """Blocks float32 [channels, n] from blocks float32 [1, n] at `rate` Hz, however they are cut.
 
-        `second` is the same sound, as long, drawn with another seed of its slow deviations; without it, the sound
-        itself takes its place. The samples do not depend on how either is cut into blocks.
-
-        Raises:
-            ValueError: the two are not equally long.
+        `second` is the same sound drawn with other slow deviations, or the sound itself if None. Raises ValueError if
+        it is not as long.
         """
 
 
@@ -123,9 +108,8 @@ class Mono(Spatial):
 class Stereo(Spatial):
     """Middle and side: L = (M + wS) / √(1 + w²) and R = (M - wS) / √(1 + w²).
 
-    M is the sound, S the second rendering through `decorrelator`: nothing of it is in the bass, and it is in step with
-    M. So L and R are equally loud, their correlation is (1 - w²) / (1 + w²) where there is a side, and their mean, what
-    a mono loudspeaker plays, is M / √(1 + w²) and nothing else.
+    M is the sound, S the second rendering through `decorrelator`. So L and R are equally loud, their correlation is
+    (1 - w²) / (1 + w²) above the bass, and their mean, which a mono loudspeaker plays, is M / √(1 + w²).
 
     width: w, 0 (both channels are the sound itself) to 1.5; at 1 the channels are uncorrelated.
     """

@@ -15,7 +15,7 @@ from support import composed
 
 from distillgan.api import load
 from distillgan.cli.commands import model_commands
-from distillgan.evaluation.slider_fidelity import judge_controls
+from distillgan.evaluation.slider_fidelity import evaluate_sliders
 from distillgan.evaluation.tasks import evaluate
 from distillgan.models.header import copy_model, read_header
 from distillgan.paths import Home
@@ -214,7 +214,7 @@ def test_reports_of_other_weights_are_left_out_and_said(home, run, judged):
     folder = home.root / "evaluations"
     folder.mkdir()
     model = Model.load(home.model("rain"), torch.device("cpu"))
-    result = judge_controls(model, loud_vocoder(), lambda *_: None, count=3, seeds=1, seconds=1.0).result
+    result = evaluate_sliders(model, loud_vocoder(), lambda *_: None, count=3, seeds=1, seconds=1.0).result
     (folder / "rain_controls.json").write_text(json.dumps(result))
     shutil.copy(judged.root / "evaluations" / "tiny.json", folder / "rain.json")
     (folder / "rain_vocoder.json").write_text(json.dumps({"fingerprint": model.header.fingerprint, "means": []}))

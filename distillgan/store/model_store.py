@@ -1,9 +1,4 @@
-"""What is known of each model without its tensors, searched and described.
-
-What is known of each model without its tensors; searching, narrowing and ordering that.
-
-A model in words: all that its header says, for a terminal or a page, free of what either would obey.
-"""
+"""The models of a home by their headers alone: listed, searched, ordered, and described for a terminal or a page."""
 
 import math
 import os
@@ -21,11 +16,8 @@ from distillgan.paths import MODEL_SUFFIX, Home
 
 
 @dataclass(frozen=True)
-class Record:
-    """A file of the library. `header` is None and `fault` says why in words where it is no whole model.
-
-    bytes: of the file; None where there is none to be measured.
-    """
+class StoredModel:
+    """A model file and its header, or the `fault` for which it is no whole model; `bytes` is None without a file."""
 
     path: Path
     bytes: int | None
@@ -34,7 +26,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The name that it is found by: the file's. In its header it may have another, if the file was moved."""
+        """The file's name, by which it is found; its header may have another, if the file was moved."""
         return self.path.stem
 
     @property
@@ -43,8 +35,9 @@ class Record:
 
     @property
     def error_db(self) -> float | None:
-        """Of the VAE's reconstructions, in dB, smaller is better; None where it was not measured."""
-        return self.header and _number(self.header.training["vae"].get("error_db"))
+        """Error of the VAE's reconstructions, in dB, smaller is better; None where it was not measured."""
+        value = self.header and self.header.training["vae"].get("error_db")  # a statistic from a file may be anything
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     @property
     def vocoder(self) -> str | None:
@@ -53,12 +46,12 @@ class Record:
 
     @cached_property
     def searched(self) -> str:
-        """Name, tags and note, as `search` looks through them."""
+        """Name, tags and note, folded for `search`."""
         texts = [self.name, *(self.header.tags if self.header else ()), self.header.note if self.header else ""]
         return _folded("\n".join(texts))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Its values for JSON."""
         header = self.header
         return {
             "name": self.name,
@@ -78,48 +71,40 @@ class Record:
         }
 
 
-# What a list can be ordered by, each with what comes first.
-ORDERS: dict[str, tuple[Callable[[Record], Any], bool]] = {
-    "name": (lambda record: record.name, False),
-    "date": (lambda record: record.header and datetime.fromisoformat(record.header.created), True),
-    "minutes": (lambda record: record.minutes, True),
-    "error": (lambda record: record.error_db, False),
-    "size": (lambda record: record.bytes, True),
+# Keys of `ordered`: the value, and whether the largest comes first.
+ORDERS: dict[str, tuple[Callable[[StoredModel], Any], bool]] = {
+    "name": (lambda model: model.name, False),
+    "date": (lambda model: model.header and datetime.fromisoformat(model.header.created), True),
+    "minutes": (lambda model: model.minutes, True),
+    "error": (lambda model: model.error_db, False),
+    "size": (lambda model: model.bytes, True),
 }
 
 
-def records(home: Home) -> list[Record]:
-    """All that is called a model in the library, by name; what is none has its fault.
-
-    Raises:
-        UserError: the folder cannot be read.
-    """
+def list_models(home: Home) -> list[StoredModel]:
+    """All files called models, by name; those that are none have their fault. Raises UserError without the folder."""
     try:
         found = os.listdir(home.models) if home.models.exists() else []
     except OSError as error:
         raise UserError(f"{home.models} cannot be read ({error.strerror}): check its permissions") from error
     names = sorted(name for name in found if name.endswith(MODEL_SUFFIX) and not name.startswith("."))
-    return [record_of(home.models / name) for name in names]
+    return [stored_model(home.models / name) for name in names]
 
 
-def record_of(path: Path) -> Record:
-    """The record of one file, which may be damaged, or missing."""
+def stored_model(path: Path) -> StoredModel:
+    """One file, which may be damaged, or missing."""
     try:
         size = path.stat().st_size
     except (OSError, ValueError):
         size = None
     try:
-        return Record(path, size, read_header(path))
+        return StoredModel(path, size, read_header(path))
     except UserError as fault:
-        return Record(path, size, None, str(fault))
+        return StoredModel(path, size, None, str(fault))
 
 
 def parameters(path: Path) -> dict[str, int]:
-    """How many numbers each part of a model holds: {"vae": …, "latent": …, "vocoder": …}, those that it has.
-
-    Raises:
-        UserError: it is no whole model.
-    """
+    """Numbers in each part of a model, {"vae": …, "latent": …, "vocoder": …}. Raises UserError if it is not whole."""
     with open_model(path) as file:
         header, entries, _ = read_entries(file)
         counts: dict[str, int] = {}
@@ -129,86 +114,76 @@ def parameters(path: Path) -> dict[str, int]:
         return counts
 
 
-def search(found: Iterable[Record], words: Iterable[str]) -> list[Record]:
-    """Those that have each of the words in their name, tags or note; capitals or not."""
+def search(found: Iterable[StoredModel], words: Iterable[str]) -> list[StoredModel]:
+    """Models that have each of the words in their name, tags or note; capitals or not."""
     folded = [_folded(word) for word in words]
-    return [record for record in found if all(word in record.searched for word in folded)]
+    return [model for model in found if all(word in model.searched for word in folded)]
 
 
 def narrowed(
-    found: Iterable[Record],
+    found: Iterable[StoredModel],
     vocoder: bool | None = None,
     rate: int | None = None,
     min_minutes: float | None = None,
     max_minutes: float | None = None,
     tags: Sequence[str] = (),
-) -> list[Record]:
-    """Those that are so in every respect that is not None: with or without a vocoder of their own, of a sample rate in
-    Hz, learnt from so many minutes, with all the tags. With any of these set, files that cannot be read are left out.
+) -> list[StoredModel]:
+    """Models with or without a vocoder of their own, of a sample rate in Hz, of so many minutes, with all the tags.
+
+    None asks for nothing; with anything asked for, files that cannot be read are left out.
     """
     if vocoder is None and rate is None and min_minutes is None and max_minutes is None and not tags:
         return list(found)
     wanted = {_folded(tag) for tag in tags}
     return [
-        record
-        for record in found
-        if record.header is not None
-        and (vocoder is None or vocoder == (record.vocoder is not None))
-        and (rate is None or rate == record.header.mel.sample_rate)
-        and (min_minutes is None or record.minutes >= min_minutes)
-        and (max_minutes is None or record.minutes <= max_minutes)
-        and wanted <= set(map(_folded, record.header.tags))
+        model
+        for model in found
+        if model.header is not None
+        and (vocoder is None or vocoder == (model.vocoder is not None))
+        and (rate is None or rate == model.header.mel.sample_rate)
+        and (min_minutes is None or model.minutes >= min_minutes)
+        and (max_minutes is None or model.minutes <= max_minutes)
+        and wanted <= set(map(_folded, model.header.tags))
     ]
 
 
-def ordered(found: Iterable[Record], by: str = "name", reverse: bool = False) -> list[Record]:
-    """By one of `ORDERS`: names from a to z, the latest, the most minutes, the least error, the largest first.
-
-    Equals are by name, and those of which it is not known are last, either way round.
-    """
+def ordered(found: Iterable[StoredModel], by: str = "name", reverse: bool = False) -> list[StoredModel]:
+    """Models by one of `ORDERS`, equals by name; those whose value is not known are last, either way round."""
     value, largest_first = ORDERS[by]
-    by_name = sorted(found, key=lambda record: record.name)
-    known = [record for record in by_name if value(record) is not None]
-    unknown = [record for record in by_name if value(record) is None]
+    by_name = sorted(found, key=lambda model: model.name)
+    known = [model for model in by_name if value(model) is not None]
+    unknown = [model for model in by_name if value(model) is None]
     return sorted(known, key=value, reverse=largest_first != reverse) + unknown
 
 
-def _number(value: object) -> float | None:
-    """A statistic from a file may be anything."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def _folded(text: str) -> str:
-    """Letters alike whether they are capitals, and whether their accents are written apart, as on a Mac."""
+    """The text without case, and with accents as part of their letters, which a Mac writes apart."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def described(record: Record, parameters: Mapping[str, int]) -> dict[str, str]:
-    """Heading → text of a model that can be read; what there is nothing to say of is left out.
-
-    parameters: how many numbers each of its parts holds, as `records.parameters` counts them.
-    """
-    header = record.header
+def described(model: StoredModel, parameters: Mapping[str, int]) -> dict[str, str]:
+    """Texts by heading of a model that can be read, with its numbers as `parameters` counts them; no empty ones."""
+    header = model.header
     assert header is not None
     corpus = {key: value for key, value in header.corpus.items() if key not in ("files", "minutes")}
     lines = {
-        "file": f"{printable(record.path)}, {size(record.bytes)}",
+        "file": f"{printable(model.path)}, {size(model.bytes)}",
         "fingerprint": header.fingerprint,
-        "name inside": header.name if header.name != record.name else "",
-        "created": moment(header.created),
+        "name inside": header.name if header.name != model.name else "",
+        "created": local_time(header.created),
         "tags": tags(header.tags),
         "note": header.note,
         "licence": header.licence,
         "recordings": f"{header.corpus['files']} files, {header.corpus['minutes']:.1f} minutes, {_listed(corpus)}",
         "mel": _listed(header.mel.to_dict()),
-        "vae": f"{_millions(parameters.get('vae', 0))}, {_listed(header.vae)}",
+        "vae": f"{millions(parameters.get('vae', 0))}, {_listed(header.vae)}",
         "vae trained": _listed(header.training["vae"]),
         "vocoder": "none of its own",
     }
     if header.vocoder is not None:
         more = {key: value for key, value in header.vocoder.items() if key not in ("name", "generator")}
         arguments = _listed({**more, **header.vocoder["generator"]})
-        kind = f"{header.vocoder['name']}, {_millions(parameters.get('vocoder', 0))}"
+        kind = f"{header.vocoder['name']}, {millions(parameters.get('vocoder', 0))}"
         lines["vocoder"] = f"{kind}, {arguments}" if arguments else kind
         lines["vocoder trained"] = _listed(header.training["vocoder"] or {})
     lines |= {"made with": _listed(header.versions), "also": _listed(header.extra)}
@@ -223,19 +198,19 @@ def size(count: int | None) -> str:
     return "" if count is None else f"{count / 1e6:.1f} MB"
 
 
-def moment(text: str) -> str:
-    """A time in UTC as the clock on the wall shows it."""
+def local_time(text: str) -> str:
+    """A time in UTC, in the time zone of this machine."""
     try:
         return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
-    except OverflowError:  # the year 1 in a file from a stranger
+    except OverflowError:  # the year 1, in a file from elsewhere
         return text
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_told(value)}" for key, value in values.items())
+    return ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
     if isinstance(value, list) and len(str(value)) > 60:
@@ -243,5 +218,5 @@ def _told(value: Any) -> str:
     return str(value)
 
 
-def _millions(count: int) -> str:
+def millions(count: int) -> str:
     return f"{count / 1e6:.2f} M parameters"

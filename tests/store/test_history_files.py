@@ -9,19 +9,7 @@ from recorded import RATE, account, recorded, tone
 
 from distillgan.audio.formats import Flac, Mp3, Ogg, Wav
 from distillgan.audio.tags import Tags
-from distillgan.paths import Home
-from distillgan.store import sounds
-from distillgan.store.history import History
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "home")
-
-
-@pytest.fixture
-def history(home):
-    return History(home)
+from distillgan.store import history_files
 
 
 @pytest.fixture
@@ -37,20 +25,20 @@ def there(entry):
 def test_an_entrys_own_sound(home, history, form):
     path = home.audio / f"a{form.suffix}"
     entry = history.get(recorded(history, path, account(), form=form))
-    assert sounds.fault(entry) == ""
+    assert history_files.fault(entry) == ""
     path.with_suffix(".json").unlink()  # its own tag tells
-    assert sounds.fault(entry) == ""
+    assert history_files.fault(entry) == ""
     history.delete([entry.id])
-    assert sounds.remove(entry, history) == "" and there(entry) == set()
+    assert history_files.remove(entry, history) == "" and there(entry) == set()
 
 
 def test_without_a_tag_the_account_beside_it_tells(entry):
     sf.write(entry.path, tone()[0], RATE)
-    assert sounds.fault(entry) == ""
+    assert history_files.fault(entry) == ""
     entry.path.with_suffix(".json").write_text(json.dumps(account(seed=2)))
-    assert sounds.fault(entry) == "it does not say that it is this sound, nor does the account beside it"
+    assert history_files.fault(entry) == "it does not say that it is this sound, nor does the account beside it"
     entry.path.with_suffix(".json").write_text("{")
-    assert sounds.fault(entry).startswith("it does not say")
+    assert history_files.fault(entry).startswith("it does not say")
 
 
 def replace_by_another(path):
@@ -95,8 +83,8 @@ def test_what_is_not_the_entrys_sound_is_left(entry, history, change, words):
     change(entry.path)
     before = sorted(entry.path.parent.iterdir())
     history.delete([entry.id])
-    assert sounds.fault(entry).startswith(words)
-    assert sounds.remove(entry, history).startswith(words)
+    assert history_files.fault(entry).startswith(words)
+    assert history_files.remove(entry, history).startswith(words)
     assert sorted(entry.path.parent.iterdir()) == before
 
 
@@ -104,9 +92,9 @@ def test_the_sound_of_a_later_entry_is_left(entry, home, history):
     """The same seed gives the same sound under the same name, once the first was deleted by hand."""
     later = recorded(history, entry.path, account(seed=1))
     history.delete([entry.id])
-    assert sounds.remove(entry, history) == f"it is the sound of entry {later}, too" and len(there(entry)) == 3
+    assert history_files.remove(entry, history) == f"it is the sound of entry {later}, too" and len(there(entry)) == 3
     (gone,) = history.delete([later])
-    assert sounds.remove(gone, history) == "" and not there(entry)
+    assert history_files.remove(gone, history) == "" and not there(entry)
 
 
 def test_links_beside_it_are_left(entry, history, tmp_path):
@@ -115,4 +103,4 @@ def test_links_beside_it_are_left(entry, history, tmp_path):
     entry.path.with_suffix(".png").unlink()
     entry.path.with_suffix(".png").symlink_to(precious)
     history.delete([entry.id])
-    assert sounds.remove(entry, history) == "" and there(entry) == {".png"} and precious.exists()
+    assert history_files.remove(entry, history) == "" and there(entry) == {".png"} and precious.exists()

@@ -7,7 +7,7 @@ from crafted import STAGE, write_crafted, write_small
 
 from distillgan.errors import UserError
 from distillgan.paths import Home
-from distillgan.store.records import ORDERS, narrowed, ordered, parameters, record_of, records, search
+from distillgan.store.model_store import ORDERS, list_models, narrowed, ordered, parameters, search, stored_model
 
 VOCODER = {
     "vocoder": {"name": "vocos", "generator": {}},
@@ -37,16 +37,16 @@ def names(found):
 
 
 def test_all_are_listed_and_what_is_none_with_its_fault(home):
-    found = records(home)
+    found = list_models(home)
     assert names(found) == "bells cut drone folder link rain"
     faults = {record.name: record.fault for record in found}
     assert "truncated" in faults["cut"] and "a folder, not a model" in faults["folder"]
     assert "does not exist" in faults["link"] and faults["rain"] is None
-    assert records(Home(home.root / "new")) == []
+    assert list_models(Home(home.root / "new")) == []
 
 
 def test_searched_by_words_in_name_tags_and_note(home):
-    found = records(home)
+    found = list_models(home)
     assert names(search(found, ["RAIN"])) == "drone rain"
     assert names(search(found, ["rain", "tin"])) == "drone"
     assert names(search(found, ["FLUSS"])) == names(search(found, ["gru\u0308ßen"])) == "rain"
@@ -70,7 +70,7 @@ def test_searched_by_words_in_name_tags_and_note(home):
     ],
 )
 def test_narrowed(home, wanted, left):
-    assert names(narrowed(records(home), **wanted)) == left
+    assert names(narrowed(list_models(home), **wanted)) == left
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_narrowed(home, wanted, left):
     ],
 )
 def test_ordered_with_the_unknown_last(home, by, forwards, backwards):
-    assert names(ordered(records(home), by)) == forwards
-    assert names(ordered(records(home), by, reverse=True)) == backwards
+    assert names(ordered(list_models(home), by)) == forwards
+    assert names(ordered(list_models(home), by, reverse=True)) == backwards
 
 
 def test_ordered_by_size(home):
-    sizes = [record.bytes for record in ordered(records(home), "size") if record.bytes is not None]
+    sizes = [record.bytes for record in ordered(list_models(home), "size") if record.bytes is not None]
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 2 and "size" in ORDERS
 
 
@@ -106,4 +106,4 @@ def test_a_file_that_may_not_be_read(home):
     home.model("rain").chmod(0)
     if os.access(home.model("rain"), os.R_OK):
         pytest.skip("root may read everything")
-    assert "permissions" in record_of(home.model("rain")).fault
+    assert "permissions" in stored_model(home.model("rain")).fault

@@ -1,7 +1,6 @@
-"""The files of an entry of the history: are they still its own, and away with them, but with no others."""
+"""History files: the sound of an entry with its picture and account, checked and removed, but no others."""
 
 import json
-from pathlib import Path
 
 from distillgan.audio.io import AudioFileError, open_audio
 from distillgan.audio.tags import read_comment
@@ -11,10 +10,10 @@ _LENGTH_ERROR = 0.1  # seconds: encoders of MP3 round up to frames and keep a de
 
 
 def fault(generation: Generation) -> str:
-    """Why the file at an entry's path is not its sound; "" if it is.
+    """The reason why the file at an entry's path is not its sound; "" if it is.
 
-    It is if the digest of the samples, in the file's own tag or (of files without one) in the account beside it, is
-    the entry's, and the length is.
+    It is if its length is the entry's, and the digest of the samples in its own tag, or (without one) in the account
+    beside it.
     """
     path = generation.path
     if path.is_symlink() or not path.is_file():
@@ -28,24 +27,28 @@ def fault(generation: Generation) -> str:
         return error.reason
     if digest and comment and digest not in comment:
         return "another sound is there by now"
-    if not (digest and comment) and _beside(path) != generation.account:
-        return "it does not say that it is this sound, nor does the account beside it"
+    if not (digest and comment):
+        try:
+            account = json.loads(path.with_suffix(".json").read_bytes())
+        except (OSError, ValueError):
+            account = None
+        if account != generation.account:
+            return "it does not say that it is this sound, nor does the account beside it"
     if abs(seconds - generation.account.get("seconds", seconds)) > _LENGTH_ERROR:
         return f"it is {seconds:.1f} s long by now"
     return ""
 
 
 def remove(generation: Generation, history: History) -> str:
-    """Remove the sound of an entry that is no longer in the history, its picture and its account.
+    """Remove the sound of an entry that is no longer in the history, its picture and its account, and no other file.
 
-    Returns why they were left, "" if they are gone. A file that is not the entry's own sound is left, as is one that
-    an entry of the history still has. No path but the recorded one and the two beside it is ever touched.
+    Returns the reason why they were left, "" if they are gone. A file that is not the entry's own sound is left, as is
+    one that an entry of the history still has.
     """
     owner = history.owner(generation.path)
     if owner is not None:
         return f"it is the sound of entry {owner}, too"
-    reason = fault(generation)
-    if reason:
+    if reason := fault(generation):
         return reason
     try:
         for suffix in (".json", ".png"):
@@ -56,11 +59,3 @@ def remove(generation: Generation, history: History) -> str:
     except OSError as error:
         return f"{error.filename}: {(error.strerror or str(error)).lower()}"
     return ""
-
-
-def _beside(sound: Path) -> object:
-    """The account beside a sound, None if there is none."""
-    try:
-        return json.loads(sound.with_suffix(".json").read_bytes())
-    except (OSError, ValueError):
-        return None

@@ -1,4 +1,4 @@
-"""What changes the library: nothing is lost, nothing is written over, and a kill at any moment leaves it whole."""
+"""What changes the library: nothing is lost, nothing is written over, and a kill at any local_time leaves it whole."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from distillgan.paths import Home
 from distillgan.store.cards import CARD, Reports, folder_of, read_card, sealed
 from distillgan.store.library import delete_model, export_model, import_model, rename_model, set_note, set_tags
 from distillgan.store.model_card import write_card
+from distillgan.store.model_store import list_models
 from distillgan.store.presets import Presets
-from distillgan.store.records import records
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def run_of(home, name, recordings):
 def names(home):
     """Of the models, and of the runs."""
     runs = home.runs.iterdir() if home.runs.exists() else ()
-    return {r.name for r in records(home)}, {path.name for path in runs if path.is_dir()}
+    return {r.name for r in list_models(home)}, {path.name for path in runs if path.is_dir()}
 
 
 def contents(folder):
