@@ -1,4 +1,4 @@
-"""Up to which frequency a recording holds anything: telephones, dictaphones and lossy files stop somewhere.
+"""The band limit of a recording: telephones, dictaphones and lossy files hold nothing above some frequency.
 
 Above the limit there is no sound to learn, only that none was kept. So a limit is looked for that nature does not make:
 sound that lies densely under it, and within a few per cent of frequency nothing but a floor. A dark recording that
@@ -20,7 +20,7 @@ _SMALLEST = 1e-30
 
 
 def readable(limit: float) -> str:
-    """Hz → kHz, in words."""
+    """Hz → text in kHz."""
     return f"{limit / 1000:.1f}".removesuffix(".0") + " kHz"
 
 
@@ -41,13 +41,10 @@ class BandMeter:
         """Samples [n], any n."""
         samples = np.concatenate([self._rest, samples])
         whole = len(samples) // _FFT * _FFT
-        self._take(samples[:whole])
-        self._rest = samples[whole:].copy()
-
-    def _take(self, samples: np.ndarray) -> None:
-        spectra = np.fft.rfft(samples.reshape(-1, _FFT) * self._window)
+        spectra = np.fft.rfft(samples[:whole].reshape(-1, _FFT) * self._window)
         self._power += np.square(np.abs(spectra), dtype=np.float64).sum(0)
         self._frames += len(spectra)
+        self._rest = samples[whole:].copy()
 
     def limit(self, source_rate: int) -> float:
         """The limit in Hz, NONE if there is none. A file's own rate is one, whatever its spectrum says."""

@@ -501,7 +501,7 @@ class HarmonicGenerator(nn.Module):
 
 
 def _at_most(levels: list[Tensor]) -> list[Tensor]:
-    """Levels in nepers, bent so that none is more than _MORE."""
+    """Levels in nepers, compressed so that none is more than _MORE."""
     return [_MORE - F.softplus(_MORE - level) for level in levels]
 
 
