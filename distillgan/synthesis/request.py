@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -198,7 +198,7 @@ class RenderRequest:
     """
 
     model: str | None = None
-    blend: Sequence[BlendSource | str] = ()
+    blend: tuple[BlendSource, ...] = ()  # a list of words such as "rain:60" becomes one
     blend_mode: str = "mel"
     controls: Mapping[str, float | str | None] = field(default_factory=dict)
     path: str = "crossfade"
