@@ -1,8 +1,4 @@
-"""distillgan from Python: train, load, render; and a sound in memory with how it becomes a file.
-
-A sound in memory, and how it becomes a file.
-
-The same engine from Python.
+"""distillgan from Python: the same engine and the same requests as the commands.
 
     >>> import distillgan as dg
     >>> model = dg.load("rain")
@@ -21,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from importlib import import_module
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
     from distillgan.models.header import Header
     from distillgan.models.vocoders.registry import Selected
     from distillgan.synthesis.renderer import Model as Engine
-    from distillgan.synthesis.request import Piece, Reconstruction
+    from distillgan.synthesis.request import RenderRequest
 
 
 PathLike = str | os.PathLike
@@ -79,31 +75,30 @@ class Clip:
 
         import numpy as np
 
-        from distillgan.audio import formats
         from distillgan.audio.tags import Tags
         from distillgan.synthesis.export import LoudnessMeter, Target
         from distillgan.synthesis.metadata import comment_of
+        from distillgan.synthesis.request import FORMATS
 
-        target, kinds = Path(path).expanduser(), {".wav": formats.Wav, ".flac": formats.Flac}
-        kinds |= {".ogg": formats.Ogg, ".mp3": formats.Mp3}
-        if target.suffix.lower() not in kinds:
-            raise UserError(f"{target}: its suffix must be one of {', '.join(kinds)}")
+        target = Path(path).expanduser()
+        name = target.suffix.lower().removeprefix(".")
+        if name not in FORMATS:
+            raise UserError(f"{target}: its suffix must be one of {', '.join(f'.{known}' for known in FORMATS)}")
         try:
-            form = kinds[target.suffix.lower()](self.sample_rate, **options)
+            form = FORMATS[name](self.sample_rate, **options)
         except TypeError as error:
             raise UserError(f"{target.name} has no such option: {', '.join(options)} ({error})") from error
         goal = Target.of(loudness, peak, len(self.wave), self.source_lufs)
-        heard = LoudnessMeter(self.sample_rate, len(self.wave))
-        heard.add(self.wave)
-        level = goal.level(heard)
+        meter = LoudnessMeter(self.sample_rate, len(self.wave))
+        meter.add(self.wave)
+        level = goal.level(meter)
         for words in level.warnings():
             warnings.warn(f"{target.name}: {words}", stacklevel=2)
         digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()
         comment = ""
         if self.origin is not None:
             settings = self.origin["settings"]
-            export = {**settings["export"], "name": target.suffix.lower()[1:], **vars(form)}
-            export |= {"loudness": goal.setting, "peak": peak}
+            export = {**settings["export"], "name": name, **vars(form), "loudness": goal.setting, "peak": peak}
             comment = comment_of({**self.origin, "settings": {**settings, "export": export}}, digest, False, level)
         tags = Tags(target.stem, date=f"{date.today():%Y-%m-%d}", comment=comment)
         form.write(target, [np.float32(level.gain) * self.wave], self.wave.shape, tags)
@@ -124,7 +119,7 @@ def load(
 
     place, chosen, threads = Home(home or default_home()), compute.resolve(device), checked(threads)
     engine = Engine.load(find_model(place, None if name is None else os.fspath(name)), chosen)
-    return Model(engine, place, device, threads)
+    return Model(engine, place, threads)
 
 
 def train(
@@ -158,12 +153,12 @@ def train(
 class Model:
     """A model that plays; `sliders` are its controls, with their ranges and what they were measured to do.
 
-    `engine` is what the rooms of the package know it as: network, spec, its recordings' latents, moments and analysis.
-    Where a method takes a vocoder it is a name, as on the command line, or one of your own (`vocoder.base.Vocoder`).
+    `engine` is what the package itself works with: network, spec, its recordings' latents, moments and analysis.
+    Where a method takes a vocoder it is a name, as on the command line, or one of your own (`models.base.Vocoder`).
     """
 
-    def __init__(self, engine: Engine, home: Home, device: str, threads: int | None = None):
-        self.engine, self._home, self._device, self._threads = engine, home, device, threads
+    def __init__(self, engine: Engine, home: Home, threads: int | None = None):
+        self.engine, self._home, self._threads = engine, home, threads
         self._vocoders: dict[str, Selected] = {}
 
     def __repr__(self) -> str:
@@ -209,12 +204,13 @@ class Model:
         """
         if path == "reconstruct":
             raise UserError("path=reconstruct renders a recording: use reconstruct(recording)")
-        told = {"duration": seconds, "seed": seed, "path": path, "evolution": evolution, "source": source}
-        return self._clip({**told, "controls": controls, "vocoder": vocoder}, None)
+        values = {"duration": seconds, "seed": seed, "path": path, "evolution": evolution, "source": source}
+        return self._clip(self._request(vocoder, controls=controls, **values), vocoder)
 
     def reconstruct(self, recording: PathLike, *, vocoder: str | Vocoder = "auto", **controls: float | str) -> Clip:
         """A recording as the model hears it. Raises UserError as `render`, or if it cannot be read or is too long."""
-        return self._clip({"controls": controls, "vocoder": vocoder}, recording)
+        path = str(Path(recording).expanduser().resolve())
+        return self._clip(self._request(vocoder, controls=controls, recording=path), vocoder)
 
     def encode(self, recording: PathLike) -> np.ndarray:
         """The posterior's mean of a recording, float32 [D, L], `latent_rate` frames a second. Raises UserError."""
@@ -253,51 +249,42 @@ class Model:
         At 10 a sound lies as far along it as the furthest two of a hundred moments of the recordings. Files know
         nothing of it, and neither do commands. Raises UserError if it is no direction, or nothing differs along it.
         """
-        from dataclasses import replace
-
         engine, analysis = self.engine, self.engine.analysis
         if analysis is None:
             raise UserError(f"model {self.name}: {self.header.no_sliders}")
         analysis = replace(analysis, axes=analysis.axes.extended(direction, engine.corpus))
         engine = replace(engine, material=replace(engine.material, analysis=analysis))
-        return Model(engine, self._home, self._device, self._threads)
+        return Model(engine, self._home, self._threads)
 
-    def _clip(self, told: Mapping[str, Any], recording: PathLike | None) -> Clip:
-        from omegaconf import OmegaConf
+    def _request(self, vocoder: str | Vocoder, **values: Any) -> RenderRequest:
+        from distillgan.synthesis.request import RenderRequest, VocoderRequest
 
-        from distillgan.control.sliders import Controls
-        from distillgan.synthesis.generation import settings_of
-        from distillgan.synthesis.metadata import origin_of
+        name = vocoder if isinstance(vocoder, str) else "auto"
+        device, home = next(self.engine.network.parameters()).device.type, self._home.root
+        return RenderRequest(model=self.name, vocoder=VocoderRequest(name), device=device, home=home, **values)
+
+    def _clip(self, request: RenderRequest, vocoder: str | Vocoder) -> Clip:
+        from distillgan.synthesis.blend import LoadedSource, Reconstruction, Rendering, controls_for
+        from distillgan.synthesis.metadata import provenance_of
         from distillgan.synthesis.renderer import joined
-        from distillgan.synthesis.request import Piece, Reconstruction, Voice
+        from distillgan.synthesis.request import VocoderRequest
 
-        path = None if recording is None else str(Path(recording).expanduser().resolve())
-        selected = self._selected(told["vocoder"])
-        known = {"vocoder": told["vocoder"] if isinstance(told["vocoder"], str) else "auto"}
-        config = self._config({**told, **known, "model": {"name": self.name}, "recording": path})
-        plain = OmegaConf.to_container(config, resolve=True)
-        voice = Voice(self.engine, Controls.parse(plain["controls"], self.engine.analysis, self.name)[0], None)
-        piece: Piece | Reconstruction
-        if recording is None:
-            piece = Piece([voice], selected.vocoder, config.duration, config.seed, plain)
+        source = LoadedSource(self.engine, controls_for(self.engine, request.controls)[0])
+        clip = None if request.recording is None else self._read(request.recording)
+        selected = self._selected(vocoder)
+        settled = replace(request, vocoder=VocoderRequest(selected.name))
+        rendering: Rendering | Reconstruction
+        if clip is None:
+            rendering = Rendering([source], selected.vocoder, settled)
         else:
-            piece = Reconstruction(voice, selected.vocoder, self._read(recording))
-        device = next(self.engine.network.parameters()).device.type
-        settings = {**settings_of(config), "vocoder": selected.name, "device": device}
-        wave = joined(piece.blocks(), self._threads)
-        return Clip(wave, self.sample_rate, origin_of(settings, piece, selected.name, device), piece.source_lufs)
-
-    def _config(self, told: Mapping[str, Any]):
-        from distillgan.cli import hydra_app
-        from distillgan.cli.overrides import quote
-        from distillgan.cli.serialization import arguments_of
-
-        home = f"paths.home={quote(str(self._home.root))}"
-        return hydra_app.composed("generate", [home, *arguments_of({**told, "device": self._device})])
+            rendering = Reconstruction(source, selected.vocoder, settled, clip)
+        wave = joined(rendering.blocks(), self._threads)
+        return Clip(wave, self.sample_rate, provenance_of(rendering), rendering.source_lufs)
 
     def _selected(self, vocoder: str | Vocoder) -> Selected:
         from distillgan.models.base import Vocoder
         from distillgan.models.vocoders.registry import Selected, select
+        from distillgan.synthesis.request import VocoderRequest
 
         if isinstance(vocoder, Vocoder):
             return Selected(type(vocoder).__name__, vocoder, "as given")
@@ -306,7 +293,7 @@ class Model:
         if vocoder not in self._vocoders:
             device = next(self.engine.network.parameters()).device
             own, spec = self.engine.vocoder, self.engine.spec
-            settings = self._config({"vocoder": vocoder}).vocoder
+            settings = asdict(VocoderRequest(vocoder))
             self._vocoders[vocoder] = select(settings, self.name, own, spec, self._home, device)
         return self._vocoders[vocoder]
 

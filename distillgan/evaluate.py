@@ -3,11 +3,12 @@
 import sys
 
 from distillgan.cli import hydra_app
+from distillgan.cli.overrides import model_by_name
 from distillgan.evaluation.tasks import evaluate
 
 
 def main(arguments: list[str] | None = None) -> None:
-    hydra_app.run(evaluate, "evaluate", hydra_app.model_by_name(sys.argv[1:] if arguments is None else arguments))
+    hydra_app.run(evaluate, "evaluate", model_by_name(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

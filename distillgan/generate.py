@@ -3,13 +3,18 @@
 import re
 import sys
 
+from omegaconf import DictConfig
+
 from distillgan.cli import hydra_app
-from distillgan.cli.serialization import arguments_of, recorded
+from distillgan.cli.overrides import steered
+from distillgan.cli.serialization import arguments_of
 from distillgan.errors import UserError
 from distillgan.features.descriptors import NAMES
 from distillgan.paths import Home
 from distillgan.store.presets import Presets
-from distillgan.synthesis.generation import generate
+from distillgan.synthesis import generation
+from distillgan.synthesis.generation import RenderResult
+from distillgan.synthesis.request import RenderRequest
 
 
 def _check_sliders(arguments: list[str]) -> None:
@@ -36,17 +41,22 @@ def with_preset(overrides: list[str]) -> list[str]:
         return overrides
     model = hydra_app.value_of(overrides, "model.name")
     preset = Presets(Home(hydra_app.home_of(overrides))).find(str(name), None if model is None else str(model))
-    settings = recorded(preset.settings)
+    settings = dict(preset.settings)
     if not (settings.get("blend") or {}).get("models"):
         settings["model"] = {"name": preset.model}
     return arguments_of(settings, overrides) + overrides
+
+
+def generate(config: DictConfig) -> list[RenderResult]:
+    """What the composed configuration asks for, as files. Raises UserError."""
+    return generation.generate(RenderRequest.from_config(config))
 
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _check_sliders(arguments)
-        overrides = with_preset(hydra_app.to_overrides(hydra_app.steered(arguments)))
+        overrides = with_preset(hydra_app.to_overrides(steered(arguments)))
     except UserError as error:
         hydra_app.report(error)
         sys.exit(hydra_app.EXIT_USER_ERROR)

@@ -1,12 +1,11 @@
-"""Sounds put in their places as conf/spatial has it, and what can be measured at two ears."""
+"""Sounds put in their places as a request has it, and what can be measured at two ears."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from distillgan.paths import conf_dir
+from distillgan.synthesis.generation import spatial_of
+from distillgan.synthesis.request import SPATIAL
 from distillgan.synthesis.spatial.placement import Spatial
 
 RATE = 44100
@@ -14,8 +13,8 @@ AT = 1000  # the sample that `click` has
 
 
 def spatial(name: str, **settings) -> Spatial:
-    """spatial=`name`, with other settings than those of conf/spatial."""
-    return instantiate(OmegaConf.load(conf_dir() / "spatial" / f"{name}.yaml"), **settings, _convert_="all")
+    """spatial=`name`, with these settings and the defaults for the others."""
+    return spatial_of(SPATIAL[name](**settings))
 
 
 def placed(place: Spatial, wave: np.ndarray, second: np.ndarray | None = None, cuts: Sequence[int] = ()) -> np.ndarray:

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from distillgan.paths import conf_dir
+from distillgan.synthesis.request import RenderRequest
 
 
 def composed(name: str, home: Path, *overrides: str) -> DictConfig:
@@ -19,6 +20,11 @@ def composed(name: str, home: Path, *overrides: str) -> DictConfig:
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
         device = [] if name in ("weights", "export_vocoder", "controls") else ["device=cpu"]
         return compose(name, overrides=[f"paths.home={home}", *device, *overrides])
+
+
+def requested(home: Path, *overrides: str) -> RenderRequest:
+    """What `generate` is given by a command line with these overrides."""
+    return RenderRequest.from_config(composed("generate", home, *overrides))
 
 
 def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:

@@ -3,23 +3,24 @@
 import doctest
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from crafted import RATE, write_crafted
-from support import composed
+from support import requested
 
 import distillgan as dg
 from distillgan import api
 from distillgan.audio.mel import MelSpec
 from distillgan.audio.tags import read_comment
-from distillgan.cli.reproduce import Original
 from distillgan.errors import UserError
 from distillgan.models.base import Vocoder
 from distillgan.paths import Home
 from distillgan.synthesis.generation import generate
+from distillgan.synthesis.reproduce import Original
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +38,38 @@ def model(home):
 def test_the_same_samples_as_the_command(home, model):
     clip = model.render(1.5, seed=3, path="chunk", vocoder="hifigan", brightness=5, density="0:-5 1:7")
     told = ["model.name=rain", "duration=1.5", "seed=3", "path=chunk", "vocoder=hifigan", "export.depth=32f"]
-    made = generate(composed("generate", home, *told, "++controls.brightness=5", "++controls.density='0:-5 1:7'"))[0]
+    made = generate(requested(home, *told, "++controls.brightness=5", "++controls.density='0:-5 1:7'"))[0]
     heard = soundfile.read(made.path, dtype="float32")[0]
-    gain = 10 ** (made.account["gain_db"] / 20)
+    gain = 10 ** (made.metadata["gain_db"] / 20)
     assert clip.wave.shape == (1, round(1.5 * RATE)) and clip.seconds == 1.5
     assert np.abs(heard - gain * clip.wave[0]).max() < 1e-6
-    assert clip.origin["settings"]["controls"] == made.account["settings"]["controls"]
+    assert clip.origin["settings"]["controls"] == made.metadata["settings"]["controls"]
+
+
+def test_two_threads_render_at_once_each_its_own_sound(home):
+    models = [dg.load("rain", home=home, device="cpu") for _ in range(2)]
+    asked = [{"seed": seed, "brightness": seed - 3, "path": ("chunk", "crossfade")[seed % 2]} for seed in range(8)]
+    alone = [models[0].render(0.5, vocoder="hifigan", **values).wave for values in asked]
+    assert len({wave.tobytes() for wave in alone}) == len(asked)
+    for model in models:  # one model for both threads, and with the other one each its own
+        with ThreadPoolExecutor(2) as pool:
+            players = [models[0], model]
+            renders = [
+                pool.submit(players[number % 2].render, 0.5, vocoder="hifigan", **values)
+                for number, values in enumerate(asked)
+            ]
+            together = [render.result().wave for render in renders]
+        assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_rendering_from_python_needs_no_hydra(home):
+    code = (
+        "import sys, distillgan; distillgan.load('rain', home=sys.argv[1], device='cpu').render(0.2, vocoder='hifigan')"
+    )
+    code += "; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(home)], capture_output=True, text=True, check=True)
+    assert "distillgan.synthesis.blend" in done.stdout.split()
+    assert not {name.partition(".")[0] for name in done.stdout.split()} & {"hydra", "omegaconf"}
 
 
 def test_a_saved_clip_tells_how_it_was_made(home, model, tmp_path):
@@ -96,8 +123,8 @@ def test_a_vocoder_of_ones_own_plays(home, model, recordings, tmp_path):
     # Its file says so, and that it cannot be made again by the commands.
     path = clip.save(tmp_path / "knocks.wav")
     assert '"vocoder":"Knocks"' in read_comment(path)
-    with pytest.raises(UserError, match="'Knocks' is no choice of vocoder"):
-        Original.of_file(path).config(Home(home))
+    with pytest.raises(UserError, match="vocoder=Knocks cannot play: choose one of auto"):
+        generate(Original.of_file(path).request(Home(home))[0])
 
 
 def test_the_vocoder_that_plays_can_be_had(model):

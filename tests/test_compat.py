@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 import soundfile
 from support import composed
 
-from distillgan.cli.reproduce import Original
 from distillgan.paths import Home
 from distillgan.store.history import History
 from distillgan.store.presets import Presets
 from distillgan.synthesis.generation import generate
+from distillgan.synthesis.reproduce import Original
 from distillgan.training.pipeline import train
 
 MADE = Path(__file__).parent / "compat" / "0.1.0"
@@ -38,7 +39,8 @@ def home(tmp_path_factory) -> Path:
 )
 def test_a_file_reproduces_as_it_was(home, name, tolerance):
     path = home / "audio" / name
-    again = generate(Original.of_file(path).config(Home(home), ["device=cpu"])[0])[0]
+    request, _ = Original.of_file(path).request(Home(home))
+    again = generate(replace(request, device="cpu"))[0]
     before, now = soundfile.read(path)[0], soundfile.read(again.path)[0]
     assert before.shape == now.shape
     assert abs(before).max() > 0.01

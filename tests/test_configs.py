@@ -11,7 +11,7 @@ from cli_runner import call
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from served import Server
-from support import composed, tiny
+from support import composed, requested, tiny
 
 from distillgan.audio.mel import MelSpec
 from distillgan.cli.commands.engine_commands import controls, export, weights
@@ -106,7 +106,7 @@ def test_each_training_runs_tiny(line, tmp_path, recordings):
 
 @pytest.mark.parametrize("line", GENERATIONS)
 def test_each_generation_runs_tiny(line, home):
-    (made,) = generate(composed("generate", home, "duration=0.2", *line.split()))
+    (made,) = generate(requested(home, "duration=0.2", *line.split()))
     assert made.path.suffix == f".{line.partition(' ')[0].partition('=')[2]}" and made.path.stat().st_size > 1000
 
 
@@ -136,12 +136,12 @@ def home(trained, tmp_path):
 def test_bigvgan_without_its_weights_says_the_remedy(home):
     (home / "none").mkdir()
     with pytest.raises(UserError, match=r"there is no config\.json of [\s\S]*weights_dir=PATH"):
-        generate(composed("generate", home, "vocoder=bigvgan", f"vocoder.weights_dir={home / 'none'}"))
+        generate(requested(home, "vocoder=bigvgan", f"vocoder.weights_dir={home / 'none'}"))
 
 
 def test_no_vocoder_cannot_play(home):
     with pytest.raises(UserError, match="vocoder=none cannot play: choose one of auto"):
-        generate(composed("generate", home, "vocoder=none"))
+        generate(requested(home, "vocoder=none"))
 
 
 def test_evaluate_controls_export_and_weights_run_tiny(home, recordings, hub, capsys):

@@ -10,7 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from distillgan.cli import hydra_app
-from distillgan.cli.hydra_app import model_by_name, run, steered, to_overrides
+from distillgan.cli.hydra_app import run
+from distillgan.cli.overrides import model_by_name, steered, to_overrides
 from distillgan.configuration import build
 from distillgan.errors import UserError
 from distillgan.paths import conf_dir

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from hub import write_pin
-from support import composed
+from support import composed, requested
 
 from distillgan.errors import UserError
 from distillgan.synthesis.generation import generate
@@ -26,7 +26,7 @@ def home(trained, tmp_path):
 
 
 def test_writes_each_variation_with_its_picture_and_prints_where(home, capsys):
-    generate(composed("generate", home, "duration=0.7", "seed=4", "count=2"))
+    generate(requested(home, "duration=0.7", "seed=4", "count=2"))
     assert made(home) == ["tiny_seed4.wav", "tiny_seed5.wav"]
     printed = capsys.readouterr().out
     for name in made(home):
@@ -40,14 +40,14 @@ def test_writes_each_variation_with_its_picture_and_prints_where(home, capsys):
 
 def test_same_seed_same_samples_other_seed_others(home):
     for seed in (1, 1, 2):
-        generate(composed("generate", home, "duration=0.5", f"seed={seed}"))
+        generate(requested(home, "duration=0.5", f"seed={seed}"))
     names = ("tiny_seed1.wav", "tiny_seed1-2.wav", "tiny_seed2.wav")
     first, again, other = (soundfile.read(home / "audio" / name)[0] for name in names)
     assert (first == again).all() and (first != other).any()
 
 
 def test_48_kilohertz_keeps_the_duration(home):
-    generate(composed("generate", home, "duration=0.5", "export.sample_rate=48000"))
+    generate(requested(home, "duration=0.5", "export.sample_rate=48000"))
     info = soundfile.info(home / "audio" / "tiny_seed1.wav")
     assert (info.samplerate, info.frames) == (48000, 24000)
 
@@ -73,13 +73,13 @@ def test_48_kilohertz_keeps_the_duration(home):
 )
 def test_bad_values_get_their_message_and_leave_nothing(home, overrides, words):
     with pytest.raises(UserError, match=words):
-        generate(composed("generate", home, *overrides))
+        generate(requested(home, *overrides))
     assert not (home / "audio").exists()
 
 
 def test_a_recording_through_the_model(home, recordings, capsys):
     source = recordings / "take3.wav"
-    generate(composed("generate", home, f"recording={source}"))
+    generate(requested(home, f"recording={source}"))
     assert made(home) == ["tiny_take3.wav"]
     assert soundfile.info(home / "audio" / "tiny_take3.wav").frames == soundfile.info(source).frames
     printed = capsys.readouterr().out
@@ -89,7 +89,7 @@ def test_a_recording_through_the_model(home, recordings, capsys):
 def test_a_recording_at_another_rate_keeps_its_duration(home, tmp_path):
     wave = 0.1 * np.random.default_rng(1).standard_normal((30000, 2))
     soundfile.write(tmp_path / "été 1.flac", wave, 22050)
-    generate(composed("generate", home, f"recording='{tmp_path}/été 1.flac'"))
+    generate(requested(home, f"recording='{tmp_path}/été 1.flac'"))
     assert made(home) == ["tiny_été_1.wav"]
     assert soundfile.info(home / "audio" / "tiny_été_1.wav").frames == 60000
 
@@ -99,7 +99,7 @@ def test_a_recording_that_cannot_be_used(home, tmp_path):
     (tmp_path / "text.wav").write_text("hello")
     for name, words in (("silent.wav", "silent: its peak"), ("text.wav", "unreadable"), ("", "unreadable")):
         with pytest.raises(UserError, match=words):
-            generate(composed("generate", home, f"recording={tmp_path / name}"))
+            generate(requested(home, f"recording={tmp_path / name}"))
     assert not (home / "audio").exists()
 
 
@@ -112,13 +112,13 @@ def mute(tmp_path, recordings):
 
 def test_model_without_a_vocoder_says_how_to_train_one(mute):
     with pytest.raises(UserError, match="distillgan train-vocoder mute"):
-        generate(composed("generate", mute, "vocoder=hifigan"))
+        generate(requested(mute, "vocoder=hifigan"))
 
 
 def test_a_model_without_a_vocoder_plays_through_the_universal_one(mute, hub, capsys):
     pin = write_pin(mute / "PIN", hub.files)
     for _ in range(2):
-        generate(composed("generate", mute, "duration=0.4", f"vocoder.pin={pin}", "count=2"))
+        generate(requested(mute, "duration=0.4", f"vocoder.pin={pin}", "count=2"))
     printed = capsys.readouterr().out
     assert "vocoder bigvgan: model mute has no vocoder of its own, and BigVGAN's weights were fetched" in printed
     assert "vocoder bigvgan: model mute has no vocoder of its own, and BigVGAN's weights are here" in printed

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from crafted import write_crafted
 from recorded import said
-from support import composed
+from support import requested
 
 import distillgan as dg
 from distillgan.api import Clip
@@ -16,15 +16,17 @@ from distillgan.audio.formats import Wav
 from distillgan.audio.loudness import DUAL_MONO_LU, measure
 from distillgan.audio.tags import Tags, read_comment
 from distillgan.cli.commands import history_commands as history_command
-from distillgan.cli.reproduce import Original
-from distillgan.cli.serialization import arguments_of, recorded
+from distillgan.cli.serialization import arguments_of, with_overrides
 from distillgan.errors import UserError
-from distillgan.generate import generate, with_preset
+from distillgan.generate import with_preset
 from distillgan.paths import Home
 from distillgan.store.history import History
 from distillgan.store.presets import Presets
+from distillgan.synthesis.generation import generate
+from distillgan.synthesis.reproduce import Original
+from distillgan.synthesis.request import ExportRequest, RenderRequest
 from distillgan.ui.sound_panels import check
-from distillgan.ui.sound_settings import settings_of, values_of
+from distillgan.ui.sound_settings import export_of, values_of
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +40,12 @@ def home(tmp_path_factory):
 
 def made(home, *overrides):
     vocoder = "universal" if any(word.startswith("blend") for word in overrides) else "hifigan"
-    return generate(composed("generate", home, f"vocoder={vocoder}", "duration=1.5", *overrides))[0]
+    return generate(requested(home, f"vocoder={vocoder}", "duration=1.5", *overrides))[0]
 
 
 def again(home, original, *given):
-    return generate(original.config(Home(home), list(given))[0])[0]
+    request, _ = original.request(Home(home))
+    return generate(with_overrides(request, given) if given else request)[0]
 
 
 def samples(path):
@@ -59,36 +62,36 @@ def test_by_default_it_is_as_loud_as_the_recordings_are_heard(home, capsys):
     mono, stereo = made(home, "model.name=rain"), made(home, "model.name=rain", "spatial=stereo")
     for sound in (mono, stereo):  # one channel from both loudspeakers, or two
         assert measure(sound.path).lufs == pytest.approx(-22.5, abs=0.02)
-        assert json.loads(sound.path.with_suffix(".json").read_text())["level"] == sound.account["level"]
-        assert json.loads(read_comment(sound.path))["level"] == sound.account["level"]
-    level = mono.account["level"]
-    assert level["lufs"] == level["asked_lufs"] == mono.account["settings"]["export"]["loudness"] == -25.51
+        assert json.loads(sound.path.with_suffix(".json").read_text())["level"] == sound.metadata["level"]
+        assert json.loads(read_comment(sound.path))["level"] == sound.metadata["level"]
+    level = mono.metadata["level"]
+    assert level["lufs"] == level["asked_lufs"] == mono.metadata["settings"]["export"]["loudness"] == -25.51
     assert level["short_lu"] == 0 and level["true_peak_db"] < -1
     assert f"  -25.5 LUFS, peak {level['true_peak_db']:.1f} dBTP, turned " in capsys.readouterr().out
     code, shown, _ = said(capsys, history_command.history_main, "show", mono.id, "--home", home)
     assert code == 0 and "level.lufs: -25.51" in shown
-    card = check(mono.account)
+    card = check(mono.metadata)
     assert "<td>loudness</td><td>-25.5 LUFS</td>" in card and "to -25.51 LUFS" in card and "true peak" in card
 
 
 def test_a_number_a_ceiling_and_what_falls_short_is_told(home, capsys):
     sound = made(home, "model.name=rain", "export.loudness=-1", "export.peak=-3", "export.sample_rate=48000")
-    level = sound.account["level"]
+    level = sound.metadata["level"]
     assert level["true_peak_db"] == pytest.approx(-3, abs=0.01) and level["short_lu"] > 3
     assert level["lufs"] == pytest.approx(measure(sound.path).lufs - DUAL_MONO_LU, abs=0.02)
     told = f"{level['short_lu']:.1f} LU under -1 LUFS, where its peaks reach the ceiling"
     assert told in capsys.readouterr().out
-    assert f"{level['short_lu']:.1f} LU under that" in check(sound.account)
+    assert f"{level['short_lu']:.1f} LU under that" in check(sound.metadata)
 
 
 def test_what_nobody_knows_is_told_and_left_as_it_is(home, capsys):
     sound = made(home, "model.name=old")
-    assert sound.account["settings"]["export"]["loudness"] == "off" and sound.account["level"]["asked_lufs"] is None
-    assert sound.account["gain_db"] == 0
+    assert sound.metadata["settings"]["export"]["loudness"] == "off" and sound.metadata["level"]["asked_lufs"] is None
+    assert sound.metadata["gain_db"] == 0
     note = "nothing is known of how loud its recordings were: it stays as loud as it is rendered"
-    assert note in capsys.readouterr().out and note in check(sound.account)
+    assert note in capsys.readouterr().out and note in check(sound.metadata)
     blend = made(home, "blend.models=['rain:1','old:1']")
-    assert blend.account["settings"]["export"]["loudness"] == "off" and note in blend.account["level"]["note"]
+    assert blend.metadata["settings"]["export"]["loudness"] == "off" and note in blend.metadata["level"]["note"]
 
 
 @pytest.mark.parametrize(
@@ -111,9 +114,7 @@ def test_a_recording_through_the_model_is_as_loud_as_it_is_itself(home, tmp_path
     for channels in (1, 2):
         soundfile.write(tmp_path / f"{channels}.wav", wave[:, :channels], 44100)
         source = measure(tmp_path / f"{channels}.wav").lufs
-        config = composed(
-            "generate", home, "vocoder=hifigan", "model.name=rain", f"recording={tmp_path}/{channels}.wav"
-        )
+        config = requested(home, "vocoder=hifigan", "model.name=rain", f"recording={tmp_path}/{channels}.wav")
         assert measure(generate(config)[0].path).lufs == pytest.approx(source, abs=0.02)
 
 
@@ -143,37 +144,40 @@ def test_what_was_made_before_there_was_loudness_is_made_as_before(home, tmp_pat
     Wav(44100).write(old, [samples(sound.path)], clip.wave.shape, Tags(comment=json.dumps(told)))
     original = Original.of_file(old)
     copy = again(home, original)
-    assert original.verdict(copy).same and copy.account["settings"]["export"]["loudness"] == "off"
-    assert again(home, original, "export=flac").account["gain_db"] == copy.account["gain_db"]
-    assert again(home, original, "export.loudness=-30").account["level"]["lufs"] == -30
+    assert original.verdict(copy).same and copy.metadata["settings"]["export"]["loudness"] == "off"
+    assert again(home, original, "export=flac").metadata["gain_db"] == copy.metadata["gain_db"]
+    assert again(home, original, "export.loudness=-30").metadata["level"]["lufs"] == -30
 
-    account = {**sound.account, "settings": without_loudness(sound.account["settings"])}
+    account = {**sound.metadata, "settings": without_loudness(sound.metadata["settings"])}
     history = History(Home(home))
     entry = history.get(history.record(account, old, b""))
     assert np.array_equal(samples(again(home, Original.of_history(entry)).path), samples(sound.path))
     Presets(Home(home)).keep(entry, "as it was")
     overrides = with_preset([f"paths.home={home}", "preset='as it was'"])
     assert {"export.loudness='off'", "export.peak=null"} <= set(overrides)
-    values, _ = values_of(entry.account["settings"], None)
+    values, _ = values_of(RenderRequest.from_dict(entry.metadata["settings"]))
     assert (values["loudness"], values["peak"]) == ("off", None), "so it stands in the page's controls"
-    export = settings_of(values, {})["export"]
-    assert (export["loudness"], export["peak"]) == ("off", None)
+    export = export_of(values)
+    assert (export.loudness, export.peak) == ("off", None)
 
 
 def test_settings_of_no_file_at_all_have_no_loudness_either():
-    assert "export.loudness='off'" in arguments_of(recorded({"seed": 1}))
-    assert not any("loudness" in word for word in arguments_of({"seed": 1})), "what is asked for now has the default"
+    assert "export.loudness='off'" in arguments_of({"seed": 1})
+    assert RenderRequest(seed=1).export.loudness == "source", "what is asked for now has the default"
     kept = {"export": {"name": "wav", "loudness": -23, "depth": 16}}
-    assert recorded(kept) == kept
-    assert arguments_of(kept, ["export=flac"]) == ["export.loudness=-23"], "it is of the sound, not of the format"
+    assert RenderRequest.from_dict(kept).export == ExportRequest(Wav(depth=16), loudness=-23)
+    kept["export"]["peak"] = -2
+    assert arguments_of(kept, ["export=flac"]) == ["export.loudness=-23", "export.peak=-2"], (
+        "it is of the sound, not of the format"
+    )
 
 
 def test_the_page_takes_a_number_that_is_typed():
-    values, _ = values_of({"export": {"name": "wav", "loudness": -25.51, "peak": -2.0}}, "rain")
+    values, _ = values_of(RenderRequest(export=ExportRequest(loudness=-25.51, peak=-2.0)))
     assert (values["loudness"], values["peak"]) == ("-25.51", -2.0)
-    assert settings_of(values, {})["export"]["loudness"] == -25.51
-    assert settings_of({**values, "loudness": " -14 "}, {})["export"]["loudness"] == -14
-    assert settings_of({**values, "loudness": "source"}, {})["export"]["loudness"] == "source"
+    assert export_of(values).loudness == -25.51
+    assert export_of({**values, "loudness": " -14 "}).loudness == -14
+    assert export_of({**values, "loudness": "source"}).loudness == "source"
 
 
 def test_from_python(home, tmp_path):

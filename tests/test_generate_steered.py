@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from crafted import RATE, write_crafted
 from hub import write_pin
-from support import composed
+from support import requested
 
 from distillgan.errors import UserError
 from distillgan.synthesis.generation import generate
@@ -30,7 +30,7 @@ def home(models, tmp_path):
 def made(home, *overrides) -> tuple[np.ndarray, dict]:
     """What one call of generate wrote: the sound and the account of it."""
     before = set((home / "audio").glob("*"))
-    generate(composed("generate", home, *overrides))
+    generate(requested(home, *overrides))
     new = {path.suffix: path for path in set((home / "audio").glob("*")) - before}
     assert set(new) == {".wav", ".png", ".json"} and len({path.stem for path in new.values()}) == 1
     return soundfile.read(new[".wav"])[0], json.loads(new[".json"].read_text())
@@ -76,7 +76,7 @@ def test_the_check_of_the_sound_is_in_the_account_and_printed(home, capsys):
 
 
 def test_count_gives_each_seed_its_account(home):
-    generate(composed("generate", home, "model.name=wind", "vocoder=hifigan", "duration=0.3", "seed=5", "count=3"))
+    generate(requested(home, "model.name=wind", "vocoder=hifigan", "duration=0.3", "seed=5", "count=3"))
     names = sorted(path.name for path in (home / "audio").glob("*.json"))
     assert names == ["wind_seed5.json", "wind_seed6.json", "wind_seed7.json"]
     assert [json.loads((home / "audio" / name).read_text())["seed"] for name in names] == [5, 6, 7]
@@ -142,7 +142,7 @@ def test_a_recording_is_accounted_for(home, recordings):
 )
 def test_bad_values_get_their_message_and_leave_nothing(home, overrides, words):
     with pytest.raises(UserError, match=words):
-        generate(composed("generate", home, "model.name=rain", *overrides))
+        generate(requested(home, "model.name=rain", *overrides))
     assert not (home / "audio").exists()
 
 
@@ -150,7 +150,7 @@ def test_bad_values_get_their_message_and_leave_nothing(home, overrides, words):
 def test_a_bad_value_is_told_before_a_vocoder_is_fetched(home, hub, override):
     asked = ["model.name=rain", "vocoder=bigvgan", f"vocoder.pin={write_pin(home / 'PIN', hub.files)}"]
     with pytest.raises(UserError):
-        generate(composed("generate", home, *asked, override))
+        generate(requested(home, *asked, override))
     assert hub.gets() == []
 
 

@@ -28,7 +28,7 @@ APART |= {("evaluation", "training")}
 BASE = {"errors", "paths", "atomic", "process", "compute", "progress", "configuration"}
 ENTRIES = {"train", "generate", "evaluate"}
 LIGHTNING = {"data.datamodule", "models.vae.module", "models.vocoders.module"}
-MOST_MODULES, MOST_AT_THE_TOP, MOST_LINES_OF_AN_ENTRY = 138, 12, 80
+MOST_MODULES, MOST_AT_THE_TOP, MOST_LINES_OF_AN_ENTRY = 139, 12, 80
 TWICE = {"__init__", "base", "module", "network", "losses"}
 
 

@@ -10,12 +10,13 @@ from distillgan import api
 from distillgan.cli import hydra_app
 from distillgan.cli import main as cli
 from distillgan.cli.overrides import to_overrides
-from distillgan.cli.reproduce import Original
 from distillgan.errors import UserError
 from distillgan.models.header import read_header
 from distillgan.paths import Home
 from distillgan.store.history import History
 from distillgan.synthesis.generation import generate
+from distillgan.synthesis.reproduce import Original
+from distillgan.synthesis.request import RenderRequest
 from distillgan.training.pipeline import train
 from distillgan.ui.training_form import _recordings_of
 
@@ -45,21 +46,25 @@ def test_the_run_knows_its_folder_and_the_same_command_goes_on(made):
     assert (config.name, config.data.dir, list(config.stages)) == ("雨", str(folder), ["vocoder"])
 
 
+def requested(*arguments):
+    return RenderRequest.from_config(hydra_app.composed("generate", to_overrides(list(arguments))))
+
+
 def test_it_plays_and_is_made_again_and_from_python(made):
     home, folder, _ = made
     given = ["model.name=雨", "duration=0.3", "vocoder=universal", f"paths.home={home.root}", "device=cpu"]
-    (sound,) = generate(hydra_app.composed("generate", to_overrides([*given, "export.title=808_909"])))
+    (sound,) = generate(requested(*given, "export.title=808_909"))
     assert sound.path.name == "雨_seed1.wav"
     kept = History(home).get(sound.id)
-    assert kept.account["settings"]["export"]["title"] == "808_909"
+    assert kept.metadata["settings"]["export"]["title"] == "808_909"
     original = Original.of_file(sound.path)
-    config, _ = original.config(home)
-    assert config.model.name == "雨" and config.export.title == "808_909"
-    (again,) = generate(config)
+    request, _ = original.request(home)
+    assert request.model == "雨" and request.export.title == "808_909"
+    (again,) = generate(request)
     assert original.verdict(again).same
     assert api.load("雨", home=home.root).name == "雨"
     given = [f"recording={folder}/take1.wav", "model.name=雨", "vocoder=universal", f"paths.home={home.root}"]
-    (sound,) = generate(hydra_app.composed("generate", to_overrides(given)))
+    (sound,) = generate(requested(*given))
     assert json.loads(sound.path.with_suffix(".json").read_text())["path"] == "reconstruct"
 
 

@@ -15,9 +15,9 @@ from crafted import RATE, write_crafted
 
 from distillgan import process as signals
 from distillgan.cli import hydra_app
-from distillgan.cli.overrides import quote
+from distillgan.synthesis.blend import Rendering
 from distillgan.synthesis.generation import generate
-from distillgan.synthesis.request import Piece
+from distillgan.synthesis.request import RenderRequest, VocoderRequest
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def handlers(monkeypatch):
 
 
 def told(home):
-    """Two sounds of ten minutes. Composed within an entry, as the page does it."""
-    words = ["duration=600", "count=2", "vocoder=hifigan", "device=cpu"]
-    return hydra_app.composed("generate", [f"paths.home={quote(str(home))}", *words])
+    """Two sounds of ten minutes."""
+    vocoder = VocoderRequest("hifigan")
+    return RenderRequest(duration=600, count=2, vocoder=vocoder, device="cpu", home=home)
 
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]
@@ -63,11 +63,11 @@ def test_a_rendering_ends_as_a_whole_shorter_file(tmp_path, handlers, capsys, si
 def test_one_that_ends_too_early_leaves_none_and_says_so(tmp_path, handlers, capsys, monkeypatch):
     write_crafted(tmp_path / "models", "rain")
 
-    def blocks(piece):
+    def blocks(rendering):
         os.kill(os.getpid(), signal.SIGTERM)
         yield from ()
 
-    monkeypatch.setattr(Piece, "blocks", blocks)
+    monkeypatch.setattr(Rendering, "blocks", blocks)
     with pytest.raises(SystemExit) as left:
         hydra_app.run(lambda config: generate(told(tmp_path)), "generate", [])
     out, err = capsys.readouterr()

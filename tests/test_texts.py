@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from distillgan.cli import hydra_app
-from distillgan.cli.overrides import quote, to_overrides, value_of
+from distillgan.cli.overrides import quote, steered, to_overrides, value_of
 from distillgan.cli.serialization import arguments_of
 from distillgan.configuration import FREE, WITHOUT_DEFAULT, _leaves, _texts_of, as_read, build, is_text, literal
 from distillgan.paths import conf_dir
@@ -65,7 +65,7 @@ def test_values_of_sweeps_and_lists_stay_texts_each_for_itself():
     assert swept("vocoder.init=choice(1e3,universal)") == ["1e3", "universal"]
     assert swept("seed=1,2") == [1, 2]
     assert read(to_overrides(["data.dir=[2024_01_02,'x,y',true]"])[0]) == ["2024_01_02", "x,y", "true"]
-    assert read(to_overrides(hydra_app.steered(["blend=[808_909:60,1e3:40]"]))[0]) == ["808_909:60", "1e3:40"]
+    assert read(to_overrides(steered(["blend=[808_909:60,1e3:40]"]))[0]) == ["808_909:60", "1e3:40"]
 
 
 def test_what_needs_no_quotes_gets_none():
@@ -75,13 +75,14 @@ def test_what_needs_no_quotes_gets_none():
 
 
 def test_a_preset_or_a_file_says_the_same_again():
-    """As presets, `reproduce`, the page and Python do: by `arguments_of`, and `entry.composed`."""
+    """As `preset=NAME` and `reproduce` with further overrides do: by `arguments_of`, and `hydra_app.composed`."""
     settings = {"model": {"name": "808_909"}, "path": "crossfade", "export": {"name": "wav", "title": "1e3"}}
     config = hydra_app.composed("generate", to_overrides(arguments_of(settings)))
     assert (config.model.name, config.export.title) == ("808_909", "1e3")
-    settings = {"blend": {"models": ["2024_01_02:1", "nan:1"], "mode": "mel"}, "recording": "7e12345"}
+    settings = {"blend": {"models": ["2024_01_02:1", "nan:1"], "mode": "mel"}}
     config = hydra_app.composed("generate", arguments_of(settings))
-    assert (list(config.blend.models), config.recording) == (["2024_01_02:1", "nan:1"], "7e12345")
+    assert list(config.blend.models) == ["2024_01_02:1", "nan:1"]
+    assert hydra_app.composed("generate", arguments_of({"recording": "7e12345"})).recording == "7e12345"
 
 
 def test_texts_in_files_of_configurations_stay_texts(tmp_path, monkeypatch):

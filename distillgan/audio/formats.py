@@ -35,6 +35,12 @@ class Format(ABC):
     def __init__(self, sample_rate: int):
         self.sample_rate = _one_of("sample_rate", sample_rate, self.sample_rates, f"Hz ({self.suffix})")
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).items()))
+
     def write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
         """Write float32 blocks [C, n], whole or not at all; what is beyond ±1 is clipped where the format ends there.
 
@@ -107,7 +113,8 @@ class Ogg(Format):
 
     def __init__(self, sample_rate: int = 44100, quality: float = 8):
         super().__init__(sample_rate)
-        self.quality = number("export.quality", quality, 0, 10)
+        number("export.quality", quality, 0, 10)
+        self.quality = quality
 
     def _write(self, path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], tags: Tags) -> None:
         order = containers.from_wav(shape[0])
@@ -124,7 +131,8 @@ class Mp3(Format):
     def __init__(self, sample_rate: int = 44100, mode: str = "cbr", quality: float = 0):
         super().__init__(sample_rate)
         self.mode = _one_of("mode", mode, ("cbr", "vbr"), "(.mp3)")
-        self.quality = number("export.quality", quality, 0, 9)
+        number("export.quality", quality, 0, 9)
+        self.quality = quality
         if self.mode == "cbr" and self.quality:
             raise UserError(f"export.quality={quality} is for export.mode=vbr: say so, or leave it out")
 

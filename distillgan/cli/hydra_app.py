@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,15 +19,12 @@ from rich.text import Text
 
 from distillgan import process as signals
 from distillgan.cli import diagnostics
-from distillgan.cli.overrides import listed, parted, to_overrides, value_of
+from distillgan.cli.overrides import parted, to_overrides, value_of
 from distillgan.configuration import keep_texts_of_files
 from distillgan.errors import UserError, message
 from distillgan.paths import conf_dir, default_home
 
 EXIT_USER_ERROR = 2
-_SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
-_MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
-_STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
 _COMPOSING = threading.Lock()
 
 
@@ -156,30 +152,3 @@ def _composing() -> Iterator[None]:
                 yield
         finally:
             GlobalHydra.instance().hydra = around
-
-
-def model_by_name(arguments: list[str]) -> list[str]:
-    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it."""
-    return [_node(_MODEL, argument) for argument in arguments]
-
-
-def steered(arguments: list[str]) -> list[str]:
-    """As `model_by_name`, and `blend=[…]` as `blend.models=[…]`, `controls.NAME=…` as `++controls.NAME=…`: which
-
-    sliders there are is known only by the model.
-    """
-    waiting, joined = list(arguments), []
-    while waiting:
-        argument = waiting.pop(0)
-        joined.append(f"--blend={waiting.pop(0)}" if argument == "--blend" and waiting else argument)
-    return [_node(_STEERED, argument) for argument in joined]
-
-
-def _node(words: re.Pattern, argument: str) -> str:
-    found = words.fullmatch(argument)
-    if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
-        return argument
-    flag, node, value = found.groups(default="")
-    if node.startswith("blend") and value:
-        value = f"={listed(value[1:])}"
-    return f"{flag}{_SHORT.get(node, f'++{node}')}{value}"

@@ -1,24 +1,20 @@
-"""Arguments as Hydra's overrides: flags or key=value, each value as Hydra's grammar takes it for what it is."""
+"""The one place where a command line becomes overrides of Hydra's grammar: flags, short names, quotes around texts."""
 
 import os
 import re
 from pathlib import Path
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from distillgan.configuration import FREE, NAMES, as_read, is_text, literal
 from distillgan.errors import UserError
 
-_HYDRA_FLAGS = {
-    "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
-    "config-path", "config-name", "config-dir", "experimental-rerun", "info",
-}  # fmt: skip
-_HYDRA_FLAGS_WITH_VALUE = {
-    "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
-    "--experimental-rerun",
-}  # fmt: skip
-_HYDRA_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
+_FLAGS = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}  # Hydra's own
+_SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
+_MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
+_STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
 # Not a path: a key may have slashes inside (hydra/launcher=joblib), but starts with none.
 _OVERRIDE = r"(?!~/)[\w+~][\w.@/+~-]*="
 _SPECIAL = re.compile(r"[^\w./:+-]", re.ASCII)
@@ -37,9 +33,7 @@ def parted(arguments: list[str]) -> tuple[list[str], list[str]]:
         if not argument.startswith("-"):
             overrides.append(argument)
             continue
-        flags.append(argument)
-        if waiting and (argument in _HYDRA_FLAGS_WITH_VALUE or (argument == "--info" and waiting[0] in _HYDRA_INFO)):
-            flags.append(waiting.pop(0))
+        flags += [argument, *_value_of_flag(argument, waiting)]
     return overrides, flags
 
 
@@ -57,27 +51,58 @@ def to_overrides(arguments: list[str]) -> list[str]:
     overrides, waiting, folders = [], list(arguments), _config_folders(arguments)
     while waiting:
         argument = waiting.pop(0)
-        if argument.startswith("--") and len(argument) > 2:
-            name, equals, value = argument[2:].partition("=")
-            if name in _HYDRA_FLAGS:
-                overrides.append(argument)
-                if waiting and (argument in _HYDRA_FLAGS_WITH_VALUE or (name == "info" and waiting[0] in _HYDRA_INFO)):
-                    overrides.append(waiting.pop(0))
-                continue
+        name, equals, value = argument.partition("=")
+        if name in _FLAGS:
+            overrides += [argument, *_value_of_flag(argument, waiting)]
+        elif name.startswith("--") and name != "--":
+            name = name[2:].replace("-", "_")
             if not equals:
-                if not _value_follows(waiting) and is_text(name.replace("-", "_"), folders):
+                if not _value_follows(waiting) and is_text(name, folders):
                     raise UserError(f"{argument} wants a value: {argument} VALUE")
                 value = waiting.pop(0) if _value_follows(waiting) else "true"
-            name = name.replace("-", "_")
             overrides.append(f"{name}={_quoted(name, value, folders)}")
-        elif argument in _HYDRA_FLAGS_WITH_VALUE and waiting:
-            overrides += [argument, waiting.pop(0)]
-        elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
-            name, equals, value = argument.partition("=")
-            overrides.append(f"{name}={_quoted(name, value, folders)}" if equals else argument)
+        elif equals:
+            overrides.append(f"{name}={_quoted(name, value, folders)}")
+        elif name.startswith(("-", "~")):
+            overrides.append(argument)
         else:
             raise UserError(f"{argument!r} is neither a flag (--duration 5) nor an override (duration=5)")
     return overrides
+
+
+def _value_of_flag(flag: str, waiting: list[str]) -> list[str]:
+    """The value of one of Hydra's own flags, taken from the arguments that wait; [] if it has none there."""
+    action = _FLAGS.get(flag)
+    if action is None or action.nargs == 0 or not waiting or (action.nargs == "?" and waiting[0] not in action.choices):
+        return []
+    return [waiting.pop(0)]
+
+
+def model_by_name(arguments: list[str]) -> list[str]:
+    """`model=NAME` as `model.name=NAME`: conf/ has a group called model, and Hydra would look for NAME in it."""
+    return [_node(_MODEL, argument) for argument in arguments]
+
+
+def steered(arguments: list[str]) -> list[str]:
+    """As `model_by_name`, and `blend=[…]` as `blend.models=[…]`, `controls.NAME=…` as `++controls.NAME=…`.
+
+    For only the model knows which sliders there are.
+    """
+    waiting, joined = list(arguments), []
+    while waiting:
+        argument = waiting.pop(0)
+        joined.append(f"--blend={waiting.pop(0)}" if argument == "--blend" and waiting else argument)
+    return [_node(_STEERED, argument) for argument in joined]
+
+
+def _node(words: re.Pattern, argument: str) -> str:
+    found = words.fullmatch(argument)
+    if found is None or not (found[1] or found[3]):  # a word alone is another flag's value
+        return argument
+    flag, node, value = found.groups(default="")
+    if node.startswith("blend") and value:
+        value = f"={_listed(value[1:])}"
+    return f"{flag}{_SHORT.get(node, f'++{node}')}{value}"
 
 
 def value_of(overrides: list[str], key: str) -> object | None:
@@ -90,7 +115,7 @@ def value_of(overrides: list[str], key: str) -> object | None:
         raise UserError(f"{mine[-1]} cannot be read: {error}") from error
 
 
-def listed(value: str) -> str:
+def _listed(value: str) -> str:
     """`[rain:60,wind:40]`, with the brackets or without, as a list of texts; what the user quoted stays."""
     if not value or re.search(r"['\"{]", value) or value == "null":
         return value

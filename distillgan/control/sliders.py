@@ -357,8 +357,12 @@ class Controls:
         return {name: curve.to_value() for name, curve in self.curves.items()}
 
     @classmethod
-    def parse(cls, settings: Mapping, analysis: Analysis | None, model: str) -> tuple["Controls", list[str]]:
-        """The node `controls` of a configuration, for one model, and warnings of values that were clamped.
+    def parse(
+        cls, settings: Mapping, analysis: Analysis | None, model: str, pending: bool = False
+    ) -> tuple["Controls", list[str]]:
+        """The `controls` of a request, for one model, and warnings of values that were clamped.
+
+        pending: the model has no analysis because its training ended before the sliders were measured.
 
         Raises UserError if a value is neither number nor breakpoints, or the model has no such active slider.
         """
@@ -368,6 +372,8 @@ class Controls:
                 continue
             curve = Curve.parse(f"controls.{name}", value)
             still = curve.extremes == (0.0, 0.0)  # nothing is asked of the slider, active or not
+            if analysis is None:
+                raise _no_analysis(str(name), model, pending)
             slider = _slider(str(name), analysis, model, still)
             if still:
                 continue
@@ -379,12 +385,19 @@ class Controls:
         return cls(curves), warnings
 
 
-def _slider(name: str, analysis: Analysis | None, model: str, still: bool) -> Slider:
-    if analysis is None:
-        raise UserError(
-            f"controls.{name}: model {model} was packed without an analysis, so it has no sliders. The command that "
-            "trained it, once more, analyses it"
+def _no_analysis(name: str, model: str, pending: bool) -> UserError:
+    if pending:
+        return UserError(
+            f"controls.{name}: the sliders of model {model} are pending: its training was ended before they were "
+            f"measured. The command that trained it, once more, measures them: distillgan train name={model} …"
         )
+    return UserError(
+        f"controls.{name}: model {model} was packed without an analysis, so it has no sliders. The command that "
+        "trained it, once more, analyses it"
+    )
+
+
+def _slider(name: str, analysis: Analysis, model: str, still: bool) -> Slider:
     sliders = {slider.name: slider for slider in analysis.sliders()}
     active = ", ".join(name for name, slider in sliders.items() if slider.reason is None) or "none"
     if name not in sliders:

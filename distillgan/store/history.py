@@ -1,11 +1,4 @@
-"""Every sound generated: what is told of it, kept, searched, deleted.
-
-What generate tells of a sound, its account: the parts that are listed, searched and compared.
-
-Spans of time as people type them: 30min, 12h, 2d, 3w.
-
-Every sound that was generated: what made it, where it lies, and a small picture of its wave.
-"""
+"""Every sound that was generated: what made it, where it lies, and a small picture of its wave; searched and listed."""
 
 import json
 import os
@@ -23,18 +16,18 @@ from distillgan.paths import Home
 from distillgan.store.database import Database
 
 
-def model_names(account: Mapping) -> list[str]:
-    return [str(model["name"]) for model in account.get("models") or [] if model.get("name")]
+def model_names(metadata: Mapping) -> list[str]:
+    return [str(model["name"]) for model in metadata.get("models") or [] if model.get("name")]
 
 
-def title(account: Mapping) -> str:
+def title(metadata: Mapping) -> str:
     """The models that play, as one name: that of the only one, or `rain + wind` for a blend."""
-    return " + ".join(model_names(account))
+    return " + ".join(model_names(metadata))
 
 
-def fingerprint(account: Mapping) -> str:
+def fingerprint(metadata: Mapping) -> str:
     """The models', in the order of `title`."""
-    return " + ".join(str(model.get("fingerprint", "")) for model in account.get("models") or [])
+    return " + ".join(str(model.get("fingerprint", "")) for model in metadata.get("models") or [])
 
 
 def flat(values: object, key: str = "") -> dict[str, object]:
@@ -56,9 +49,9 @@ def in_words(value: object) -> str:
     return printable(str(value))
 
 
-def search_text(account: Mapping, path: Path) -> str:
+def search_text(metadata: Mapping, path: Path) -> str:
     """What a search looks through: a line for each model, setting (`controls.brightness=5`) and the file."""
-    return "".join(f"{_folded(line)}\n" for line in _lines(account, path))
+    return "".join(f"{_folded(line)}\n" for line in _lines(metadata, path))
 
 
 def search_word(word: str) -> str:
@@ -71,14 +64,14 @@ def search_word(word: str) -> str:
     return f"{_folded(f'{name}={value}')}\n"
 
 
-def _lines(account: Mapping, path: Path) -> Iterator[str]:
+def _lines(metadata: Mapping, path: Path) -> Iterator[str]:
     yield printable(path)
-    for name in model_names(account):
+    for name in model_names(metadata):
         yield f"model={name}"
     for name in ("vocoder", "seed"):
-        if account.get(name) is not None:
-            yield f"{name}={in_words(account[name])}"
-    for key, value in flat(account.get("settings")).items():
+        if metadata.get(name) is not None:
+            yield f"{name}={in_words(metadata[name])}"
+    for key, value in flat(metadata.get("settings")).items():
         yield f"{key}={in_words(value)}"
 
 
@@ -109,7 +102,7 @@ _DIGITS = 100  # of a number that is typed
 class Generation:
     """An entry of the history.
 
-    made: seconds since 1970; path: the sound's file as it was written; account: the JSON beside it; thumbnail: int8
+    made: seconds since 1970; path: the sound's file as it was written; metadata: the JSON beside it; thumbnail: int8
     pairs (lowest, highest) of each column, full scale 127.
     """
 
@@ -117,12 +110,12 @@ class Generation:
     made: float
     path: Path
     starred: bool
-    account: dict
+    metadata: dict
     thumbnail: bytes
 
     @property
     def title(self) -> str:
-        return title(self.account)
+        return title(self.metadata)
 
     def to_dict(self) -> dict:
         """As JSON takes it; the thumbnail as numbers."""
@@ -131,7 +124,7 @@ class Generation:
             "made": datetime.fromtimestamp(self.made, UTC).isoformat(timespec="seconds"),
             "path": os.fspath(self.path),
             "starred": self.starred,
-            "account": self.account,
+            "account": self.metadata,
             "thumbnail": [byte - 256 if byte > 127 else byte for byte in self.thumbnail],
         }
 
@@ -146,22 +139,22 @@ class History:
     def __init__(self, home: Home):
         self._database, self._root = Database(home), home.root
 
-    def record(self, account: Mapping, path: Path, thumbnail: bytes) -> int:
+    def record(self, metadata: Mapping, path: Path, thumbnail: bytes) -> int:
         """A new entry → its number. Numbers are never given twice.
 
         Raises:
-            ValueError: the account is no JSON (NaN, too), or the thumbnail is no pairs for 400 columns at most.
+            ValueError: the metadata is no JSON (NaN, too), or the thumbnail is no pairs for 400 columns at most.
         """
         if len(thumbnail) % 2 or len(thumbnail) > 2 * MOST_COLUMNS:
             raise ValueError(f"a thumbnail of {len(thumbnail)} bytes is no pairs for up to {MOST_COLUMNS} columns")
-        stored = json.dumps(account, allow_nan=False)
-        words = search_text(account, path)
+        stored = json.dumps(metadata, allow_nan=False)
+        words = search_text(metadata, path)
         with self._database.writing() as connection:
             id = connection.execute(
                 "INSERT INTO generations (made, path, words, account, thumbnail) VALUES (?, ?, ?, ?, ?)",
                 (time.time(), self._stored(path), words, stored, bytes(thumbnail)),
             ).lastrowid
-            models = {(name, id) for name in model_names(account)}
+            models = {(name, id) for name in model_names(metadata)}
             connection.executemany("INSERT INTO played (model, generation) VALUES (?, ?)", models)
         return id
 
@@ -175,7 +168,7 @@ class History:
         with self._database.reading() as connection:
             row = connection.execute(f"SELECT {_COLUMNS} FROM generations ORDER BY id DESC LIMIT 1").fetchone()
         if row is None:
-            raise UserError("the history is empty: distillgan generate makes sound, and the history keeps its account")
+            raise UserError("the history is empty: distillgan generate makes sound, and the history keeps what made it")
         return self._generation(row)
 
     def named(self, words: Iterable[str]) -> list[Generation]:
@@ -263,9 +256,9 @@ class History:
         return self._generation(row)
 
     def _generation(self, row: tuple) -> Generation:
-        id, made, path, starred, account, thumbnail = row
+        id, made, path, starred, metadata, thumbnail = row
         try:
-            values = json.loads(account)
+            values = json.loads(metadata)
         except ValueError as error:
             raise UserError(
                 f"entry {id} of {self._database.path} is damaged ({error}): put back a copy that is whole"

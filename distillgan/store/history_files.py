@@ -18,7 +18,7 @@ def fault(generation: Generation) -> str:
     path = generation.path
     if path.is_symlink() or not path.is_file():
         return "it is a link or no file" if path.is_symlink() or path.exists() else "it is gone"
-    digest = generation.account.get("sound")
+    digest = generation.metadata.get("sound")
     try:
         comment = read_comment(path)
         with open_audio(path) as file:
@@ -29,12 +29,12 @@ def fault(generation: Generation) -> str:
         return "another sound is there by now"
     if not (digest and comment):
         try:
-            account = json.loads(path.with_suffix(".json").read_bytes())
+            beside = json.loads(path.with_suffix(".json").read_bytes())
         except (OSError, ValueError):
-            account = None
-        if account != generation.account:
+            beside = None
+        if beside != generation.metadata:
             return "it does not say that it is this sound, nor does the account beside it"
-    if abs(seconds - generation.account.get("seconds", seconds)) > _LENGTH_ERROR:
+    if abs(seconds - generation.metadata.get("seconds", seconds)) > _LENGTH_ERROR:
         return f"it is {seconds:.1f} s long by now"
     return ""
 

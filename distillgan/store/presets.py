@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 
 from distillgan.errors import UserError
 from distillgan.paths import Home
-from distillgan.store import history as accounts
 from distillgan.store.database import Database
-from distillgan.store.history import Generation
+from distillgan.store.history import Generation, fingerprint
 
 SETTINGS = ("controls", "seed", "path", "source", "evolution", "duration", "blend", "spatial", "export")
 _OF_ONE_FILE = ("file", "overwrite", "title")  # of `export`: how one sound was called
@@ -73,11 +72,10 @@ class Presets:
 
     def keep(self, generation: Generation, name: str, folder: str = "", replace: bool = False) -> None:
         """Save what made an entry of the history. Raises UserError as `save`, or if the entry does not tell."""
-        account = generation.account
-        settings = account.get("settings")
+        settings = generation.metadata.get("settings")
         if not generation.title or not isinstance(settings, Mapping):
             raise UserError(f"entry {generation.id} of the history does not say which model and settings made it")
-        self.save(generation.title, accounts.fingerprint(account), name, settings, folder, replace)
+        self.save(generation.title, fingerprint(generation.metadata), name, settings, folder, replace)
 
     def find(self, name: str, model: str | None = None) -> Preset:
         """Raises UserError if there is none (lists those there are), or one of several models."""

@@ -2,10 +2,12 @@
 
 import hashlib
 import math
+import re
 import signal
+import string
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +27,41 @@ from distillgan.audio.picture import draw_mels, save_picture
 from distillgan.audio.tags import Tags
 from distillgan.errors import UserError, number
 from distillgan.process import ENDING, ignored
+
+FIELDS = ("model", "seed", "preset", "vocoder", "path", "spatial", "recording", "date", "time")
+_MOST_BYTES = 200  # file systems take 255, and -2, -3 … and the suffix come to it
+_UNWANTED = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+
+
+def check_template(template: object) -> None:
+    """Raises UserError unless it is a file's name with fields of FIELDS in braces, such as {model}_{seed:03}."""
+    file_name(template, dict.fromkeys(FIELDS, "x") | {"seed": 1})
+
+
+def file_name(template: object, values: Mapping[str, str | int]) -> str:
+    """The name of a file, without suffix; what no file system takes in the values becomes `_`.
+
+    Raises:
+        UserError: as `check_template`, or the name is too long.
+    """
+    where = f"export.file={template}"
+    if not isinstance(template, str) or not template.strip():
+        raise UserError(f"{where} must be a file's name with fields such as {{model}} and {{seed}}")
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+        unknown = [field for field in fields if field not in FIELDS]
+        if unknown:
+            raise UserError(f"{where}: there is no field {{{unknown[0]}}}; there are {', '.join(FIELDS)}")
+        plain = {key: value if isinstance(value, int) else _UNWANTED.sub("_", value) for key, value in values.items()}
+        name = template.format(**plain)
+    except (ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{where} cannot be filled in: {error}") from error
+    if _UNWANTED.search(name) or name.startswith(".") or name != name.strip():
+        raise UserError(f"{where} must be a name without folders, and with no dot or space at its ends")
+    if len(name.encode("utf-8", "surrogatepass")) > _MOST_BYTES:
+        raise UserError(f"{where} gives a name of more than {_MOST_BYTES} bytes: choose a shorter template")
+    return name
+
 
 SOURCE, OFF = "source", "off"
 PEAK = 10 ** (-1 / 20)  # of a sample, -1 dBFS: the only ceiling that there was before there was a true one
@@ -87,9 +124,6 @@ class Target:
         gain_db = min(round(wanted * _STEPS), math.floor(min(most, 1e3) * _STEPS)) / _STEPS
         short = wanted - gain_db if gain_db < wanted - 0.5 / _STEPS and self.lufs is not None else 0.0
         return Level(10 ** (gain_db / 20), lufs + gain_db, peak_db + gain_db, self.lufs, short, self.note)
-
-
-AS_BEFORE = Target()
 
 
 class LoudnessMeter:
@@ -209,7 +243,7 @@ def _halved(ends: list[tuple[float, float]]) -> list[tuple[float, float]]:
 _AT_ONCE = 1 << 16  # samples read back
 
 
-class Take:
+class SpoolBuffer:
     """Float32 blocks [C, n] at the mel's rate, kept on disk and read back at `sample_rate` Hz, as often as needed.
 
     `file` is open for writing and reading, unbuffered and empty; `path` is for messages. After `finish`, `samples` (a
@@ -338,7 +372,7 @@ def export(
     form: Format,
     tags: Callable[[str, str, bool, Level], Tags] = lambda title, digest, interrupted, level: Tags(title),
     overwrite: bool = False,
-    target: Target = AS_BEFORE,
+    target: Target = Target(),
 ) -> Exported:
     """Write the blocks, float32 [C, n] at the mel's rate, as one file of the format, and its mel as PNG.
 
@@ -352,35 +386,35 @@ def export(
     changes, or there is no sample; KeyboardInterrupt if it came too early, or a second time.
     """
     with _scratch(folder) as file:
-        take = Take(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
-        interrupted = _taken(take, blocks)
-        level = target.level(take.loudness)
-        said = partial(tags, digest=take.digest, interrupted=interrupted, level=level)
-        path = _written(take, spec, folder / f"{name}{form.suffix}", form, level.gain, said, overwrite)
-    seconds, picture = take.samples / form.sample_rate, path.with_suffix(".png")
-    thumbnail = take.thumbnail.to_bytes(level.gain)
-    return Exported(path, picture, seconds, level, interrupted, take.digest, thumbnail)
+        spool = SpoolBuffer(file, folder / f"{name}{form.suffix}", spec, form.sample_rate)
+        interrupted = _spooled(spool, blocks)
+        level = target.level(spool.loudness)
+        said = partial(tags, digest=spool.digest, interrupted=interrupted, level=level)
+        path = _written(spool, spec, folder / f"{name}{form.suffix}", form, level.gain, said, overwrite)
+    seconds, picture = spool.samples / form.sample_rate, path.with_suffix(".png")
+    thumbnail = spool.thumbnail.to_bytes(level.gain)
+    return Exported(path, picture, seconds, level, interrupted, spool.digest, thumbnail)
 
 
-def _taken(take: Take, blocks: Iterable[np.ndarray]) -> bool:
+def _spooled(spool: SpoolBuffer, blocks: Iterable[np.ndarray]) -> bool:
     """Keep all blocks; whether Ctrl-C ended them."""
     interrupted = False
     try:
         for block in blocks:
-            with held():  # a block is in the take, its peak and its picture, or in none of them
-                take.add(block)
+            with held():  # a block is in the spool, its peak and its picture, or in none of them
+                spool.add(block)
     except KeyboardInterrupt:
-        if take.seconds < _SHORTEST:
+        if spool.seconds < _SHORTEST:
             raise
         interrupted = True
-    take.finish()
-    if not take.samples:
+    spool.finish()
+    if not spool.samples:
         raise ValueError("there is no sound to write: no block has a sample")
     return interrupted
 
 
 def _written(
-    take: Take,
+    spool: SpoolBuffer,
     spec: MelSpec,
     wanted: Path,
     form: Format,
@@ -394,9 +428,9 @@ def _written(
         with held():  # a name that is taken is known here
             path = wanted if overwrite else _reserve(wanted)
             made = [file for file in (path, path.with_suffix(".png")) if not (overwrite and file.exists())]
-        form.write(path, take.blocks(gain), (take.channels, take.samples), tags(path.stem))
+        form.write(path, spool.blocks(gain), (spool.channels, spool.samples), tags(path.stem))
         with held():
-            mel, frame_rate = take.mel.finish()
+            mel, frame_rate = spool.mel.finish()
             save_picture(draw_mels([{"": to_log1p(mel, spec)}], path.stem, spec, frame_rate), path.with_suffix(".png"))
     except BaseException:
         for file in made:
@@ -415,7 +449,7 @@ def _scratch(folder: Path) -> FileIO:
 
 
 def _reserve(wanted: Path) -> Path:
-    """The path, or the first with -2, -3 … where neither it nor its picture or account was there yet.
+    """The path, or the first with -2, -3 … where neither it nor its picture or metadata was there yet.
 
     The file is made, empty, so that of two processes at work each gets its own.
     """

@@ -1,13 +1,8 @@
-"""What is told of a sound: what was measured while it went by, and what made it.
-
-Is what was rendered sound, and is it like the recordings? Looked at while it goes by.
-
-What made a sound and what it is like: kept beside it, in the history and, where it is needed again, within it.
-"""
+"""What made a sound and what it is like: checked while it is rendered, and kept in its tags and in the history."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +12,8 @@ from distillgan import __version__
 from distillgan.control.sliders import Analysis
 from distillgan.data.decode import MARK
 from distillgan.features.descriptors import DESCRIPTORS, describe, readable, windows_of
-from distillgan.synthesis.export import Exported, Level
-from distillgan.synthesis.request import Piece, Reconstruction
+from distillgan.synthesis.blend import Reconstruction, Rendering
+from distillgan.synthesis.export import Exported, Level, Target
 
 _BLOCK_SECONDS = 15.0  # described at once
 _SILENT_DB, _DC_DB = -60.0, -50.0  # of full scale
@@ -42,9 +37,6 @@ class Report:
     outside: dict[str, str]
     warnings: list[str]
 
-    def to_dict(self) -> dict:
-        return dict(vars(self))
-
 
 @dataclass
 class _Levels:
@@ -64,7 +56,7 @@ class _Levels:
 
 @dataclass
 class Inspector:
-    """Lets blocks float32 [C, n] through and keeps the account; memory is that of a quarter of a minute.
+    """Lets blocks float32 [C, n] through and keeps count; memory is that of a quarter of a minute.
 
     full_scale: the level at which what made them clips.
     """
@@ -148,41 +140,49 @@ def _db(value: float) -> float:
 _WITHIN = ("settings", "models", "vocoder", "device", "seed", "versions")
 
 
-def origin_of(settings: Mapping[str, Any], piece: Piece | Reconstruction, vocoder: str, device: str) -> dict[str, Any]:
-    """What a sound comes of, as plain values. settings: those that tell `generate` to make it again."""
+def provenance_of(rendering: Rendering | Reconstruction, target: Target | None = None) -> dict[str, Any]:
+    """What a sound comes from, as plain values. target: the loudness that its file is brought to, where there is one.
+
+    The request must be settled: with the vocoder and the device that play.
+    """
+    request = rendering.request
+    if target is not None:
+        request = replace(request, export=replace(request.export, loudness=target.setting))
+    if isinstance(rendering, Rendering):
+        request = replace(request, duration=rendering.samples / rendering.spec.sample_rate)
     return {
-        "settings": dict(settings),
-        **piece.parameters(),
-        "vocoder": vocoder,
-        "device": device,
-        "seed": settings["seed"] if isinstance(piece, Piece) else None,
+        "settings": request.to_dict(),
+        **rendering.parameters(),
+        "vocoder": request.vocoder.name,
+        "device": request.device,
+        "seed": request.seed if isinstance(rendering, Rendering) else None,
         "versions": {"distillgan": __version__, "torch": str(torch.__version__)},
     }
 
 
-def account_of(
-    origin: Mapping[str, Any], piece: Piece | Reconstruction, made: Exported, report: Report
+def metadata_of(
+    provenance: Mapping[str, Any], rendering: Rendering | Reconstruction, exported: Exported, report: Report
 ) -> dict[str, Any]:
-    """The origin, and how it went."""
+    """The provenance, and how it went."""
     return {
-        **origin,
-        "sample_rate": origin["settings"]["export"]["sample_rate"],
-        "duration": piece.samples / piece.spec.sample_rate,  # asked for: what is broken off is not a shorter sound
-        "seconds": made.seconds,
-        "interrupted": made.interrupted,
-        "gain_db": made.gain_db,
-        "level": made.level.to_dict(),
-        "sound": made.digest,
-        "check": report.to_dict(),
+        **provenance,
+        "sample_rate": provenance["settings"]["export"]["sample_rate"],
+        "duration": rendering.samples / rendering.spec.sample_rate,  # what is broken off is not a shorter sound
+        "seconds": exported.seconds,
+        "interrupted": exported.interrupted,
+        "gain_db": exported.gain_db,
+        "level": exported.level.to_dict(),
+        "sound": exported.digest,
+        "check": vars(report),
     }
 
 
-def comment_of(origin: Mapping[str, Any], digest: str, interrupted: bool, level: Level) -> str:
+def comment_of(provenance: Mapping[str, Any], digest: str, interrupted: bool, level: Level) -> str:
     """What a file says of itself in its tags: enough to make it again. Of paths only the names."""
-    settings = dict(origin["settings"])
+    settings = dict(provenance["settings"])
     settings["recording"] = _name(settings.get("recording"))
     settings["spatial"] = {key: _name(value) for key, value in settings["spatial"].items()}
-    within = {**{key: origin[key] for key in _WITHIN}, "settings": settings}
+    within = {**{key: provenance[key] for key in _WITHIN}, "settings": settings}
     went = {"sound": digest, "interrupted": interrupted, "gain_db": level.gain_db, "level": level.to_dict()}
     return json.dumps({MARK: __version__, **within, **went}, separators=(",", ":"), default=str)
 

@@ -13,8 +13,7 @@ from distillgan.audio.mel import MelSpec, MelSpectrogram, silent_above, to_log1p
 from distillgan.compute import limited, memory_in_words
 from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.sliders import Analysis, Controls
-from distillgan.control.trajectory import Layer, Material, draw, encode, mel_blocks, offsets, shaped
-from distillgan.control.trajectory import SamplingStrategy as Way
+from distillgan.control.trajectory import Layer, Material, SamplingStrategy, draw, encode, mel_blocks, offsets, shaped
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError, number
 from distillgan.models.base import Vocoder
@@ -79,10 +78,10 @@ class Model:
 
 
 def rendered_mels(
-    model: Model, controls: Controls, frames: int, seed: int, way: Way, second: bool = False
+    model: Model, controls: Controls, frames: int, seed: int, strategy: SamplingStrategy, second: bool = False
 ) -> Iterator[Tensor]:
     """New sound as a mel: log-clamp blocks [1, n_mels, t], `frames` frames in all; `second` as of `draw`."""
-    mels = mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, way, second))
+    mels = mel_blocks(model.network, model.spec, draw(model.material, controls, frames, seed, strategy, second))
     return _within(model, mels)
 
 
@@ -165,7 +164,12 @@ def samples_of(seconds: float, spec: MelSpec) -> tuple[int, int]:
 
 
 def render_blocks(
-    model: Model, vocoder: Vocoder, seconds: float, seed: int, controls: Controls | None = None, way: Way | None = None
+    model: Model,
+    vocoder: Vocoder,
+    seconds: float,
+    seed: int,
+    controls: Controls | None = None,
+    strategy: SamplingStrategy | None = None,
 ) -> Iterator[np.ndarray]:
     """New sound from the model, block by block: float32 [1, n] at its rate, `seconds` · rate samples, in -1…1.
 
@@ -176,7 +180,7 @@ def render_blocks(
     """
     samples, frames = samples_of(seconds, model.spec)
     model.spec.require(vocoder.spec, f"model {model.header.name}", "the vocoder")
-    mels = rendered_mels(model, controls or Controls(), frames, seed, way or Way())
+    mels = rendered_mels(model, controls or Controls(), frames, seed, strategy or SamplingStrategy())
     return play(vocoder, mels, samples, model.band_limit_hz)
 
 
@@ -187,10 +191,15 @@ def joined(blocks: Iterable[np.ndarray], threads: int | None = None) -> np.ndarr
 
 
 def render(
-    model: Model, vocoder: Vocoder, seconds: float, seed: int, controls: Controls | None = None, way: Way | None = None
+    model: Model,
+    vocoder: Vocoder,
+    seconds: float,
+    seed: int,
+    controls: Controls | None = None,
+    strategy: SamplingStrategy | None = None,
 ) -> np.ndarray:
     """The blocks of `render_blocks` as one wave, float32 [1, N]."""
-    return joined(render_blocks(model, vocoder, seconds, seed, controls, way))
+    return joined(render_blocks(model, vocoder, seconds, seed, controls, strategy))
 
 
 def reconstruct_blocks(

@@ -1,28 +1,24 @@
-"""The Generate tab, and where a rendering stands.
-
-Where a rendering stands, as the page says it.
-
-The Generate tab: the instrument itself.
-"""
+"""The Generate tab: controls, the sound that comes of them, history, presets and comparison."""
 
 import time
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from distillgan.cli.reproduce import Original, models_now
 from distillgan.errors import UserError
 from distillgan.store import history_files
 from distillgan.store.history import Generation, History
-from distillgan.synthesis.generation import settings_of
+from distillgan.synthesis.reproduce import Original, models_now
+from distillgan.synthesis.request import RenderRequest
 from distillgan.ui import sound_panels
-from distillgan.ui.page import Page, Shown, errors_shown
+from distillgan.ui.page import HIDDEN, Page, Shown, errors_shown
 from distillgan.ui.renderings import CANCELLED, DONE, FAILED, RENDERING, WAITING, Standing
 from distillgan.ui.slider_panel import STYLE, ControlsPanel
 from distillgan.ui.sound_panels import ComparePanel, PresetsPanel, SoundCard
-from distillgan.ui.sound_settings import own, values_of
+from distillgan.ui.sound_settings import on_page, values_of
 
 
 def status(standing: Standing | None) -> str:
@@ -75,7 +71,6 @@ def _bar(share: float, words: str) -> str:
 
 
 _TICK_SECONDS = 0.5
-_HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
 # Who a visitor is, is known by his browser, so that he finds what he asked for when the page is loaded anew.
 _VISITOR = """(_, ...others) => {
   const key = "distillgan-visitor";
@@ -157,33 +152,33 @@ class _Tab:
         running = [self.job, self.again, self.seen, self.timer, self.cancel, self.status]
         arrived = [self.owner, *running, self.list, *presets.outputs, *controls.outputs]
         inputs = [self.visitor, self.job, self.chosen, *view, presets.folder, presets.preset, *controls.inputs]
-        self.pulse.change(errors_shown(self._arrived), inputs, arrived, js=_VISITOR, **_HIDDEN)
-        self.generate.click(errors_shown(self._asked), [self.owner, *controls.inputs], running, **_HIDDEN)
-        self.cancel.click(self._cancelled, [self.owner, self.job], self.cancel, **_HIDDEN)
+        self.pulse.change(errors_shown(self._arrived), inputs, arrived, js=_VISITOR, **HIDDEN)
+        self.generate.click(errors_shown(self._asked), [self.owner, *controls.inputs], running, **HIDDEN)
+        self.cancel.click(self._cancelled, [self.owner, self.job], self.cancel, **HIDDEN)
         inputs = [self.owner, self.job, self.again, self.seen, *view]
-        self.timer.tick(errors_shown(self._watched), inputs, [*running[2:], *shown], **_HIDDEN)
+        self.timer.tick(errors_shown(self._watched), inputs, [*running[2:], *shown], **HIDDEN)
 
-        self.list.select(errors_shown(self._picked), view, shown, **_HIDDEN)
+        self.list.select(errors_shown(self._picked), view, shown, **HIDDEN)
         for change in (self.search.change, self.starred.change, self.history.select):
-            change(errors_shown(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
-        more = self.more.click(lambda limit: limit + sound_panels.SHOWN, self.limit, self.limit, **_HIDDEN)
-        more.then(errors_shown(self._listed), [*view, self.chosen], self.list, **_HIDDEN)
-        self.recall.click(errors_shown(self._recalled), self.chosen, controls.outputs, **_HIDDEN)
-        self.remake.click(errors_shown(self._remade), [self.owner, self.chosen], running, **_HIDDEN)
-        self.star.click(errors_shown(self._starred), [self.chosen, *view], shown, **_HIDDEN)
-        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **_HIDDEN)
-        self.keep.click(lambda: gr.update(visible=False), None, self.sure, **_HIDDEN)
-        self.really.click(errors_shown(self._forgotten), [self.chosen, *view], shown, **_HIDDEN)
-        self.wholly.click(errors_shown(self._deleted), [self.chosen, *view], shown, **_HIDDEN)
+            change(errors_shown(self._listed), [*view, self.chosen], self.list, **HIDDEN)
+        more = self.more.click(lambda limit: limit + sound_panels.SHOWN, self.limit, self.limit, **HIDDEN)
+        more.then(errors_shown(self._listed), [*view, self.chosen], self.list, **HIDDEN)
+        self.recall.click(errors_shown(self._recalled), self.chosen, controls.outputs, **HIDDEN)
+        self.remake.click(errors_shown(self._remade), [self.owner, self.chosen], running, **HIDDEN)
+        self.star.click(errors_shown(self._starred), [self.chosen, *view], shown, **HIDDEN)
+        self.delete.click(lambda: gr.update(visible=True), None, self.sure, **HIDDEN)
+        self.keep.click(lambda: gr.update(visible=False), None, self.sure, **HIDDEN)
+        self.really.click(errors_shown(self._forgotten), [self.chosen, *view], shown, **HIDDEN)
+        self.wholly.click(errors_shown(self._deleted), [self.chosen, *view], shown, **HIDDEN)
 
         naming = [presets.name, presets.into, presets.replace, presets.folder]
-        presets.save.click(errors_shown(self._saved), [*naming, *controls.inputs], presets.outputs, **_HIDDEN)
-        presets.recall.click(errors_shown(self._preset_recalled), presets.preset, controls.outputs, **_HIDDEN)
+        presets.save.click(errors_shown(self._saved), [*naming, *controls.inputs], presets.outputs, **HIDDEN)
+        presets.recall.click(errors_shown(self._preset_recalled), presets.preset, controls.outputs, **HIDDEN)
         sides = zip("AB", self.take, compare.keep, (compare.first, compare.second), compare.titles, strict=True)
         for side, take, keep, number, title in sides:
-            take.click(_with(compare.taken, side), self.chosen, [number, title], **_HIDDEN)
-            kept = keep.click(_with(compare.kept, side), [number, compare.name], None, **_HIDDEN)
-            kept.then(presets.listed, [presets.folder, presets.preset], presets.outputs, **_HIDDEN)
+            take.click(_with(compare.taken, side), self.chosen, [number, title], **HIDDEN)
+            kept = keep.click(_with(compare.kept, side), [number, compare.name], None, **HIDDEN)
+            kept.then(presets.listed, [presets.folder, presets.preset], presets.outputs, **HIDDEN)
 
     def _arrived(
         self, owner: str, job: int | None, chosen: int | None, words: str, starred: bool, limit: int, *given: Any
@@ -200,15 +195,14 @@ class _Tab:
         return [owner, *running, *listed, *self.controls.arrived(*controls)]
 
     def _asked(self, owner: str, *given: Any) -> list[Any]:
-        return self._running(self._page.renderings.submit(self.controls.config(*given), owner))
+        return self._running(self._page.renderings.submit(self.controls.request(*given), owner))
 
     def _remade(self, owner: str, chosen: int | None) -> list[Any]:
         generation = self._generation(chosen)
-        vocoder = (generation.account.get("settings") or {}).get("vocoder")
-        config, notes = Original.of_history(generation).config(self._home, own(self._page, vocoder))
+        request, notes = Original.of_history(generation).request(self._home)
         for note in notes:
             gr.Info(escape(note))
-        return self._running(self._page.renderings.submit(config, owner), generation.id)
+        return self._running(self._page.renderings.submit(on_page(self._page, request), owner), generation.id)
 
     def _running(self, job: int, again: int | None = None) -> list[Any]:
         return [job, again, 0, gr.Timer(active=True), gr.update(interactive=True), "<p>Asked for.</p>"]
@@ -269,11 +263,11 @@ class _Tab:
         return sound_panels.listed(sound_panels.found(self._home, words, starred, limit), chosen)
 
     def _recalled(self, chosen: int | None) -> list[Any]:
-        account, notes = self._generation(chosen).account, []
-        settings = {**account["settings"], **models_now(self._home, account, notes)}
+        metadata, notes = self._generation(chosen).metadata, []
+        settings = {**metadata["settings"], **models_now(self._home, metadata, notes)}
         for note in notes:
             gr.Warning(escape(note))
-        values, positions = values_of(settings, None)
+        values, positions = values_of(RenderRequest.from_dict(settings))
         recording = values["recording"]
         if recording and not (Path(recording).is_relative_to(self._home.audio) and Path(recording).is_file()):
             gr.Warning(f"choose the recording once more: {escape(recording)} is not among those of this page")
@@ -281,14 +275,17 @@ class _Tab:
         return self.controls.recalled(values, positions)
 
     def _saved(self, name: str, into: str | None, replace: bool, folder: str, *given: Any) -> list[Any]:
-        settings = settings_of(self.controls.config(*given))
+        settings = self.controls.request(*given).to_dict()
         key = self.presets.saved(self.controls.models(*given), name, into, replace, settings)
         gr.Info(f"{escape(name)} is saved")
         return self.presets.listed(folder, key)
 
     def _preset_recalled(self, key: str | None) -> list[Any]:
         preset = self.presets.chosen(key)
-        return self.controls.recalled(*values_of(preset.settings, preset.model))
+        request = RenderRequest.from_dict(preset.settings)
+        if not request.blend:
+            request = replace(request, model=preset.model)
+        return self.controls.recalled(*values_of(request))
 
     def _generation(self, number: int | None) -> Generation:
         """Raises UserError if none is chosen, or it is gone."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from distillgan.ui.runs import Trainings
 
 
+HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}  # of an event that is not to be seen to work
+
+
 def errors_shown(function: Callable) -> Callable:
     """The function (or generator) as a handler whose UserError is shown to the visitor."""
     if inspect.isgeneratorfunction(function):

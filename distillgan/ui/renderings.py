@@ -8,7 +8,6 @@ import time
 import traceback
 from dataclasses import dataclass, field
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from distillgan import compute
@@ -16,7 +15,8 @@ from distillgan.compute import limited
 from distillgan.errors import UserError
 from distillgan.paths import Home
 from distillgan.progress import Cancelled, Transfer
-from distillgan.synthesis.generation import Made, generate
+from distillgan.synthesis.generation import RenderResult, generate
+from distillgan.synthesis.request import RenderRequest
 
 WAITING, RENDERING, DONE, CANCELLED, FAILED = "waiting", "rendering", "done", "cancelled", "failed"
 _KEPT = 200  # finished jobs that are remembered
@@ -37,7 +37,7 @@ class Standing:
     share: float
     seconds_left: float | None
     transfer: Transfer | None
-    made: tuple[Made, ...]
+    made: tuple[RenderResult, ...]
     said: str
     error: str
 
@@ -52,12 +52,12 @@ class _Job:
 
     number: int
     owner: str
-    config: DictConfig
+    request: RenderRequest
     device: str
     state: str = WAITING
     share: float = 0.0
     transfer: Transfer | None = None
-    made: tuple[Made, ...] = ()
+    made: tuple[RenderResult, ...] = ()
     said: io.StringIO = field(default_factory=io.StringIO)
     error: str = ""
     cancelled: bool = False
@@ -66,7 +66,7 @@ class _Job:
     def progress(self, done: int, total: int) -> None:
         """Raises KeyboardInterrupt if the job is cancelled: what is rendered so far becomes a file."""
         self.transfer = None
-        self.share = max(self.share, (len(self.made) + done / max(total, 1)) / self._count)
+        self.share = max(self.share, (len(self.made) + done / max(total, 1)) / self.request.count)
         if self._begun is None:
             self._begun = time.monotonic(), self.share
         if self.cancelled:
@@ -78,7 +78,7 @@ class _Job:
         if self.cancelled:
             raise Cancelled("the download was cancelled; nothing half is kept")
 
-    def finished(self, made: Made) -> None:
+    def finished(self, made: RenderResult) -> None:
         self.made = (*self.made, made)
 
     @property
@@ -92,11 +92,6 @@ class _Job:
         begun, first = self._begun
         speed = (self.share - first) / max(time.monotonic() - begun, 1e-9)
         return (1 - self.share) / speed if speed > 0 else None
-
-    @property
-    def _count(self) -> int:
-        count = self.config.count
-        return count if self.config.recording is None and isinstance(count, int) and count > 0 else 1
 
 
 class Renderings:
@@ -114,17 +109,17 @@ class Renderings:
         self._workers: list[threading.Thread] = []
         self._closed = False
 
-    def submit(self, config: DictConfig, owner: str) -> int:
-        """Wait in the queue of the configuration's device, then `generate` → the job's number.
+    def submit(self, request: RenderRequest, owner: str) -> int:
+        """Wait in the queue of the request's device, then `generate` → the job's number.
 
         Raises:
             UserError: this machine has no such device, or the page is being closed.
         """
-        device = compute.resolve(config.device.name).type
+        device = compute.resolve(request.device).type
         with self._lock:
             if self._closed:
                 raise UserError("the page is being closed: nothing new is rendered")
-            job = _Job(next(self._numbers), owner, config, device)
+            job = _Job(next(self._numbers), owner, request, device)
             over = [number for number, other in self._jobs.items() if other.over]
             for number in over[: max(0, len(over) - _KEPT)]:
                 del self._jobs[number]
@@ -203,7 +198,7 @@ def _rendered(job: _Job) -> tuple[str, str]:
     """How it ended, and why if it failed. Nothing that goes wrong in one job keeps the next from its turn."""
     try:
         console = Console(file=job.said, soft_wrap=True, highlight=False)
-        generate(job.config, console, job.progress, job.fetching, job.finished)
+        generate(job.request, console, job.progress, job.fetching, job.finished)
     except (KeyboardInterrupt, Cancelled):
         return CANCELLED, ""
     except UserError as error:

@@ -1,23 +1,13 @@
-"""Sliders on the page: which there are, what they do, and which vocoder plays.
-
-Which vocoders there are for what is to play, and what Auto would take, said before anything is rendered.
-
-The sliders that the chosen models have: what each end means, how far it goes, and why others are missing.
-
-The sliders on the page: a row each for all that a model may have, of which those are shown that it has.
-
-All that a visitor sets before a sound is rendered: read, filled, and brought in line with the model.
-"""
+"""What a visitor sets before a sound is rendered: model, vocoder and sliders, and what each of them does."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 import torch
-from omegaconf import DictConfig
 
 from distillgan.control.sliders import FULL, LIMIT, MAX_AXES, Slider
 from distillgan.errors import UserError
@@ -26,10 +16,10 @@ from distillgan.models.header import read_header
 from distillgan.models.vocoders.registry import open_weights
 from distillgan.paths import Home
 from distillgan.store.library import find_model, models_in
-from distillgan.synthesis.generation import MAX_COUNT
 from distillgan.synthesis.renderer import MAX_SECONDS, MIN_SECONDS, Model
-from distillgan.ui.page import Page, errors_shown
-from distillgan.ui.sound_settings import BLENDED, START, SoundSettings, config_of, playing, slider_values
+from distillgan.synthesis.request import MAX_COUNT, MOST_BLENDED, RenderRequest
+from distillgan.ui.page import HIDDEN, Page, errors_shown
+from distillgan.ui.sound_settings import START, SoundSettings, playing, request_of, slider_values
 
 _ALWAYS = [("Auto", "auto"), ("BigVGAN, universal", "bigvgan"), ("Small universal", "universal")]
 
@@ -153,20 +143,8 @@ def reasons(steering: Steering) -> str:
 
 def _widest(sliders: list[Slider]) -> Slider:
     """The first, as far as any of them goes."""
-    first = sliders[0]
-    least, most = min(s.least for s in sliders), max(s.most for s in sliders)
-    return Slider(
-        first.name,
-        first.about,
-        first.unit,
-        max(least, -LIMIT),
-        min(most, LIMIT),
-        first.shown,
-        first.corpus,
-        first.rank,
-        first.crosstalk,
-        None,
-    )
+    least, most = min(slider.least for slider in sliders), max(slider.most for slider in sliders)
+    return replace(sliders[0], least=max(least, -LIMIT), most=min(most, LIMIT))
 
 
 STYLE = """
@@ -183,7 +161,6 @@ STYLE = """
 .scale span { position: absolute; top: 6px; white-space: nowrap; }
 .scale span.middle { transform: translateX(-50%); }
 """
-_NO_PROGRESS = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -217,11 +194,11 @@ class Sliders:
         locks = [row.lock for row in rows]
         acts = ((_reset, reset), (_randomised(NAMES), randomise), (_randomised(ROWS[len(NAMES) :]), any_axes))
         for act, button in acts:
-            button.click(errors_shown(act), [self.there, *self.positions, *locks], self.positions, **_NO_PROGRESS)
+            button.click(errors_shown(act), [self.there, *self.positions, *locks], self.positions, **HIDDEN)
         for row in rows:
             inputs = [row.lock, row.slider]
             row.zero.click(None, inputs, row.slider, js="(lock, value) => lock ? value : 0", api_visibility="private")
-            row.dice.click(_drawn(row.name), [*inputs, self.there], row.slider, **_NO_PROGRESS)
+            row.dice.click(_drawn(row.name), [*inputs, self.there], row.slider, **HIDDEN)
 
     @property
     def outputs(self) -> list[Any]:
@@ -296,11 +273,10 @@ def _drawn(name: str) -> Callable:
 
 
 _SEEDS = 999_999  # as the dice throws them
-_HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class ControlsPanel:
-    """`inputs` are what `read` and `config` take, `outputs` what `recalled` and `arrived` fill."""
+    """`inputs` are what `read` and `request` take, `outputs` what `recalled` and `arrived` fill."""
 
     def __init__(self, page: Page):
         """Build them, where it is called."""
@@ -320,13 +296,13 @@ class ControlsPanel:
         others = SoundSettings()
         found = {"model": model, "vocoder": vocoder, "duration": duration, "seed": seed, "count": count} | others.fields
         self.fields = {name: found[name] for name in START}
-        blends = [self.fields[f"blend_model{number}"] for number in range(1, BLENDED + 1)]
+        blends = [self.fields[f"blend_model{number}"] for number in range(1, MOST_BLENDED + 1)]
         steered = [vocoder, self.words, *self.sliders.outputs]
         for chosen in (model, vocoder, *blends):
-            chosen.select(self._steered, self.inputs, steered, **_HIDDEN)
-        cleared = others.unblend.click(lambda: [None] * BLENDED, None, blends, **_HIDDEN)
-        cleared.then(self._steered, self.inputs, steered, **_HIDDEN)
-        dice.click(lambda: random.randint(0, _SEEDS), None, seed, **_HIDDEN)
+            chosen.select(self._steered, self.inputs, steered, **HIDDEN)
+        cleared = others.unblend.click(lambda: [None] * MOST_BLENDED, None, blends, **HIDDEN)
+        cleared.then(self._steered, self.inputs, steered, **HIDDEN)
+        dice.click(lambda: random.randint(0, _SEEDS), None, seed, **HIDDEN)
 
     @property
     def inputs(self) -> list[Any]:
@@ -344,9 +320,9 @@ class ControlsPanel:
     def models(self, *given: Any) -> list[str]:
         return playing(self.read(*given)[0])
 
-    def config(self, *given: Any) -> DictConfig:
-        """What `generate` is told. Raises UserError."""
-        return config_of(self._page, *self.read(*given))
+    def request(self, *given: Any) -> RenderRequest:
+        """What `generate` is given. Raises UserError."""
+        return request_of(self._page, *self.read(*given))
 
     def arrived(self, *given: Any) -> list[Any]:
         """Updates for `outputs`: the models there are by now; what a visitor has set stays."""
@@ -357,7 +333,7 @@ class ControlsPanel:
         if values["model"] not in names:
             values["model"] = names[0] if names else None
             updates["model"] = gr.update(choices=names, value=values["model"])
-        for number in range(1, BLENDED + 1):
+        for number in range(1, MOST_BLENDED + 1):
             name = f"blend_model{number}"
             updates[name] = gr.update(choices=[("none", ""), *names])
             if values[name] and values[name] not in names:
@@ -373,7 +349,7 @@ class ControlsPanel:
             UserError: a model is not in the library.
         """
         values, names = dict(values), self._names()
-        for key in ("model", *(f"blend_model{number}" for number in range(1, BLENDED + 1))):
+        for key in ("model", *(f"blend_model{number}" for number in range(1, MOST_BLENDED + 1))):
             if values[key]:
                 path = find_model(self._page.home, values[key])
                 if path.stem not in names:

@@ -1,13 +1,4 @@
-"""Sounds of the history on the page: cards, comparison, presets, the list.
-
-One sound of the history as the page shows it: to be heard, seen, judged and taken away.
-
-A and B: two sounds of the history, as loud as each other, and what tells them apart.
-
-Presets on the page: what the controls say, kept under a name, and called back.
-
-The history as a list on the page: a small picture of each wave, and what made it.
-"""
+"""Sounds of the history on the page: the card of one, A beside B, presets, and the list."""
 
 import json
 import struct
@@ -25,10 +16,9 @@ from distillgan.paths import Home
 from distillgan.store import history_files
 from distillgan.store.comparison import copies, differences, measurements
 from distillgan.store.history import Generation, History, flat, in_words
-from distillgan.store.history import in_words as worded
 from distillgan.store.library import find_model
 from distillgan.store.presets import Preset, Presets
-from distillgan.ui.page import errors_shown
+from distillgan.ui.page import HIDDEN, errors_shown
 
 _LEAST = "<p>Nothing is chosen yet: generate something, or choose a sound of the history.</p>"
 
@@ -61,25 +51,25 @@ class SoundCard:
             gr.update(visible=seen, value=str(picture) if seen else None),
             gr.update(visible=there, value=str(path) if there else None),
             gr.update(visible=True),
-            check(generation.account),
+            check(generation.metadata),
         ]
 
 
 def summary(generation: Generation) -> str:
     """What made it, in a line."""
-    account = generation.account
-    settings = account.get("settings") or {}
-    words = [f"{account.get('seconds', 0):.1f} s"]
-    words += [f"seed {in_words(account['seed'])}"] if account.get("seed") is not None else []
+    metadata = generation.metadata
+    settings = metadata.get("settings") or {}
+    words = [f"{metadata.get('seconds', 0):.1f} s"]
+    words += [f"seed {in_words(metadata['seed'])}"] if metadata.get("seed") is not None else []
     words += [f"{name} {in_words(value)}" for name, value in flat(settings.get("controls")).items()]
     space = (settings.get("spatial") or {}).get("name")
     words += [space] if space not in (None, "mono") else []
     return ", ".join(words)
 
 
-def check(account: Mapping[str, Any]) -> str:
+def check(metadata: Mapping[str, Any]) -> str:
     """Levels, descriptors against the recordings, and warnings, as HTML."""
-    found = account.get("check") or {}
+    found = metadata.get("check") or {}
     outside, rows = found.get("outside") or {}, []
     for item in DESCRIPTORS:
         value = (found.get("descriptors") or {}).get(item.name)
@@ -89,7 +79,7 @@ def check(account: Mapping[str, Any]) -> str:
     rows += [
         (name, f"{found[key]:.1f} dBFS", "") for name, key in (("peak", "peak_db"), ("level", "rms_db")) if key in found
     ]
-    level, gain = account.get("level") or {}, account.get("gain_db")
+    level, gain = metadata.get("level") or {}, metadata.get("gain_db")
     rows += [
         (name, f"{level[key]:.1f} {unit}", "")
         for name, key, unit in (("loudness", "lufs", "LUFS"), ("true peak", "true_peak_db", "dBTP"))
@@ -108,17 +98,17 @@ def check(account: Mapping[str, Any]) -> str:
 
 
 def _title(generation: Generation, fault: str) -> str:
-    account, made = generation.account, datetime.fromtimestamp(generation.made)
-    check = account.get("check") or {}
+    metadata, made = generation.metadata, datetime.fromtimestamp(generation.made)
+    check = metadata.get("check") or {}
     notes = [f"<p><b>Warning:</b> {escape(words)}</p>" for words in check.get("warnings") or []]
     if check.get("outside"):
         notes.append(f"<p>Outside of the recordings: {escape(', '.join(check['outside']))}</p>")
-    if account.get("interrupted"):
+    if metadata.get("interrupted"):
         notes.append("<p>Cancelled: this is its beginning.</p>")
     if fault:
         notes.append(f"<p><b>Its file cannot be played:</b> {escape(fault)}</p>")
     star = "★ " if generation.starred else ""
-    line = f"{summary(generation)}, played by {account.get('vocoder')}, made {made:%Y-%m-%d %H:%M}"
+    line = f"{summary(generation)}, played by {metadata.get('vocoder')}, made {made:%Y-%m-%d %H:%M}"
     return f"<p><b>{star}{generation.id} · {escape(generation.title)}</b><br>{escape(line)}</p>{''.join(notes)}"
 
 
@@ -174,10 +164,10 @@ class ComparePanel:
 
 
 def _tables(a: Generation, b: Generation) -> str:
-    told_apart = [(row.key, _value(row.first), _value(row.second)) for row in differences(a.account, b.account)]
+    told_apart = [(row.key, _value(row.first), _value(row.second)) for row in differences(a.metadata, b.metadata)]
     measured = [
         (f"{row.name}, {row.unit}", *(_number(value) for value in (row.first, row.second, row.difference)))
-        for row in measurements(a.account, b.account)
+        for row in measurements(a.metadata, b.metadata)
     ]
     parts = [_table(("set differently", "A", "B"), told_apart) if told_apart else "<p>Nothing was set differently.</p>"]
     parts += [_table(("measured", "A", "B", "B - A"), measured)] if measured else []
@@ -191,7 +181,7 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _value(value: object) -> str:
-    return "-" if value is None else worded(value)
+    return "-" if value is None else in_words(value)
 
 
 def _number(value: float | None) -> str:
@@ -199,7 +189,6 @@ def _number(value: float | None) -> str:
 
 
 _ALL = "All folders"
-_HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class PresetsPanel:
@@ -231,14 +220,14 @@ class PresetsPanel:
             with gr.Row():
                 other = gr.Textbox(label="Other folder", info="empty for none; a/b for one in another", scale=3)
                 move = gr.Button("Move", size="sm", scale=1, min_width=80)
-        self.folder.input(errors_shown(self._narrowed), self.folder, self.preset, **_HIDDEN)
-        delete.click(errors_shown(self._asked), self.preset, [sure, really], **_HIDDEN)
+        self.folder.input(errors_shown(self._narrowed), self.folder, self.preset, **HIDDEN)
+        delete.click(errors_shown(self._asked), self.preset, [sure, really], **HIDDEN)
         # Another preset is another question: what is confirmed is what the button says.
         for act in (keep.click, self.preset.change):
-            act(lambda: gr.update(visible=False), None, sure, **_HIDDEN)
-        really.click(errors_shown(self._deleted), [self.preset, self.folder], [*self.outputs, sure], **_HIDDEN)
-        rename.click(errors_shown(self._renamed), [self.preset, new, self.folder], [*self.outputs, new], **_HIDDEN)
-        move.click(errors_shown(self._moved), [self.preset, other, self.folder], self.outputs, **_HIDDEN)
+            act(lambda: gr.update(visible=False), None, sure, **HIDDEN)
+        really.click(errors_shown(self._deleted), [self.preset, self.folder], [*self.outputs, sure], **HIDDEN)
+        rename.click(errors_shown(self._renamed), [self.preset, new, self.folder], [*self.outputs, new], **HIDDEN)
+        move.click(errors_shown(self._moved), [self.preset, other, self.folder], self.outputs, **HIDDEN)
 
     @property
     def outputs(self) -> list[Any]:

@@ -1,75 +1,35 @@
-"""What the controls of the page say, as settings of `generate`, and back.
-
-What the controls of the page say, as the settings of `generate`, and back.
-
-The controls beside the sliders: what is played, from what, blended with what, where it is heard, and its file.
-"""
+"""The controls of a sound on the page besides its sliders, as a request and back."""
 
 import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from omegaconf import DictConfig
 
 from distillgan.atomic import replace_file
-from distillgan.cli import hydra_app
-from distillgan.cli.overrides import quote
-from distillgan.cli.serialization import arguments_of, recorded
 from distillgan.errors import UserError
 from distillgan.paths import Home, name_from_path
-from distillgan.ui.page import Page
+from distillgan.synthesis.request import (
+    FORMATS,
+    MOST_BLENDED,
+    SPATIAL,
+    ExportRequest,
+    RenderRequest,
+    VocoderRequest,
+)
+from distillgan.ui.page import HIDDEN, Page
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
-BLENDED = 4  # models at most
-START: dict[str, Any] = {
-    "model": None,
-    "vocoder": "auto",
-    "path": "crossfade",
-    "recording": None,
-    "source": "corpus",
-    "duration": 10.0,
-    "evolution": 0.5,
-    "seed": 1,
-    "count": 1,
-    **{f"blend_model{number}": None for number in range(1, BLENDED + 1)},
-    **{f"blend_weight{number}": "50" for number in range(1, BLENDED + 1)},
-    "blend_mode": "mel",
-    "moving": "",
-    "spatial": "mono",
-    "stereo_width": 1.0,
-    "azimuth": 30,
-    "elevation": 0,
-    "distance": 1.5,
-    "binaural_width": 0,
-    "reflections": 0.4,
-    "sofa": "",
-    "export": "wav",
-    "sample_rate": 44100,
-    "depth": "24",
-    "loudness": "source",
-    "peak": -1.0,
-    "ogg_quality": 8,
-    "mp3_mode": "cbr",
-    "mp3_quality": 0,
-    "artist": "",
-    "album": "",
-    "file": "",
-}
+# The page's names of what several kinds of one group have, each with a value of its own.
 _SPATIAL = {
     "mono": {},
     "stereo": {"width": "stereo_width"},
-    "binaural": {
-        "azimuth": "azimuth",
-        "elevation": "elevation",
-        "distance": "distance",
-        "width": "binaural_width",
-        "reflections": "reflections",
-        "sofa": "sofa",
-    },
+    "binaural": {key: key for key in ("azimuth", "elevation", "distance", "reflections", "sofa")}
+    | {"width": "binaural_width"},
 }
 _EXPORT = {
     "wav": {"depth": "depth"},
@@ -77,91 +37,105 @@ _EXPORT = {
     "ogg": {"quality": "ogg_quality"},
     "mp3": {"mode": "mp3_mode", "quality": "mp3_quality"},
 }
-_OF_EVERY_FORMAT = ("sample_rate", "loudness", "peak", "artist", "album", "file")
-_NONE_IS_A_VALUE = ("peak",)
-_WITH_WEIGHTS = ("auto", "bigvgan")  # vocoders whose settings say where BigVGAN's are
+_OF_EVERY_FORMAT = ("loudness", "peak", "artist", "album", "file")
 
 
-def settings_of(values: Mapping[str, Any], sliders: Mapping[str, float]) -> dict[str, Any]:
-    """Values by the names in START, and the positions of the sliders there are → settings as `recipe` has them.
+def _defaults(kinds: Mapping[str, type], named: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    values = {mine: vars(kinds[kind]())[key] for kind, keys in named.items() for key, mine in keys.items()}
+    return {key: "" if value is None else value for key, value in values.items()}
 
-    Raises:
-        UserError: a line of moving sliders is none.
+
+_REQUEST = RenderRequest()
+# What the controls begin with, in the order in which the panel has them.
+START: dict[str, Any] = {
+    "model": None,
+    "vocoder": _REQUEST.vocoder.name,
+    "recording": None,
+    "duration": _REQUEST.seconds,
+    **{key: getattr(_REQUEST, key) for key in ("path", "source", "evolution", "seed", "count", "blend_mode")},
+    **{f"blend_model{number}": None for number in range(1, MOST_BLENDED + 1)},
+    **{f"blend_weight{number}": "50" for number in range(1, MOST_BLENDED + 1)},
+    "moving": "",
+    "spatial": _REQUEST.spatial.name,
+    **_defaults(SPATIAL, _SPATIAL),
+    "export": _REQUEST.export.name,
+    "sample_rate": _REQUEST.export.format.sample_rate,
+    **{key: "" if (value := getattr(_REQUEST.export, key)) is None else value for key in _OF_EVERY_FORMAT},
+    **_defaults(FORMATS, _EXPORT),
+    "depth": "24",  # of a list of texts
+}
+
+
+def request_of(page: Page, values: Mapping[str, Any], sliders: Mapping[str, float]) -> RenderRequest:
+    """What `generate` is given. values: by the names in START; sliders: the positions of those there are.
+
+    Raises UserError for a value that is wrong.
     """
     controls: dict[str, Any] = {name: value for name, value in sliders.items() if value}
-    settings: dict[str, Any] = {
-        "vocoder": values["vocoder"],
+    spatial = values["spatial"]
+    asked: dict[str, Any] = {
         "path": values["path"],
         "seed": values["seed"],
         "controls": controls | _moving(values["moving"]),
-        "spatial": {"name": values["spatial"], **_picked(values, _SPATIAL[values["spatial"]])},
-        "export": {
-            "name": values["export"],
-            **_picked(values, _EXPORT[values["export"]]),
-            **_picked(values, dict(zip(_OF_EVERY_FORMAT, _OF_EVERY_FORMAT, strict=True))),
-        },
+        "spatial": SPATIAL[spatial](**_picked(values, _SPATIAL[spatial])),
+        "export": export_of(values),
+        "vocoder": VocoderRequest(values["vocoder"]),
     }
-    blended = blend_of(values)
-    if blended:
-        settings["blend"] = {"models": blended, "mode": values["blend_mode"]}
+    if blended := blend_of(values):
+        asked |= {"blend": blended, "blend_mode": values["blend_mode"]}
     else:
-        settings["model"] = {"name": values["model"]}
+        asked |= {"model": values["model"]}
     if values["path"] == "reconstruct":
-        return settings | {"recording": values["recording"]}
-    return settings | {key: values[key] for key in ("source", "evolution", "duration")}
+        recording = values["recording"]
+        asked |= {"recording": str(_kept(page.home, Path(recording))) if recording else None}
+    elif values["duration"] is None:  # to `generate` that is a length of its own choice
+        raise UserError("duration is empty: give the seconds that are to be rendered")
+    else:
+        asked |= {key: values[key] for key in ("source", "evolution", "duration", "count")}
+    return on_page(page, RenderRequest(**asked))
 
 
-def values_of(settings: Mapping[str, Any], model: str | None) -> tuple[dict[str, Any], dict[str, float]]:
-    """Settings of a sound → the controls' values, START where they say nothing; and sliders that stand still."""
-    settings = recorded(settings)
-    values = START | {"model": (settings.get("model") or {}).get("name") or model}
-    for key in ("vocoder", "path", "seed", "source", "evolution", "duration", "recording"):
-        if settings.get(key) is not None:
-            values[key] = settings[key]
-    for group, named in (("spatial", _SPATIAL), ("export", _EXPORT)):
-        found = settings.get(group) or {}
-        if found.get("name") in named:
-            values[group] = found["name"]
-            keys = named[found["name"]] | ({key: key for key in _OF_EVERY_FORMAT} if group == "export" else {})
-            known = {key for key, value in found.items() if value is not None or key in _NONE_IS_A_VALUE}
-            values |= {mine: found[key] for key, mine in keys.items() if key in known}
-    values["depth"] = str(values["depth"])
+def on_page(page: Page, request: RenderRequest) -> RenderRequest:
+    """The request with where this page works, and on what."""
+    places = page.settings.vocoder
+    vocoder = replace(request.vocoder, weights_dir=places.get("weights_dir"), pin=places.get("pin"))
+    return replace(request, home=page.home.root, device=page.settings.device.name, vocoder=vocoder)
+
+
+def export_of(values: Mapping[str, Any]) -> ExportRequest:
+    """How the sound becomes a file. Raises UserError for a value that is wrong."""
+    kind = values["export"]
+    form = FORMATS[kind](sample_rate=values["sample_rate"], **_picked(values, _EXPORT[kind]))
+    return ExportRequest(form, **_picked(values, {key: key for key in _OF_EVERY_FORMAT}))
+
+
+def values_of(request: RenderRequest) -> tuple[dict[str, Any], dict[str, float]]:
+    """A request → the controls' values, START where it says nothing; and sliders that stand still."""
+    values = START | {"blend_mode": request.blend_mode, "spatial": request.spatial.name, "export": request.export.name}
+    for key in ("model", "path", "seed", "source", "evolution", "duration", "recording"):
+        if getattr(request, key) is not None:
+            values[key] = getattr(request, key)
+    values["vocoder"] = request.vocoder.name
+    spatial, form, export = vars(request.spatial), vars(request.export.format), request.export
+    values |= {mine: spatial[key] for key, mine in _SPATIAL[values["spatial"]].items() if spatial[key] is not None}
+    values |= {mine: form[key] for key, mine in _EXPORT[values["export"]].items()}
+    values |= {
+        key: getattr(export, key) for key in _OF_EVERY_FORMAT if key == "peak" or getattr(export, key) is not None
+    }
+    values |= {"sample_rate": export.format.sample_rate, "depth": str(values["depth"])}
     if not isinstance(values["loudness"], str):
         values["loudness"] = f"{values['loudness']:g}"
-    blend = settings.get("blend") or {}
-    for number, word in enumerate((blend.get("models") or [])[:BLENDED], 1):
-        values[f"blend_model{number}"], _, values[f"blend_weight{number}"] = str(word).partition(":")
-    values["blend_mode"] = blend.get("mode") or START["blend_mode"]
-    controls = settings.get("controls") or {}
-    moving = {name: value for name, value in controls.items() if isinstance(value, str)}
+    for number, source in enumerate(request.blend, 1):
+        values[f"blend_model{number}"], values[f"blend_weight{number}"] = source.model, str(source.weight)
+    moving = {name: value for name, value in request.controls.items() if isinstance(value, str)}
     values["moving"] = "\n".join(f"{name} {value}" for name, value in moving.items())
-    return values, {name: float(value) for name, value in controls.items() if name not in moving and value is not None}
-
-
-def config_of(page: Page, values: Mapping[str, Any], sliders: Mapping[str, float]) -> DictConfig:
-    """The configuration that the command line would compose. Raises UserError."""
-    settings = settings_of(values, sliders)
-    if "duration" in settings and settings["duration"] is None:  # to `generate` that is a length of its own choice
-        raise UserError("duration is empty: give the seconds that are to be rendered")
-    if settings.get("recording"):
-        settings["recording"] = str(_kept(page.home, Path(settings["recording"])))
-    given = [*own(page, settings["vocoder"]), f"count={_text(1 if settings.get('recording') else values['count'])}"]
-    return hydra_app.composed("generate", arguments_of(settings, given) + given)
-
-
-def own(page: Page, vocoder: str) -> list[str]:
-    """Overrides that say where this page works, and on what."""
-    found = [f"paths.home={quote(str(page.home.root))}", f"device={page.settings.device.name}"]
-    places = page.settings.vocoder
-    if vocoder in _WITH_WEIGHTS:
-        keys = ("weights_dir", "pin")
-        found += [f"vocoder.{key}={quote(str(places[key]))}" for key in keys if places[key] is not None]
-    return found
+    still = {name: value for name, value in request.controls.items() if name not in moving and value is not None}
+    return values, {name: float(value) for name, value in still.items()}
 
 
 def blend_of(values: Mapping[str, Any]) -> list[str]:
     """`rain:60`, … of those that are chosen; [] where none is."""
-    rows = ((values[f"blend_model{n}"], values[f"blend_weight{n}"]) for n in range(1, BLENDED + 1))
+    rows = ((values[f"blend_model{n}"], values[f"blend_weight{n}"]) for n in range(1, MOST_BLENDED + 1))
     return [f"{model}:{weight}" for model, weight in rows if model]
 
 
@@ -195,10 +169,6 @@ def _moving(text: str) -> dict[str, str]:
             )
         found[name.lower()] = curve.strip()
     return found
-
-
-def _text(value: object) -> str:
-    return "null" if value is None else repr(value)
 
 
 def _kept(home: Home, recording: Path) -> Path:
@@ -248,11 +218,10 @@ _LOUDNESS = [
     ("As it is rendered", "off"),
 ]
 FIELDS = "{model} {seed} {preset} {vocoder} {path} {spatial} {recording} {date} {time}"
-_HIDDEN = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class SoundSettings:
-    """`fields`: the components by the names in asked.START, but for those of model, vocoder, seed and length."""
+    """`fields`: the components by the names in START, but for those of model, vocoder, seed and length."""
 
     def __init__(self):
         """Build them, where it is called."""
@@ -277,12 +246,12 @@ class SoundSettings:
             info = "A slider and its way, one a line: seconds:position, straight lines between"
             example = "brightness 0:-5 8:7"
             self._add("moving", gr.Textbox(lines=2, label="Moving sliders", info=info, placeholder=example))
-            path.change(_shown("reconstruct", True, False), path, [with_recording, without], **_HIDDEN)
+            path.change(_shown("reconstruct", True, False), path, [with_recording, without], **HIDDEN)
 
     def _blend(self) -> None:
         with gr.Accordion("Blend of models", open=False):
             gr.Markdown("Up to four play as one, instead of the model above. A weight may move: `0:100 8:0`")
-            for number in range(1, BLENDED + 1):
+            for number in range(1, MOST_BLENDED + 1):
                 with gr.Row():
                     model = gr.Dropdown([], label=f"Model {number}", scale=3, min_width=140)
                     self._add(f"blend_model{number}", model)
@@ -311,7 +280,7 @@ class SoundSettings:
                     self._add("reflections", gr.Slider(0, 1, step=0.01, label="Reflections", info=info, buttons=[]))
                 info = "a SOFA file on this machine; empty: a computed head"
                 self._add("sofa", gr.Textbox(label="Measured head", info=info))
-            spatial.change(_one_of("stereo", "binaural"), spatial, [stereo, binaural], **_HIDDEN)
+            spatial.change(_one_of("stereo", "binaural"), spatial, [stereo, binaural], **HIDDEN)
 
     def _file(self) -> None:
         with gr.Accordion("File", open=False):
@@ -336,7 +305,7 @@ class SoundSettings:
                 self._add("artist", gr.Textbox(label="Artist"))
                 self._add("album", gr.Textbox(label="Album", placeholder="the model's name"))
             self._add("file", gr.Textbox(label="File name", info=f"of {FIELDS}", placeholder="{model}_seed{seed}"))
-            form.change(_parts_of_format, form, [depth, ogg, mode, mp3], **_HIDDEN)
+            form.change(_parts_of_format, form, [depth, ogg, mode, mp3], **HIDDEN)
 
     def _add(self, name: str, component: Any) -> Any:
         component.value = START[name]

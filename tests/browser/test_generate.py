@@ -71,8 +71,8 @@ def test_sliders_are_heard_and_each_visitor_has_his_own(visit, address, home, sc
     first = generate(page, home)
     slide(page, "brightness", 8)
     second = generate(page, home)
-    assert second.account["settings"]["controls"] == {"brightness": 8}
-    assert first.account["sound"] != second.account["sound"]
+    assert second.metadata["settings"]["controls"] == {"brightness": 8}
+    assert first.metadata["sound"] != second.metadata["sound"]
     a, b = (soundfile.read(entry.path)[0] for entry in (first, second))
     assert len(a) == len(b) == 44100 and np.abs(a - b).max() > 1e-3
     assert slider(other, "brightness") == 0 and other.get_by_label("Duration").input_value() == "10"
@@ -122,7 +122,7 @@ def test_presets_recall_all_controls(visit, address, home):
     fill(page, "Artist", "Zoë")
     made = generate(page, home)
     assert made.path.suffix == ".flac" and soundfile.info(made.path).channels == 2
-    assert made.account["settings"]["spatial"]["azimuth"] == -60
+    assert made.metadata["settings"]["spatial"]["azimuth"] == -60
     page.get_by_role("tab", name="Presets").click()
     fill(page, "Name of a new preset", "Soft")
     fill(page, "In folder", "quiet")
@@ -137,7 +137,7 @@ def test_presets_recall_all_controls(visit, address, home):
     fresh.get_by_role("button", name="Recall", exact=True).click()
     expect(fresh.locator("#slider-density input[type=number]")).to_have_value("-4.5")
     again = generate(fresh, home)
-    assert again.account["sound"] == made.account["sound"] and again.path.suffix == ".flac"
+    assert again.metadata["sound"] == made.metadata["sound"] and again.path.suffix == ".flac"
 
     fresh.get_by_role("button", name="Delete", exact=True).last.click()
     fresh.get_by_role("button", name="Yes, delete Soft").click()
@@ -220,7 +220,7 @@ def test_cancelled_after_the_page_was_loaded_anew(visit, address, home):
     expect(page.locator("#sound-title")).to_contain_text("this is its beginning")
     expect(other.locator("#sound-title")).to_contain_text("seed 1", timeout=60_000)
     (entry,) = History(home).find(["seed=900"])
-    assert entry.account["interrupted"] and soundfile.info(entry.path).frames > 0
+    assert entry.metadata["interrupted"] and soundfile.info(entry.path).frames > 0
 
 
 def test_what_cannot_be_is_said_in_words(visit, address):
@@ -250,5 +250,5 @@ def test_a_download_is_shown_and_can_be_cancelled(server, visit, home, tmp_path,
     hub.done.set()
     expect(page.locator("#status")).to_contain_text("Cancelled", timeout=60_000)
     made = generate(page, home)
-    assert made.account["vocoder"] == "bigvgan" and json.loads(made.path.with_suffix(".json").read_text())
+    assert made.metadata["vocoder"] == "bigvgan" and json.loads(made.path.with_suffix(".json").read_text())
     served.shutdown()

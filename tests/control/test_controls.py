@@ -81,6 +81,12 @@ def test_a_model_without_an_analysis():
         Controls.parse({"warmth": 3}, None, "rain")
 
 
+def test_a_model_whose_analysis_is_pending_says_so_and_what_measures_it():
+    words = r"controls.warmth: the sliders of model rain are pending: .* measures them: distillgan train name=rain"
+    with pytest.raises(UserError, match=words):
+        Controls.parse({"warmth": 3}, None, "rain", pending=True)
+
+
 def test_no_number():
     with pytest.raises(UserError, match=r"controls.warmth=much must be a number, or breakpoints"):
         Controls.parse({"warmth": "much"}, ANALYSIS, "rain")

@@ -76,4 +76,4 @@ def test_a_disk_that_refuses_leaves_nothing(home, history, corpus):
     with file_size_limit(50_000), pytest.raises(UserError, match=r"a\.wav could not be written"):
         add_to_dataset([entry], corpus)
     assert not list(corpus.iterdir())
-    assert json.loads(entry.path.with_suffix(".json").read_text()) == entry.account
+    assert json.loads(entry.path.with_suffix(".json").read_text()) == entry.metadata

@@ -49,7 +49,7 @@ def test_processes_that_write_at_once_lose_nothing(home):
     history = History(home)
     assert {entry.id for entry in history.find()} == set(ids)
     for name in "abc":
-        assert sorted(entry.account["seed"] for entry in history.find(model=name)) == list(range(200))
+        assert sorted(entry.metadata["seed"] for entry in history.find(model=name)) == list(range(200))
 
 
 def test_what_was_recorded_survives_a_kill(home):
@@ -92,7 +92,7 @@ def test_an_older_file_is_brought_up_to_date_in_order(home, monkeypatch):
     )
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, *steps))
-        assert History(home).get(id).account["seed"] == 7
+        assert History(home).get(id).metadata["seed"] == 7
         for _ in range(2):  # once and for all
             with Database(home).reading() as connection:
                 assert connection.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)

@@ -30,7 +30,7 @@ def test_what_is_recorded_comes_back(home, history):
     before = time.time()
     id = history.record(told, home.audio / "é.wav", bytes(range(254)))
     entry = History(home).get(id)
-    assert (entry.account, entry.path, entry.thumbnail) == (told, home.audio / "é.wav", bytes(range(254)))
+    assert (entry.metadata, entry.path, entry.thumbnail) == (told, home.audio / "é.wav", bytes(range(254)))
     assert before <= entry.made <= time.time() and not entry.starred and entry.title == "rain"
     assert entry.to_dict()["thumbnail"][126:130] == [126, 127, -128, -127]
 

@@ -9,11 +9,11 @@ from crafted import CPU, RATE, header_and_tensors, write_crafted
 from distillgan.control.sliders import Controls, Curve
 from distillgan.errors import UserError
 from distillgan.models.modelfile import read_model, write_model
+from distillgan.synthesis.blend import LoadedSource, Rendering
 from distillgan.synthesis.renderer import Model, render, render_blocks
-from distillgan.synthesis.request import Part, Piece, Voice
+from distillgan.synthesis.request import RenderRequest
 
 LIMIT = 4000.0
-SETTINGS = {"path": "crossfade", "evolution": 0.5, "source": "corpus", "blend": {"mode": "mel"}}
 
 
 def limited(folder, name="phone", limit=LIMIT, **options):
@@ -67,17 +67,17 @@ def test_a_blend_reaches_as_far_up_as_the_widest_of_its_models(phone, whole, tmp
     wider = Model.load(limited(tmp_path, "wider", 11025.0, seed=1), CPU)
 
     def blended(*models):
-        voices = [Voice(model, Controls(), Part(str(number), half)) for number, model in enumerate(models)]
-        piece = Piece(voices, whole.vocoder, 4.0, 1, {**SETTINGS, "blend": {"mode": mode}})
-        return np.concatenate(list(piece.blocks()), 1)[0]
+        sources = [LoadedSource(model, Controls(), half) for model in models]
+        request = RenderRequest(blend=["a:50", "b:50"], blend_mode=mode, duration=4.0)
+        return np.concatenate(list(Rendering(sources, whole.vocoder, request).blocks()), 1)[0]
 
     assert dbfs(blended(phone, wider), 11025.0) < -100 and dbfs(blended(phone, wider), LIMIT, 11000) > -40
     assert dbfs(blended(phone, whole), 11025.0) > -40
 
 
 def test_both_ears_of_a_place_are_limited(phone):
-    piece = Piece([Voice(phone, Controls(), None)], phone.vocoder, 4.0, 1, SETTINGS)
-    first, second = (np.concatenate(list(blocks), 1)[0] for blocks in (piece.blocks(), piece.second()))
+    rendering = Rendering([LoadedSource(phone, Controls())], phone.vocoder, RenderRequest(duration=4.0))
+    first, second = (np.concatenate(list(blocks), 1)[0] for blocks in (rendering.blocks(), rendering.second()))
     assert not np.array_equal(first, second) and max(dbfs(first, LIMIT), dbfs(second, LIMIT)) < -120
 
 

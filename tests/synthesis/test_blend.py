@@ -6,7 +6,8 @@ import torch
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.synthesis.request import mixed, morphed, parse
+from distillgan.synthesis.blend import mixed, morphed
+from distillgan.synthesis.request import parse_blend
 
 SPEC = MelSpec()
 
@@ -21,7 +22,7 @@ SPEC = MelSpec()
     ],
 )
 def test_what_is_written_is_what_is_meant(words, weights):
-    assert {part.model: part.weight.to_value() for part in parse(words)} == weights
+    assert {source.model: source.curve.to_value() for source in parse_blend(words)} == weights
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,11 @@ def test_what_is_written_is_what_is_meant(words, weights):
 )
 def test_what_cannot_be_a_blend_is_told(words, message):
     with pytest.raises(UserError, match=message):
-        parse(words)
+        parse_blend(words)
+
+
+def curves(*words):
+    return [source.curve for source in parse_blend(list(words))]
 
 
 def blocks_of(mel, *lengths):
@@ -57,8 +62,8 @@ def blocks_of(mel, *lengths):
 
 def test_mels_are_averaged_in_the_logarithm_whatever_their_blocks():
     first, second = torch.full((1, 128, 1000), -2.0), torch.full((1, 128, 1000), -8.0)
-    parts = parse(["a:30", "b:10"])
-    made = list(morphed(parts, [blocks_of(first, 700), blocks_of(second, 10, 300, 400)], SPEC))
+    weights = curves("a:30", "b:10")
+    made = list(morphed(weights, [blocks_of(first, 700), blocks_of(second, 10, 300, 400)], SPEC))
     assert all(0 < block.shape[-1] <= 256 for block in made)
     assert torch.allclose(torch.cat(made, -1), torch.full((1, 128, 1000), -3.5))
 
@@ -66,7 +71,7 @@ def test_mels_are_averaged_in_the_logarithm_whatever_their_blocks():
 def test_weights_over_time_are_followed_through_the_blocks():
     frames = 1200
     mels = [[torch.zeros(1, 128, frames)], [torch.ones(1, 128, frames)]]
-    made = torch.cat(list(morphed(parse(["a:0:1 10:0", "b:0:0 10:1"]), mels, SPEC)), -1)[0, 0].numpy()
+    made = torch.cat(list(morphed(curves("a:0:1 10:0", "b:0:0 10:1"), mels, SPEC)), -1)[0, 0].numpy()
     seconds = np.arange(frames) / SPEC.frame_rate
     assert np.abs(made - np.minimum(seconds / 10, 1)).max() < 1e-6
 
@@ -75,7 +80,7 @@ def test_waves_that_know_nothing_of_each_other_stay_as_loud():
     rng = np.random.default_rng(0)
     waves = [0.1 * rng.standard_normal((1, 44100 * 3)).astype(np.float32) for _ in range(3)]
     blocks = [np.split(wave, [5000, 70000], 1) for wave in waves]
-    made = np.concatenate(list(mixed(parse(["a:1", "b:2", "c:5"]), blocks, 44100)), 1)
+    made = np.concatenate(list(mixed(curves("a:1", "b:2", "c:5"), blocks, 44100)), 1)
     expected = sum(np.sqrt(weight / 8) * wave for weight, wave in zip((1, 2, 5), waves, strict=True))
     assert made.dtype == np.float32 and np.abs(made - expected).max() < 1e-6
     assert made.std() == pytest.approx(0.1, rel=0.02)
@@ -84,8 +89,8 @@ def test_waves_that_know_nothing_of_each_other_stay_as_loud():
 def test_a_fade_of_waves_begins_as_the_first_and_ends_as_the_second():
     rng = np.random.default_rng(0)
     first, second = (0.1 * rng.standard_normal((1, 44100 * 4)).astype(np.float32) for _ in range(2))
-    parts = parse(["a:1:1 3:0", "b:1:0 3:1"])
-    made = np.concatenate(list(mixed(parts, [np.split(first, 8, 1), np.split(second, 8, 1)], 44100)), 1)
+    weights = curves("a:1:1 3:0", "b:1:0 3:1")
+    made = np.concatenate(list(mixed(weights, [np.split(first, 8, 1), np.split(second, 8, 1)], 44100)), 1)
     assert np.array_equal(made[:, :44100], first[:, :44100]) and np.array_equal(made[:, -44100:], second[:, -44100:])
     middle = made[0, 44100:-44100].reshape(8, -1).std(1)
     assert middle.min() > 0.09 and middle.max() < 0.11

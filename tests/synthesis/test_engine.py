@@ -97,7 +97,7 @@ def test_what_was_packed_is_what_plays(model, path):
 def test_blocks_joined_are_the_whole(model, kind):
     """More than a block of the decoder and eight of the vocoder, against one pass of each over all of it."""
     frames, way = 2265, SamplingStrategy(kind)
-    blocks = list(render_blocks(model, model.vocoder, frames * 512 / RATE, 3, way=way))
+    blocks = list(render_blocks(model, model.vocoder, frames * 512 / RATE, 3, strategy=way))
     assert len(blocks) > 8 and max(block.shape[1] for block in blocks) < 4 * RATE
     trajectory, power = draw(model.material, Controls(), frames, 3, way), 0
     assert len(trajectory.layers) == (2 if kind == "crossfade" else 1)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from distillgan.errors import UserError
-from distillgan.synthesis.generation import FIELDS, check_template, file_name
+from distillgan.synthesis.export import FIELDS, check_template, file_name
 
 VALUES = {**{field: field.upper() for field in FIELDS}, "seed": 7}
 

@@ -13,7 +13,7 @@ from distillgan.audio.formats import Wav
 from distillgan.audio.loudness import measure
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.synthesis.export import AS_BEFORE, Exported, LoudnessMeter, Target, export
+from distillgan.synthesis.export import Exported, LoudnessMeter, Target, export
 
 SPEC = MelSpec()
 RATE = SPEC.sample_rate
@@ -36,7 +36,10 @@ def clicks(seconds: float) -> np.ndarray:
     return wave.astype(np.float32)
 
 
-def exported(wave, folder, target=AS_BEFORE, rate=RATE, block=3000, name="a", depth=24) -> Exported:
+_AS_RENDERED = Target()
+
+
+def exported(wave, folder, target=_AS_RENDERED, rate=RATE, block=3000, name="a", depth=24) -> Exported:
     blocks = (wave[:, first : first + block] for first in range(0, wave.shape[1], block))
     return export(blocks, SPEC, folder, name, Wav(rate, depth), target=target)
 
@@ -96,7 +99,7 @@ def test_off_leaves_it_under_a_true_ceiling_and_without_one_it_is_as_it_was_to_t
         was = min(1.0, 10 ** (-1 / 20) / float(np.abs(sound).max()))
         heard = soundfile.read(made.path, dtype="float32", always_2d=True)[0].T
         assert np.array_equal(heard, sound * np.float32(was)) and made.gain_db == 20 * math.log10(was)
-    assert Target.of("off", None) == AS_BEFORE
+    assert Target.of("off", None) == Target()
 
 
 def test_silence_and_what_is_short(tmp_path):

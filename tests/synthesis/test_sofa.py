@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 from placed import AT, RATE, click, noise, placed, spatial
-from support import composed
+from support import requested
 
-from distillgan.configuration import build
 from distillgan.errors import UserError
+from distillgan.synthesis.generation import spatial_of
 from distillgan.synthesis.spatial.binaural import Sofa
 
 AZIMUTHS = np.arange(0, 360, 30)
@@ -235,4 +235,4 @@ def test_without_h5py_the_message_says_what_to_install(tmp_path, monkeypatch):
 
 def test_one_that_cannot_be_read_is_said_through_the_configuration_too(tmp_path):
     with pytest.raises(UserError, match=r"spatial.sofa=.*none.sofa: unreadable: no such file or directory"):
-        build(composed("generate", tmp_path, "spatial=binaural", f"spatial.sofa={tmp_path}/none.sofa").spatial)
+        spatial_of(requested(tmp_path, "spatial=binaural", f"spatial.sofa={tmp_path}/none.sofa").spatial)

@@ -10,20 +10,22 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from distillgan.cli import hydra_app
-from distillgan.cli.reproduce import Original
+from distillgan.cli.overrides import steered
 from distillgan.errors import UserError
 from distillgan.features.descriptors import NAMES
 from distillgan.paths import Home
 from distillgan.store.history import History
 from distillgan.store.presets import Presets
-from distillgan.synthesis.generation import generate, settings_of
+from distillgan.synthesis.generation import generate
+from distillgan.synthesis.reproduce import Original
+from distillgan.synthesis.request import RenderRequest
 from distillgan.ui import slider_panel, sound_panels
 from distillgan.ui.generate_tab import build
 from distillgan.ui.page import Page
 from distillgan.ui.renderings import Renderings
 from distillgan.ui.slider_panel import Steering, reasons, scale
 from distillgan.ui.sound_panels import PresetsPanel, SoundCard
-from distillgan.ui.sound_settings import START, config_of, values_of
+from distillgan.ui.sound_settings import START, request_of, values_of
 
 EVIL = "<img src=x onerror=alert(1)>"
 SET = [
@@ -50,33 +52,33 @@ def values(**given):
     return START | {"model": "rain", "vocoder": "hifigan", "duration": 0.5} | given
 
 
-def quietly(config):
-    return generate(config, Console(quiet=True))
+def quietly(request):
+    return generate(request, Console(quiet=True))
 
 
 def test_the_same_samples_as_the_command_line(page):
     given = values(spatial="stereo", stereo_width=0.7, export="flac", depth="16", seed=4, count=2, path="interpolate")
-    mine = quietly(config_of(page, given, {"brightness": 6.0, "density": 0.0}))
+    mine = quietly(request_of(page, given, {"brightness": 6.0, "density": 0.0}))
     line = ["model=rain", "vocoder=hifigan", "duration=0.5", "seed=4", "count=2", "path=interpolate", "device=cpu"]
     line += ["spatial=stereo", "spatial.width=0.7", "export=flac", "export.depth=16", "controls.brightness=6"]
-    overrides = hydra_app.to_overrides(hydra_app.steered([*line, f"paths.home={page.home.root}"]))
-    other = quietly(hydra_app.composed("generate", overrides))
-    assert [made.account["sound"] for made in mine] == [made.account["sound"] for made in other]
-    assert mine[0].account["settings"] == other[0].account["settings"]
-    moved = quietly(config_of(page, values(seed=4, path="interpolate"), {"brightness": -6.0}))
+    overrides = hydra_app.to_overrides(steered([*line, f"paths.home={page.home.root}"]))
+    other = quietly(RenderRequest.from_config(hydra_app.composed("generate", overrides)))
+    assert [made.metadata["sound"] for made in mine] == [made.metadata["sound"] for made in other]
+    assert mine[0].metadata["settings"] == other[0].metadata["settings"]
+    moved = quietly(request_of(page, values(seed=4, path="interpolate"), {"brightness": -6.0}))
     assert (
-        moved[0].account["sound"]
-        != quietly(config_of(page, values(seed=4, path="interpolate"), {}))[0].account["sound"]
+        moved[0].metadata["sound"]
+        != quietly(request_of(page, values(seed=4, path="interpolate"), {}))[0].metadata["sound"]
     )
 
 
 @pytest.mark.parametrize("changed", SET)
 def test_what_a_sound_was_told_comes_back_into_the_controls(page, changed):
     given, sliders = values(**changed), {"brightness": -3.5}
-    settings = settings_of(config_of(page, given, sliders))
-    again, positions = values_of(json.loads(json.dumps(settings)), None)
+    settings = request_of(page, given, sliders).to_dict()
+    again, positions = values_of(RenderRequest.from_dict(json.loads(json.dumps(settings))))
     assert positions == ({} if "Brightness" in changed.get("moving", "") else sliders)
-    assert settings_of(config_of(page, again, positions)) == settings
+    assert request_of(page, again, positions).to_dict() == settings
     assert {name: again[name] for name in changed if name not in ("moving", "blend_model3", "blend_weight3")} == {
         name: value for name, value in changed.items() if name not in ("moving", "blend_model3", "blend_weight3")
     }
@@ -86,18 +88,18 @@ def test_a_recording_is_kept_so_that_it_can_be_made_again(page, recordings, tmp_
     upload = tmp_path / "a b (1).WAV"
     upload.write_bytes((recordings / "take2.wav").read_bytes())
     given = values(path="reconstruct", recording=str(upload), evolution=0.9, count=5, duration=3.0)
-    made = quietly(config_of(page, given, {}))[0]
-    kept = Path(made.account["settings"]["recording"])
+    made = quietly(request_of(page, given, {}))[0]
+    kept = Path(made.metadata["settings"]["recording"])
     assert kept.parent == page.home.audio / "recordings" and kept.read_bytes() == upload.read_bytes()
     upload.unlink()
-    config, _ = Original.of_history(History(page.home).get(made.id)).config(page.home)
-    assert quietly(config)[0].account["sound"] == made.account["sound"]
-    again, _ = values_of(made.account["settings"], None)
-    assert config_of(page, again, {}).recording == str(kept)
+    request, _ = Original.of_history(History(page.home).get(made.id)).request(page.home)
+    assert quietly(request)[0].metadata["sound"] == made.metadata["sound"]
+    again, _ = values_of(RenderRequest.from_dict(made.metadata["settings"]))
+    assert request_of(page, again, {}).recording == str(kept)
     with pytest.raises(UserError, match="Choose it once more"):
-        config_of(page, given, {})
+        request_of(page, given, {})
     with pytest.raises(UserError, match="path=reconstruct wants to know what"):
-        quietly(config_of(page, given | {"recording": None}, {}))
+        quietly(request_of(page, given | {"recording": None}, {}))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_recording_is_kept_so_that_it_can_be_made_again(page, recordings, tmp_
 )
 def test_what_is_refused_is_refused_in_words(page, changed, words):
     with pytest.raises(UserError) as refusal:
-        quietly(config_of(page, values(**changed), {}))
+        quietly(request_of(page, values(**changed), {}))
     assert words in str(refusal.value)
 
 
@@ -152,13 +154,12 @@ def test_what_auto_would_take_is_said_before(page, monkeypatch, tmp_path):
 def test_presets_of_the_controls(page):
     with gr.Blocks():
         panel = PresetsPanel(page.home)
-    settings = settings_of(config_of(page, values(spatial="binaural", azimuth=60), {"brightness": 4.0}))
+    settings = request_of(page, values(spatial="binaural", azimuth=60), {"brightness": 4.0}).to_dict()
     key = panel.saved(["rain"], " Sanft ", "leise/nachts", False, settings)
     preset = panel.chosen(key)
     assert (preset.name, preset.folder, preset.model) == ("Sanft", "leise/nachts", "rain")
-    again, positions = values_of(preset.settings, preset.model)
-    assert (again["model"], again["spatial"], again["azimuth"], positions) == (
-        "rain",
+    again, positions = values_of(RenderRequest.from_dict(preset.settings))
+    assert (again["spatial"], again["azimuth"], positions) == (
         "binaural",
         60,
         {"brightness": 4},
@@ -178,10 +179,10 @@ def test_presets_of_the_controls(page):
 
 
 def test_the_history_as_a_list_has_no_foreign_markup(page):
-    made = quietly(config_of(page, values(artist=EVIL, file="a&b {seed}", seed=11), {"brightness": 2.0}))[0]
+    made = quietly(request_of(page, values(artist=EVIL, file="a&b {seed}", seed=11), {"brightness": 2.0}))[0]
     generation = History(page.home).get(made.id)
-    generation.account["models"][0]["name"] = EVIL
-    generation.account["check"]["warnings"] = [EVIL]
+    generation.metadata["models"][0]["name"] = EVIL
+    generation.metadata["check"]["warnings"] = [EVIL]
     with gr.Blocks():
         card = SoundCard()
     shown = [

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from distillgan.audio.plots import save_figure
 from distillgan.cli import hydra_app
+from distillgan.cli.overrides import model_by_name
 from distillgan.compute import computing
 from distillgan.control.sliders import Slider
 from distillgan.errors import UserError
@@ -66,7 +67,7 @@ def _table(name: str, sliders: list[Slider]) -> Table:
 
 
 def controls_main(arguments: list[str] | None = None) -> None:
-    hydra_app.run(controls, "controls", hydra_app.model_by_name(sys.argv[1:] if arguments is None else arguments))
+    hydra_app.run(controls, "controls", model_by_name(sys.argv[1:] if arguments is None else arguments))
 
 
 ACTIONS = ("where", "fetch", "verify")
@@ -135,4 +136,4 @@ def export(config: DictConfig) -> Path:
 
 
 def export_vocoder_main(arguments: list[str] | None = None) -> None:
-    hydra_app.run(export, "export_vocoder", hydra_app.model_by_name(sys.argv[1:] if arguments is None else arguments))
+    hydra_app.run(export, "export_vocoder", model_by_name(sys.argv[1:] if arguments is None else arguments))

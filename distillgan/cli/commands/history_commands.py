@@ -77,15 +77,18 @@ def _draw_list(console: Console, found: Sequence[Generation]) -> None:
         return
     rows = []
     for entry in found:
-        account = entry.account
-        controls = flat((account.get("settings") or {}).get("controls")).items()
+        metadata = entry.metadata
+        controls = flat((metadata.get("settings") or {}).get("controls")).items()
         rows.append(
             [
                 str(entry.id),
                 "★" if entry.starred else "",
                 datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M"),
                 entry.title,
-                *("" if account.get(key) is None else in_words(account[key]) for key in ("seconds", "seed", "vocoder")),
+                *(
+                    "" if metadata.get(key) is None else in_words(metadata[key])
+                    for key in ("seconds", "seed", "vocoder")
+                ),
                 " ".join(f"{name}={in_words(value)}" for name, value in controls),
                 entry.path.name,
             ]
@@ -103,10 +106,10 @@ def _draw(console: Console, entry: Generation, there: bool) -> None:
     made = datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M:%S")
     lines = [f"entry {entry.id}{' ★' if entry.starred else ''}, {made}"]
     lines += [f"{printable(entry.path)}{'' if there else '  (gone)'}", *drawn(entry.thumbnail)]
-    rest = {key: value for key, value in entry.account.items() if key not in ("settings", "models")}
-    known = flat(entry.account.get("settings")) | flat(rest)  # what came of a setting, where it is known
+    rest = {key: value for key, value in entry.metadata.items() if key not in ("settings", "models")}
+    known = flat(entry.metadata.get("settings")) | flat(rest)  # what came of a setting, where it is known
     lines += [f"  {printable(key)}: {in_words(value)}" for key, value in known.items()]
-    for model in entry.account.get("models") or []:
+    for model in entry.metadata.get("models") or []:
         lines.append(
             f"  model: {', '.join(f'{printable(key)} {in_words(value)}' for key, value in flat(model).items())}"
         )

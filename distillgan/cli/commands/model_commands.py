@@ -310,7 +310,7 @@ def examples(home: Home, model: "Model", folder: Path, count: int, vocoder: str 
     from distillgan.store.model_card import Examples
 
     plays = vocoder or ("universal" if model.vocoder is None else model.vocoder.name)
-    player, mels = api.Model(model, home, next(model.network.parameters()).device.type), MelSpectrogram(model.spec)
+    player, mels = api.Model(model, home), MelSpectrogram(model.spec)
     sounds, rows = {}, []
     for name, controls in settings(model.analysis, count):
         clip = player.render(SECONDS, seed=SEED, vocoder=plays, **controls)

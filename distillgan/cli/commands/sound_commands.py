@@ -13,7 +13,8 @@ from distillgan.atomic import copy_beside
 from distillgan.audio.io import open_audio
 from distillgan.cli import hydra_app
 from distillgan.cli.commands.arguments import argument, draw_columns, run
-from distillgan.cli.reproduce import Original
+from distillgan.cli.overrides import steered
+from distillgan.cli.serialization import with_overrides
 from distillgan.data.decode import is_generated
 from distillgan.errors import UserError, printable
 from distillgan.features.descriptors import readable
@@ -22,6 +23,7 @@ from distillgan.store.comparison import Difference, Matched, Measurement, copies
 from distillgan.store.history import Generation, History, in_words
 from distillgan.store.presets import Presets, check_text
 from distillgan.synthesis.generation import generate
+from distillgan.synthesis.reproduce import Original
 
 EXIT_DIFFERENT = 1
 _MORE = argument("override", nargs="*", help="further settings of generate, such as recording=FILE or device=cpu")
@@ -43,7 +45,7 @@ def _compare(given: argparse.Namespace) -> int:
         raise UserError(f"entry {pair[0].id} cannot be compared with itself: name two")
     kept = _to_keep(given, history, pair)
     first, second = pair
-    rows, measured = differences(first.account, second.account), measurements(first.account, second.account)
+    rows, measured = differences(first.metadata, second.metadata), measurements(first.metadata, second.metadata)
     matched, reason = copies(given.home, first, second)
     if kept is not None:
         Presets(given.home).keep(kept, given.name)
@@ -122,7 +124,7 @@ def _answer(question: str) -> str:
 
 def reproduce_main(arguments: list[str]) -> NoReturn:
     def call(given: argparse.Namespace) -> int:
-        return _again(given, Original.of_file(Path(given.file).expanduser()))
+        return _reproduced(given, Original.of_file(Path(given.file).expanduser()))
 
     words = "make a sound again from its file alone, and compare"
     run("reproduce", words, call, [argument("file", help="a sound that distillgan made"), _MORE], arguments)
@@ -130,18 +132,21 @@ def reproduce_main(arguments: list[str]) -> NoReturn:
 
 def again_main(arguments: list[str]) -> NoReturn:
     def call(given: argparse.Namespace) -> int:
-        return _again(given, Original.of_history(History(given.home).named([given.id])[0]))
+        return _reproduced(given, Original.of_history(History(given.home).named([given.id])[0]))
 
     words = "make a generation of the history again, and compare"
     run("again", words, call, [argument("id", help="its number, or `latest`"), _MORE], arguments)
 
 
-def _again(given: argparse.Namespace, original: Original) -> int:
+def _reproduced(given: argparse.Namespace, original: Original) -> int:
     out = given.out
-    config, notes = original.config(given.home, hydra_app.to_overrides(hydra_app.steered(given.override)))
+    overrides = hydra_app.to_overrides(steered(given.override))
+    request, notes = original.request(given.home)
+    if overrides:
+        request = with_overrides(request, overrides)
     for note in notes:
         out.say(note)
-    made = generate(config, out.console)[0]
+    made = generate(request, out.console)[0]
     verdict = original.verdict(made)
     value = {"of": original.title, "path": str(made.path), "id": made.id, **asdict(verdict)}
     out.show(value, f"{original.title}: {verdict.words}")
@@ -184,7 +189,7 @@ def add_to_dataset(entries: Sequence[Generation], folder: Path) -> list[AddedSou
                 notes.append(
                     f"it is lossy ({file.format}): what the encoder left out will be missing in what is learnt"
                 )
-        if entry.account.get("interrupted"):
+        if entry.metadata.get("interrupted"):
             notes.append("it was broken off while it was rendered")
         path, new = copy_beside(source, folder, source.name)
         added.append(AddedSound(entry.id, path, notes if new else [*notes, "it was there already"]))

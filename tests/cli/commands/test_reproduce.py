@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from crafted import RATE, write_crafted
-from support import composed
+from support import requested
 
 from distillgan.audio.formats import Flac
 from distillgan.audio.tags import Tags, read_comment
@@ -26,7 +26,7 @@ def home(tmp_path_factory) -> Path:
 
 
 def made(home, *overrides):
-    return generate(composed("generate", home, "vocoder=hifigan", "duration=0.5", *overrides))[0]
+    return generate(requested(home, "vocoder=hifigan", "duration=0.5", *overrides))[0]
 
 
 def told(monkeypatch, capsys, *arguments) -> tuple[int, dict]:
@@ -71,7 +71,7 @@ def test_the_same_samples_from_the_file_alone(home, tmp_path, monkeypatch, capsy
 
 def test_a_recording_is_asked_for_by_its_name_and_the_file_tells_no_path(home, recordings, monkeypatch, capsys):
     recording = recordings / "take2.wav"
-    sound = generate(composed("generate", home, "model.name=rain", "vocoder=hifigan", f"recording={recording}"))[0]
+    sound = generate(requested(home, "model.name=rain", "vocoder=hifigan", f"recording={recording}"))[0]
     assert str(recordings) not in read_comment(sound.path)
     code, said = told(monkeypatch, capsys, "reproduce", sound.path, f"paths.home={home}")
     assert code == 2 and "take2.wav" in said["error"]
@@ -185,9 +185,9 @@ def test_a_sound_that_was_broken_off_is_made_whole_and_not_compared(home, tmp_pa
     def break_off(done, total):
         raise KeyboardInterrupt
 
-    config, sounds = composed("generate", home, "model.name=rain", "vocoder=hifigan", "duration=9"), []
+    request, sounds = requested(home, "model.name=rain", "vocoder=hifigan", "duration=9"), []
     with pytest.raises(KeyboardInterrupt):
-        generate(config, progress=break_off, finished=sounds.append)
+        generate(request, progress=break_off, finished=sounds.append)
     seconds = soundfile.info(sounds[0].path).duration
     assert 0.1 < seconds < 9
     for words in (("reproduce", sounds[0].path), ("again", sounds[0].id)):

@@ -1,27 +1,24 @@
 """A sound made once more from what is known of it, and whether it is the same."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from distillgan.audio.io import open_audio, printable, read_blocks
 from distillgan.audio.tags import read_comment
-from distillgan.cli import hydra_app
-from distillgan.cli.overrides import quote
-from distillgan.cli.serialization import arguments_of, recorded
 from distillgan.data.decode import MARK
 from distillgan.errors import UserError
 from distillgan.models.header import read_header
 from distillgan.paths import Home, check_name
 from distillgan.store.history import Generation
 from distillgan.store.library import find_by_fingerprint
-from distillgan.synthesis.generation import Made
+from distillgan.synthesis.generation import RenderResult
+from distillgan.synthesis.request import RenderRequest
 
 _BLOCK = 1 << 16  # frames compared at once
 _LARGEST_COMMENT = 1 << 20
@@ -32,7 +29,7 @@ _ROUNDING = 0.01  # seconds
 class Original:
     """A sound that is to be made again: what made it, its file if there is one, and what it is called in messages."""
 
-    account: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     path: Path | None
     title: str
 
@@ -45,49 +42,49 @@ class Original:
         """
         text = read_comment(path)
         try:
-            account = json.loads(text) if 0 < len(text) < _LARGEST_COMMENT else None
+            metadata = json.loads(text) if 0 < len(text) < _LARGEST_COMMENT else None
         except (ValueError, RecursionError):
-            account = None
-        if not _is_account(account):
+            metadata = None
+        if not _is_metadata(metadata):
             raise UserError(
                 f"{printable(path)}: its tags do not say how it was made: another program made it, or took them away. "
                 "`distillgan history search` may still know it"
             )
         with open_audio(path) as file:
             seconds = (file.frames or 0) / file.samplerate
-        _check_foreign(account, seconds, printable(path))
-        return cls(account, path, printable(path))
+        _check_foreign(metadata, seconds, printable(path))
+        return cls(metadata, path, printable(path))
 
     @classmethod
     def of_history(cls, generation: Generation) -> "Original":
         """A generation, whether its file is still there or not."""
         path = generation.path
-        return cls(generation.account, path if path.is_file() else None, f"generation {generation.id}")
+        return cls(generation.metadata, path if path.is_file() else None, f"generation {generation.id}")
 
     @property
     def broken_off(self) -> bool:
         """Is it the beginning of what its settings say?"""
-        return bool(self.account.get("interrupted"))
+        return bool(self.metadata.get("interrupted"))
 
-    def config(self, home: Home, given: Sequence[str] = ()) -> tuple[DictConfig, list[str]]:
-        """What `generate` is to be told, under the overrides `given`; and what is to be known before.
+    def request(self, home: Home) -> tuple[RenderRequest, list[str]]:
+        """What makes it again in this home, and what is to be known before.
 
         Raises:
-            UserError: what is known of it is no settings of generate, or its model is gone.
+            UserError: what is known of it are no settings of a sound, or its model is gone.
         """
-        account, notes = self.account, []
+        notes = []
         if self.broken_off:
             notes.append(f"{self.title} was broken off: it is made whole now, and cannot be compared")
-        settings = {**recorded(account["settings"]), **models_now(home, account, notes)}
+        settings = self.metadata["settings"]
+        request = RenderRequest.from_dict({**settings, **models_now(home, self.metadata, notes)})
         # Where it is written to is this user's business, not that of a file that may come from anyone.
-        own = [f"paths.home={quote(str(home.root))}", "export.overwrite=false", "export.file=null", *given]
-        return hydra_app.composed("generate", arguments_of(settings, own) + own), notes
+        return replace(request, home=home.root, export=replace(request.export, file=None, overwrite=False)), notes
 
-    def verdict(self, made: Made) -> "Verdict":
+    def verdict(self, made: RenderResult) -> "Verdict":
         """Are the samples the same? By the file, where there is one, otherwise by what was noted of them."""
         if self.broken_off:
             return Verdict(None, None, "it was broken off, here it is whole")
-        same = self.account.get("sound") == made.account["sound"]
+        same = self.metadata.get("sound") == made.metadata["sound"]
         if self.path is None:
             words = "the same samples" if same else "not the same samples (its file is gone: only their checksum tells)"
             return Verdict(same, None, words)
@@ -107,14 +104,14 @@ class Verdict:
     words: str
 
 
-def models_now(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+def models_now(home: Home, metadata: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     """The settings that name the models that made a sound, by the names they have now; what differs goes to `notes`.
 
     Raises:
         UserError: one is gone.
     """
     names = {}
-    for model in account.get("models", []):
+    for model in metadata.get("models", []):
         name, fingerprint = str(model["name"]), str(model["fingerprint"])
         found = find_by_fingerprint(home, fingerprint)
         if found is None:
@@ -122,7 +119,7 @@ def models_now(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict
             notes.append(f"warning: model {name} is {there} now, the sound was made by {fingerprint}: it will differ")
         else:
             names[name] = found.stem
-    settings = account["settings"]
+    settings = metadata["settings"]
     listed = (settings.get("blend") or {}).get("models")
     if listed:
         renamed = [f"{names.get(name, name)}:{weight}" for name, _, weight in (word.partition(":") for word in listed)]
@@ -130,11 +127,11 @@ def models_now(home: Home, account: Mapping[str, Any], notes: list[str]) -> dict
     return {"model": {"name": next(iter(names.values()))}} if names else {}
 
 
-def _is_account(account: object) -> bool:
+def _is_metadata(metadata: object) -> bool:
     """Has it the shape of what `generate` writes, as far as it is made use of?"""
-    if not isinstance(account, dict) or MARK not in account:
+    if not isinstance(metadata, dict) or MARK not in metadata:
         return False
-    settings, models = account.get("settings"), account.get("models")
+    settings, models = metadata.get("settings"), metadata.get("models")
     if not isinstance(settings, dict) or not isinstance(models, list) or not models:
         return False
     blend = settings.get("blend") or {}
@@ -145,10 +142,10 @@ def _is_account(account: object) -> bool:
     ) and (isinstance(listed, list) and all(isinstance(word, str) for word in listed))
 
 
-def _check_foreign(account: Mapping[str, Any], seconds: float, title: str) -> None:
+def _check_foreign(metadata: Mapping[str, Any], seconds: float, title: str) -> None:
     """Raises UserError for what no generated file says of itself: it names no path, and is as long as it says."""
-    settings, duration = account["settings"], account["settings"].get("duration")
-    names = [model["name"] for model in account["models"]]
+    settings, duration = metadata["settings"], metadata["settings"].get("duration")
+    names = [model["name"] for model in metadata["models"]]
     names += [word.partition(":")[0] for word in (settings.get("blend") or {}).get("models") or []]
     for name in names:
         check_name(name)
@@ -156,7 +153,7 @@ def _check_foreign(account: Mapping[str, Any], seconds: float, title: str) -> No
     for path in (settings.get("recording"), spatial.get("sofa") if isinstance(spatial, dict) else None):
         if path is not None and (not isinstance(path, str) or "/" in path or "\\" in path):
             raise UserError(f"{title}: its tags name a path, {path!r}, which no generated file does")
-    if isinstance(duration, int | float) and not account.get("interrupted") and abs(duration - seconds) > _ROUNDING:
+    if isinstance(duration, int | float) and not metadata.get("interrupted") and abs(duration - seconds) > _ROUNDING:
         raise UserError(
             f"{title}: lasts {seconds:.1f} s, but its tags are those of a sound of {duration:g} s: it was cut, or they "
             "are another's"

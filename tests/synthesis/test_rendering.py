@@ -1,26 +1,22 @@
-"""What a configuration asks for becomes voices and sound: one model, or blends of models that differ."""
+"""What a request asks for becomes sound: of one model, or of blends of models that differ."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from crafted import CPU, RATE, loud_vocoder, write_crafted
+from crafted import CPU, RATE, header_and_tensors, loud_vocoder, write_crafted
 
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
+from distillgan.models.header import PENDING
+from distillgan.models.modelfile import write_model
 from distillgan.paths import Home
 from distillgan.store.library import find_model
+from distillgan.synthesis.blend import Reconstruction, Rendering, load_sources
 from distillgan.synthesis.renderer import render
-from distillgan.synthesis.request import Piece, Reconstruction, open_voices
+from distillgan.synthesis.request import RenderRequest
 
-SETTINGS = {
-    "model": {"name": None},
-    "blend": {"models": None, "mode": "mel"},
-    "controls": {},
-    "path": "crossfade",
-    "evolution": 0.5,
-    "source": "corpus",
-}
 VOCODER = loud_vocoder()
 
 
@@ -37,24 +33,30 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def opened(folder):
     def opened(blend=None, mode="mel", name=None, **controls):
-        settings = {**SETTINGS, "model": {"name": name}, "blend": {"models": blend, "mode": mode}, "controls": controls}
-        return open_voices(settings, lambda word: folder / f"{word or 'rain'}.distillgan", CPU)
+        request = RenderRequest(model=name, blend=blend or (), blend_mode=mode, controls=controls)
+        return load_sources(request, lambda word: folder / f"{word or 'rain'}.distillgan", CPU)
 
     return opened
 
 
-def played(voices, seconds=3.0, seed=4, mode="mel", vocoder=VOCODER, **settings):
-    piece = Piece(voices, vocoder, seconds, seed, {**SETTINGS, "blend": {"mode": mode}, **settings})
-    wave = np.concatenate(list(piece.blocks()), 1)
-    assert wave.shape == (1, piece.samples) == (1, round(seconds * RATE)) and wave.dtype == np.float32
+def rendering(sources, seconds=3.0, seed=4, mode="mel", **settings):
+    blend = ["a:1", "b:1"] if len(sources) > 1 else ()
+    request = RenderRequest(blend=blend, blend_mode=mode, duration=seconds, seed=seed, **settings)
+    return Rendering(sources, VOCODER, request)
+
+
+def played(sources, seconds=3.0, **settings):
+    made = rendering(sources, seconds, **settings)
+    wave = np.concatenate(list(made.blocks()), 1)
+    assert wave.shape == (1, made.samples) == (1, round(seconds * RATE)) and wave.dtype == np.float32
     return wave
 
 
-def test_a_piece_of_one_voice_is_what_the_engine_renders(opened):
-    (voice,), warnings = opened(name="wind", density=4)
-    assert not warnings and voice.part is None
-    assert np.array_equal(played([voice]), render(voice.model, VOCODER, 3.0, 4, voice.controls))
-    assert Piece([voice], VOCODER, 1, 4, SETTINGS).analysis is voice.model.analysis
+def test_one_model_is_what_the_engine_renders(opened):
+    (source,), warnings = opened(name="wind", density=4)
+    assert not warnings and source.weight is None
+    assert np.array_equal(played([source]), render(source.model, VOCODER, 3.0, 4, source.controls))
+    assert rendering([source]).analysis is source.model.analysis
 
 
 @pytest.mark.parametrize("mode", ["mel", "audio"])
@@ -62,9 +64,9 @@ def test_a_piece_of_one_voice_is_what_the_engine_renders(opened):
 def test_all_of_the_weight_on_one_is_that_one_alone(opened, weights, alone, mode):
     """Of strides 8 and 4, for longer than a block of either decoder."""
     blended, warnings = opened([f"rain:{weights[0]}", f"wind:{weights[1]}"], mode)
-    (voice,), _ = opened(name=alone)
+    (source,), _ = opened(name=alone)
     assert not warnings
-    assert np.array_equal(played(blended, 13.3, mode=mode), played([voice], 13.3))
+    assert np.array_equal(played(blended, 13.3, mode=mode), played([source], 13.3))
 
 
 def test_half_and_half_is_neither_and_needs_no_own_vocoder(opened):
@@ -92,8 +94,8 @@ def test_waves_are_mixed_by_their_weights_squares(opened):
 
 
 def test_a_control_moves_those_models_that_have_it_and_warns_of_the_others(opened):
-    voices, warnings = opened(["rain:1", "wind:1", "plain:1"], brightness=5, density="0:-3 8:4")
-    assert [voice.controls.to_dict() for voice in voices] == [
+    sources, warnings = opened(["rain:1", "wind:1", "plain:1"], brightness=5, density="0:-3 8:4")
+    assert [source.controls.to_dict() for source in sources] == [
         {"brightness": 5, "density": "0:-3 8:4"},
         {"density": "0:-3 8:4"},
         {},
@@ -104,7 +106,7 @@ def test_a_control_moves_those_models_that_have_it_and_warns_of_the_others(opene
     said = "\n".join(warnings)
     assert "controls.brightness: inactive in model wind" in said and "density: model plain was packed without" in said
     assert len(warnings) == 3
-    moved, still = played(voices), played(opened(["rain:1", "wind:1", "plain:1"])[0])
+    moved, still = played(sources), played(opened(["rain:1", "wind:1", "plain:1"])[0])
     assert np.abs(moved - still).max() > 0.02
 
 
@@ -134,9 +136,17 @@ def test_a_model_without_an_analysis_says_so(opened):
         opened(name="plain", density=1)
 
 
+def test_a_model_whose_sliders_are_pending_says_so(tmp_path):
+    header, tensors = header_and_tensors("plain", own=False)
+    training = {**header.training, "vae": {**header.training["vae"], "sliders": PENDING}}
+    write_model(tmp_path / "plain.distillgan", replace(header, training=training), tensors)
+    with pytest.raises(UserError, match=r"sliders of model plain are pending: .*: distillgan train name=plain"):
+        load_sources(RenderRequest(controls={"density": 1}), lambda _: tmp_path / "plain.distillgan", CPU)
+
+
 def test_values_beyond_the_ends_are_clamped_with_a_warning(opened):
-    (voice,), warnings = opened(name="wind", density=40, reverb="0:-5 4:5")
-    assert voice.controls.to_dict() == {"density": 12, "reverb": "0:0 2:0 4:5"}
+    (source,), warnings = opened(name="wind", density=40, reverb="0:-5 4:5")
+    assert source.controls.to_dict() == {"density": 12, "reverb": "0:0 2:0 4:5"}
     assert len(warnings) == 2 and all("is clamped to" in words for words in warnings)
     assert "controls.density=40 is clamped to -12 … 12" in warnings[0] and "0 … 12" in warnings[1]
 
@@ -175,17 +185,17 @@ def test_settings_out_of_range(opened, settings, message):
 
 
 def test_paths_sources_and_evolution_each_change_the_sound(opened):
-    voices, _ = opened()
+    sources, _ = opened()
     ways = [{}, {"path": "chunk"}, {"path": "interpolate"}, {"source": "prior"}, {"evolution": 0}, {"evolution": 1}]
-    waves = [played(voices, 8.0, **way) for way in ways]
+    waves = [played(sources, 8.0, **way) for way in ways]
     for number, wave in enumerate(waves):
         for other in waves[:number]:
             assert np.abs(wave - other).max() > 0.02
 
 
 def test_parameters_say_all_of_it(opened, tmp_path):
-    voices, _ = opened(["rain:1", "wind:0:1 8:2"], density=3)
-    said = Piece(voices, VOCODER, 1, 4, {**SETTINGS, "path": "chunk"}).parameters()
+    sources, _ = opened(["rain:1", "wind:0:1 8:2"], density=3)
+    said = rendering(sources, path="chunk").parameters()
     models = said.pop("models")
     assert said == {"blend_mode": "mel", "path": "chunk", "evolution": 0.5, "source": "corpus"}
     assert [(m["name"], m["weight"], m["controls"]) for m in models] == [
@@ -195,8 +205,8 @@ def test_parameters_say_all_of_it(opened, tmp_path):
     assert models[0]["fingerprint"] != models[1]["fingerprint"]
     np.save(tmp_path / "noise.npy", 0.1 * np.random.default_rng(1).standard_normal(30000).astype(np.float32))
     clip = AudioClip(tmp_path / "noise.npy", "noise.wav", 30000, RATE, 2.0)
-    (voice,), _ = opened(brightness=-2)
-    again = Reconstruction(voice, VOCODER, clip)
+    (source,), _ = opened(brightness=-2)
+    again = Reconstruction(source, VOCODER, RenderRequest(recording="noise.wav"), clip)
     assert np.concatenate(list(again.blocks()), 1).shape == (1, again.samples) == (1, 30000)
     assert (again.parameters()["path"], again.parameters()["recording"]) == ("reconstruct", "noise.wav")
     assert again.parameters()["models"][0]["controls"] == {"brightness": -2}
@@ -206,6 +216,5 @@ def test_one_model_twice_in_a_blend_is_refused_however_it_is_named(tmp_path):
     write_crafted(tmp_path / "models", "rain")
     home = Home(tmp_path)
     for words in (["rain:60", "ra:40"], ["rain:60", f"{home.model('rain')}:40"]):
-        settings = {"model": {"name": None}, "blend": {"models": words, "mode": "mel"}, "controls": {}}
         with pytest.raises(UserError, match="are one model, rain: give it one weight"):
-            open_voices(settings, lambda name: find_model(home, name), CPU)
+            load_sources(RenderRequest(blend=words), lambda name: find_model(home, name), CPU)
