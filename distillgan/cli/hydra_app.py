@@ -11,7 +11,6 @@ from typing import NoReturn
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
@@ -41,24 +40,35 @@ def command(config_name: str, arguments: list[str]) -> Iterator[Callable]:
     Within the block a UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM
     and SIGHUP end it with 130, 143 and 129.
     """
+    begun = []
+
+    @contextmanager
+    def guard() -> Iterator[None]:
+        """Around the task itself: Hydra would tell of its errors in its own words first."""
+        begun.append(True)
+        try:
+            yield
+        except UserError as error:
+            _leave(error)
+        except OSError as error:
+            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
+
     sys.stdout, sys.stderr = _Reader(sys.stdout), _Reader(sys.stderr)
     signals.raise_when_told()
     keep_texts_of_files()
     try:
         overrides, flags = parted(to_overrides(arguments))
         sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
+        main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
         with _hydra_raises():
-            yield hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
+            yield lambda task: main(guard()(task))
     except UserError as error:
         _leave(error)
-    except OSError as error:
-        _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
     except (HydraException, ValueError) as error:
-        if not HydraConfig.initialized():  # composing failed; later it is the task's own, or a sweeper's
-            with _composing():
-                if refusal := diagnostics.refused(error, config_name, overrides):
-                    _leave(refusal)
-        raise
+        with _composing():
+            if not begun and (refusal := diagnostics.refused(error, config_name, overrides)):
+                _leave(refusal)
+        raise  # the task's own, or a sweeper's
     except KeyboardInterrupt:
         print(signals.words(), file=sys.stderr)
         sys.exit(signals.exit_code())
