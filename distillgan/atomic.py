@@ -1,22 +1,17 @@
-"""Atomic files, written beside their place under a hidden name, synced, renamed; and the process that trains a name.
-
-That process is noted in `runs/.<name>.process` for as long as it trains: the lock does not name its holder, and who
-tried it, to see, would keep a training from beginning at that moment.
-"""
+"""Atomic files, written beside their place under a hidden name, synced, renamed; and the lock of a name."""
 
 import errno
 import filecmp
 import itertools
-import json
 import os
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from distillgan.errors import UserError
 from distillgan.paths import Home
@@ -128,37 +123,17 @@ def _remove_leftovers(target: Path) -> None:
                         os.unlink(entry.path)
 
 
-@dataclass(frozen=True)
-class Holder:
-    """A process on the machine `host`, training on `device` since `started` (seconds since 1970).
-
-    `stages` are the folders of the run that it goes through, in their order: vae, then that of a vocoder.
-    """
-
-    pid: int
-    host: str
-    device: str
-    started: float
-    stages: list[str]
-
-
 @contextmanager
-def held_by_this(home: Home, name: str, device: str, stages: list[str]) -> Iterator[None]:
-    """Note this process for as long as the block runs. For whoever has the name's lock. Raises UserError: disk."""
-    path = home.process(name)
-    with replace_file(path) as temporary:
-        temporary.write_text(json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), device, time.time(), stages))))
+def process_lock(home: Home, name: str, words: str, wait: float = 0.0) -> Iterator[None]:
+    """The name is this process's while the block runs, for whoever trains or changes the run or the model of it.
+
+    Raises:
+        UserError: another process has it for longer than `wait` seconds; it says `words`.
+    """
+    home.runs.mkdir(parents=True, exist_ok=True)
     try:
+        lock = FileLock(home.lock(name)).acquire(timeout=wait)
+    except Timeout:
+        raise UserError(words) from None
+    with lock:
         yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def holder(home: Home, name: str) -> Holder | None:
-    """The process that is noted; one that was killed is noted still. None if there is none, or the note is none."""
-    try:
-        values = json.loads(home.process(name).read_bytes())
-    except (OSError, ValueError):
-        return None
-    known = isinstance(values, dict) and values.keys() == {field.name for field in fields(Holder)}
-    return Holder(**values) if known else None

@@ -55,6 +55,20 @@ def checked(threads: int | None) -> int | None:
     return None if threads is None else whole("threads", threads, 1, _MOST)
 
 
+_LATER = 1.0  # seconds after it was noted by which a process is another one that has got its number
+
+
+def alive(pid: int, noted: float) -> bool:
+    """Whether the process of this machine that had the number `pid` at `noted` (seconds since 1970) still runs."""
+    import psutil  # which most commands do without
+
+    try:
+        found = psutil.Process(pid)
+        return found.create_time() < noted + _LATER and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 SIGHUP = getattr(signal, "SIGHUP", None)  # Windows has none
 ENDING = tuple(signum for signum in (signal.SIGINT, signal.SIGTERM, SIGHUP) if signum is not None)
 EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_HUNG_UP = 130, 143, 129

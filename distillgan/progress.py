@@ -51,13 +51,14 @@ def transfer_bar(console: Console, doing: str = "fetching") -> Iterator[OnTransf
             if transfer.file not in tasks:
                 console.print(f"{doing} {transfer.file}, {transfer.total / 1e6:,.1f} MB", highlight=False)
                 tasks[transfer.file] = bar.add_task(transfer.file, total=transfer.total, left="")
-            left = "" if transfer.seconds_left is None else f"{_clock(transfer.seconds_left)} left"
+            left = "" if transfer.seconds_left is None else f"{clock(transfer.seconds_left)} left"
             bar.update(tasks[transfer.file], completed=transfer.done, left=left)
 
         yield show
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """As hours, minutes and seconds: 1:02:03, or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

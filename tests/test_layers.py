@@ -21,10 +21,11 @@ APART = {
     ("features", "models"),
     ("synthesis", "training"),
     ("store", "training"),
-    ("ui", "training"),
 }
 # What judges a model needs no training.
 APART |= {("evaluation", "training")}
+# The page reads what a run writes, and starts it as a process of its own.
+READ_BY_THE_PAGE = "training.run_status"
 BASE = {"errors", "paths", "atomic", "process", "compute", "progress", "configuration"}
 ENTRIES = {"train", "generate", "evaluate"}
 LIGHTNING = {"data.datamodule", "models.vae.module", "models.vocoders.module"}
@@ -96,6 +97,12 @@ def test_a_package_imports_what_is_left_of_it(name):
     wrong = {other for other in own_imports(name) if package(other) not in allowed}
     assert not wrong, f"{name} imports {wrong}"
     assert not {other for other in own_imports(name) if (package(name), package(other)) in APART}
+
+
+def test_the_page_loads_no_training():
+    found = {other for name, other in EDGES if package(name) == "ui" and package(other) == "training"}
+    assert found == {READ_BY_THE_PAGE}
+    assert not any(package(other) == "training" for name, other in EDGES if name == READ_BY_THE_PAGE)
 
 
 @pytest.mark.parametrize("name", sorted(BASE))

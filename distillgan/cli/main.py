@@ -40,6 +40,7 @@ _VERBS = {
     ),
     "compare": ("sound_commands", "two sounds of the history side by side, and equally loud: distillgan compare 12 13"),
     "adopt": ("sound_commands", "generated sounds into a folder of recordings: distillgan adopt 12 --into ~/rain"),
+    "runs": ("tensorboard_command", "what every run does or has come to: distillgan runs | distillgan runs rain"),
     "board": ("tensorboard_command", "TensorBoard over all runs, or one: distillgan board rain"),
     "card": ("model_commands", "a model card in Markdown, with sounds to be heard: distillgan card rain"),
     "push": ("hub_commands", "a model and its card to the hub, private: distillgan push rain --repo user/rain"),

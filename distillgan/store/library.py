@@ -7,15 +7,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
-from distillgan.atomic import refused, replace_file
+from distillgan.atomic import process_lock, refused, replace_file
 from distillgan.errors import UserError, printable
 from distillgan.models.header import Header, copy_model, read_header, show
 from distillgan.paths import MANIFEST, MODEL_SUFFIX, Home, check_name, composed
@@ -273,16 +271,10 @@ def _rewrite(home: Home, name: str, change: Callable[[Header], Header]) -> Heade
         return read_header(path)
 
 
-@contextmanager
-def _held(home: Home, name: str) -> Iterator[None]:
+def _held(home: Home, name: str) -> AbstractContextManager:
     """A lock on the name. Raises UserError if it is being trained, or changed for longer than a moment."""
-    home.runs.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(home.lock(name)).acquire(timeout=_WAIT_SECONDS)
-    except Timeout:
-        raise UserError(f"{name} is being trained or changed by another process: wait for it") from None
-    with lock:
-        yield
+    words = f"{name} is being trained or changed by another process: wait for it"
+    return process_lock(home, name, words, _WAIT_SECONDS)
 
 
 def _header_of(path: Path) -> Header | None:

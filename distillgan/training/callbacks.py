@@ -1,6 +1,8 @@
 """Lightning callbacks of both trainings: signals, time limits, NaN, progress, checkpoints, previews."""
 
+import json
 import math
+import os
 import signal
 import time
 from datetime import timedelta
@@ -24,6 +26,7 @@ from distillgan.audio.picture import draw_mels, save_picture
 from distillgan.errors import UserError, duration, whole
 from distillgan.process import ENDING, SIGHUP, ignored
 from distillgan.training.distributed import largest
+from distillgan.training.run_status import CURVES, StageStatus
 
 
 def check(config: DictConfig, vocoder: bool) -> None:
@@ -399,3 +402,96 @@ class Preview(L.Callback):
                     if value.dim() == 3:
                         tag = f"preview/{number}_{name}"
                         board.add_audio(tag, value[0].clamp(-1, 1), module.steps_done, module.spec.sample_rate)
+
+
+class Status(L.Callback):
+    """Writes status and curves (`run_status`) at most once a second, in 0.5 % of the time at most, and at the end.
+
+    `every`: steps between two lines of losses. A resumed run goes on in its curves from the step that it resumes at.
+    `timer`, `folder` and `monitor` (the held-out error) are set by the stage.
+    """
+
+    _SECONDS = 1.0
+    _SHARE = 0.005
+
+    def __init__(self, every: int):
+        self.every = whole("callbacks.status.every", every, 1)
+        self.timer: Timer
+        self.folder: Path
+        self.monitor: str
+        self._next = 0.0
+        self._judged_at = -1
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        if trainer.is_global_zero:
+            self._forget_after(module.steps_done)
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._write(trainer, module, ended=False)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not trainer.is_global_zero:
+            return
+        if module.steps_done % self.every == 0:
+            self._append(trainer, module, "train/")
+        if time.monotonic() >= self._next:
+            self._write(trainer, module, ended=False)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero and module.steps_done != self._judged_at:
+            self._judged_at = module.steps_done
+            self._append(trainer, module, "val/")
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._write(trainer, module, ended=True)
+
+    def _write(self, trainer: L.Trainer, module: L.LightningModule, ended: bool) -> None:
+        begun = time.monotonic()
+        StageStatus(
+            stage=self.folder.name,
+            step=module.steps_done,
+            steps=module.max_steps,
+            share=self.timer.share(module),
+            seconds=self.timer.seconds,
+            seconds_left=self.timer.seconds_left(module),
+            losses=_metrics(trainer, "train/"),
+            judged=_metrics(trainer, "val/"),
+            monitor=self.monitor,
+            ended=ended,
+            ended_at=time.time() if ended else None,
+            state="running",
+            pid=os.getpid(),
+            folder=self.folder,
+        ).write()
+        now = time.monotonic()
+        self._next = now + max(self._SECONDS, (now - begun) / self._SHARE)
+
+    def _append(self, trainer: L.Trainer, module: L.LightningModule, kind: str) -> None:
+        values = {"step": module.steps_done, **_metrics(trainer, kind)}
+        with (self.folder / CURVES).open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def _forget_after(self, step: int) -> None:
+        """Leave out what was noted after the checkpoint that training goes on from, and what a killed one left half."""
+        path = self.folder / CURVES
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text().splitlines():
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue
+            if values["step"] <= step:
+                kept.append(line)
+                self._judged_at = step if any(key.startswith("val/") for key in values) else self._judged_at
+        with replace_file(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept))
+
+
+def _metrics(trainer: L.Trainer, kind: str) -> dict[str, float | None]:
+    """Lightning's latest values of that kind; None for what is no number."""
+    values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(kind)}
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}

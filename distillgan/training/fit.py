@@ -20,12 +20,12 @@ from distillgan.training.callbacks import (
     InterruptGuard,
     Preview,
     Progress,
+    Status,
     StepCheckpoint,
     Timer,
     load_checkpoint,
 )
 from distillgan.training.distributed import Processes
-from distillgan.training.run_status import Status
 
 # What it would say is said better by the run itself; its errors still come through.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

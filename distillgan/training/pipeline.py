@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch.distributed.elastic.multiprocessing.api import SignalException
 
-from distillgan.atomic import held_by_this
 from distillgan.compute import computing, memory_in_words
 from distillgan.configuration import build
 from distillgan.data.corpus import prepare_corpus
@@ -55,7 +54,7 @@ def train(request: TrainRequest | DictConfig) -> float | None:
             if (error := job.finished_error()) is not None:
                 print(f"done already: {' '.join(job.overrides)}, error {error:.4g}")
                 return error
-            held.enter_context(job.recorded(request.run.model_path, finished))
+            held.enter_context(job.recorded(request.run, finished))
         guard = held.enter_context(InterruptGuard())
         held.enter_context(computing(request.threads))
         try:
@@ -109,7 +108,7 @@ def prepare(request: TrainRequest, processes: Processes, held: ExitStack, consol
     config, run, home, stages = request.config, request.run, request.home, request.stages
     held.enter_context(run.lock())
     folders = [config.vocoder.name if stage == VOCODER else stage for stage in stages]
-    held.enter_context(held_by_this(home, run.name, processes.device.type, folders))
+    held.enter_context(run.noted(processes.device.type, folders))
     if request.sweep is not None:
         _copy_model_of_sweep(request)
     places, channels, values = request.folders, request.channels, {}

@@ -34,6 +34,7 @@ from distillgan.errors import UserError, message
 from distillgan.models.header import Header, read_header
 from distillgan.paths import MAX_BYTES, MAX_NAME, Home, in_name, is_name, shortened
 from distillgan.training.auto_settings import AutoSetting
+from distillgan.training.run_status import Run, failure_text, statuses
 
 CORES, LOCAL, SLURM = "joblib", "submitit_local", "submitit_slurm"  # hydra/launcher=
 HERE = (CORES, LOCAL)
@@ -181,24 +182,26 @@ class SweepJob:
         return row["error"] if row and row["reason"] is None else None
 
     @contextmanager
-    def recorded(self, model: Path, finished: list[float]) -> Iterator[None]:
+    def recorded(self, run: Run, finished: list[float]) -> Iterator[None]:
         """Within the block the job runs, and appends its error to `finished`; its row says what came of it.
 
-        A job that fails is told of, and the sweep's others go on. Ctrl-C leaves no row.
+        Of a job that fails the row has the steps that its run's status has, and the reason; the sweep's others go on.
+        Ctrl-C leaves no row.
         """
         begun = time.perf_counter()
         if _PEAK.exists():
             _PEAK.write_text("5")
         try:
             yield
-        except UserError as refusal:
-            print(f"error: {message(refusal)}", file=sys.stderr, flush=True)
-            self._note(begun, error=None, reason=str(refusal).splitlines()[0])
-        except Exception as crash:
-            traceback.print_exc()
-            self._note(begun, error=None, reason=f"{type(crash).__name__}: {crash}".splitlines()[0])
+        except Exception as error:
+            if isinstance(error, UserError):
+                print(f"error: {message(error)}", file=sys.stderr, flush=True)
+            else:
+                traceback.print_exc()
+            steps = next((status.step for status in statuses(run.home, run.name)), None)
+            self._note(begun, error=None, steps=steps, reason=failure_text(error).splitlines()[0])
         else:
-            self._note(begun, error=finished[0], reason=None, **_results(read_header(model)))
+            self._note(begun, error=finished[0], reason=None, **_results(read_header(run.model_path)))
 
     def _note(self, begun: float, **values: Any) -> None:
         row = {"overrides": self.overrides, **dict.fromkeys(_COLUMNS), **values}

@@ -5,8 +5,7 @@ from typing import Any
 import gradio as gr
 
 from distillgan.ui import data_tab, generate_tab, library_tab, train_tab
-from distillgan.ui.library_tab import CSS
-from distillgan.ui.page import Page, Shown
+from distillgan.ui.page import CSS, QUIET, Page, Shown
 
 TABS = {
     "Data": data_tab.build,
@@ -54,7 +53,7 @@ LOOK: dict[str, Any] = {
         button_cancel_background_fill_hover="#991b1b",
         button_cancel_text_color="white",
     ),
-    "css": _CSS + CSS,
+    "css": _CSS + CSS + data_tab.CSS + train_tab.CSS + library_tab.CSS,
     "js": _BEGIN,
 }
 
@@ -74,4 +73,4 @@ def build(page: Page) -> gr.Blocks:
 
 def _refreshed(blocks: gr.Blocks, tab: gr.Tab, shown: Shown) -> None:
     for event in (tab.select, blocks.load):
-        event(shown.refresh, None, shown.outputs, show_progress="hidden", api_visibility="private")
+        event(shown.refresh, None, shown.outputs, **QUIET)

@@ -1,21 +1,13 @@
-"""The Data tab: folders of recordings, and what each file is.
-
-The recordings that the page knows: folders of its own in <home>/corpora, and folders elsewhere that are noted there.
+"""The Data tab: the folders of recordings that the page knows, and what becomes of each file.
 
 <home>/corpora/<name>/       copies of what was uploaded
 <home>/corpora/<name>.json   {"folder": path of a folder elsewhere, which is never written to}
-
-A scanned corpus as the page shows it: a few words, and a row a file with its outline.
-
-The Data tab: recordings in, and what becomes of each: used or skipped with its reason, seen and heard.
 """
 
 import base64
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -33,20 +25,12 @@ from distillgan.data.manifest import HELD_OUT, Entry, Manifest
 from distillgan.data.scan import AUDIO_SUFFIXES, scan
 from distillgan.errors import UserError
 from distillgan.paths import Home, check_name, name_from_path, shortened
-from distillgan.ui.page import Page, Shown, errors_shown
+from distillgan.ui.page import PRIVATE, Page, Shown, errors_shown, figures
 
 COLUMNS = 96  # of an outline
 _LOOKED_AT = 4096  # samples of a column, at most: an hour's outline takes no longer than a minute's
 _LETTERS = 120  # and bytes of a file's name, at most
-_HEARD_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Added:
-    """What became of uploads: the names of the copies, and in words why others were left out."""
-
-    names: list[str]
-    left_out: list[str]
+_PLAYED_SECONDS = 120.0
 
 
 class Corpora:
@@ -60,7 +44,7 @@ class Corpora:
         return sorted(own | {path.stem for path in self.root.glob("*.json") if path.name[0] != "."}, key=str.casefold)
 
     def is_own(self, name: str) -> bool:
-        """Do its files lie in this home, so that they may be added to and deleted?"""
+        """Whether its files lie in this home, so that they may be added to and deleted."""
         return (self.root / check_name(name)).is_dir()
 
     def folder(self, name: str) -> Path:
@@ -76,10 +60,11 @@ class Corpora:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{note} is damaged ({error}): delete it, and note the folder anew") from error
 
-    def add(self, name: str, files: Sequence[Path]) -> Added:
+    def add(self, name: str, files: Sequence[Path]) -> tuple[list[str], list[str]]:
         """Copy files byte for byte into the corpus, which begins with them if there is none of the name.
 
-        A name that is taken by another file gets -2, -3 …; a file that is there already is not copied again.
+        Returns the names of the copies, and in words why others were left out. A name that another file has gets -2,
+        -3 …; a file that is there already is not copied again.
 
         Raises:
             UserError: the name is none, or that of a folder elsewhere; nothing in `files` is audio; the disk refuses.
@@ -93,14 +78,19 @@ class Corpora:
         if not audio:
             what = "; ".join(left_out) or "no files"
             raise UserError(f"nothing to add ({what}): give wav, aiff, flac, ogg or mp3 files")
-        names = []
+        folder, names = self.root / name, []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise refused(folder, error) from error
         for file in audio:
-            copied = _copied(file, self.root / name)
-            if copied is None:
-                left_out.append(f"{printable(file.name)}: it is there already")
+            stem = _safe(file.stem).lstrip(".") or "recording"
+            path, new = copy_beside(file, folder, f"{stem}{_safe(file.suffix)}")
+            if new:
+                names.append(path.name)
             else:
-                names.append(copied)
-        return Added(names, left_out)
+                left_out.append(f"{printable(file.name)}: it is there already")
+        return names, left_out
 
     def note(self, name: str, folder: str) -> Path:
         """Take a folder of this machine as the corpus of that name; nothing is copied, nothing in it is changed.
@@ -165,9 +155,9 @@ class Corpora:
         return manifest.clips(self.home.decoded)[at]
 
 
-def heard(clip: AudioClip) -> tuple[int, np.ndarray]:
+def played(clip: AudioClip) -> tuple[int, np.ndarray]:
     """The first two minutes at most: rate in Hz and int16 [N]."""
-    wave = clip.read(0, min(clip.length, int(_HEARD_SECONDS * clip.sample_rate)))
+    wave = clip.read(0, min(clip.length, int(_PLAYED_SECONDS * clip.sample_rate)))
     return clip.sample_rate, np.rint(np.clip(wave, -1, 1) * 32767).astype(np.int16)
 
 
@@ -177,17 +167,6 @@ def outline(clip: AudioClip) -> np.ndarray:
     width = max(1, min(_LOOKED_AT, clip.length // COLUMNS))
     pieces = [clip.read(int(start), width) for start in starts]
     return np.array([(piece.min(), piece.max()) for piece in pieces], np.float32).clip(-1, 1)
-
-
-def _copied(file: Path, folder: Path) -> str | None:
-    """The name of the copy; None if the same file is there already."""
-    stem, suffix = _safe(file.stem).lstrip(".") or "recording", _safe(file.suffix)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refused(folder, error) from error
-    path, new = copy_beside(file, folder, f"{stem}{suffix}")
-    return path.name if new else None
 
 
 def _safe(text: str) -> str:
@@ -207,7 +186,7 @@ def summary(manifest: Manifest) -> str:
     used, skipped = manifest.used, manifest.skipped
     held_out = sum(entry.split == HELD_OUT for entry in used)
     generated = sum(entry.generated for entry in used)
-    rates = Counter(entry.source_rate for entry in used)
+    rates = {entry.source_rate for entry in used}
     facts = [
         (_length(60 * manifest.minutes), "to learn from"),
         (str(len(used)), f"file{'s' * (len(used) != 1)} used, {held_out} held out to judge by"),
@@ -221,7 +200,6 @@ def summary(manifest: Manifest) -> str:
     limits = [entry.band_limit_hz for entry in used if entry.band_limit_hz]
     if limits:
         facts.append((str(len(limits)), f"with nothing above {readable(max(limits))} or less"))
-    cells = "".join(f"<div><b>{escape(value)}</b> {escape(words)}</div>" for value, words in facts)
     warning = ""
     if len(used) < FEW_FILES:
         warning = (
@@ -229,7 +207,7 @@ def summary(manifest: Manifest) -> str:
             f"held out to judge it: {FEW_FILES} or more are better.</p>"
         )
     folder = escape(printable(manifest.folder))
-    return f'<div class="facts">{cells}</div>{warning}<p class="quiet">{folder}</p>'
+    return f'{figures(facts)}{warning}<p class="quiet">{folder}</p>'
 
 
 def rows(corpora: Corpora, manifest: Manifest) -> list[list[str]]:
@@ -288,42 +266,36 @@ def _length(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-_STYLE = """<style>
-#corpus .facts { display: flex; flex-wrap: wrap; gap: 4px 28px; }
-#corpus .facts b { font-size: 1.15rem; }
-#corpus .quiet { color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+NOTHING = '<p class="quiet">Choose recordings on the left, or add some of your own: 5 to 500 files.</p>'
+CSS = """
+#corpus .figures b { font-size: 1.15rem; }
 #files [role=gridcell], #files [role=columnheader] { font-family: var(--font); }
 #files img { height: 28px; width: 100%; max-width: 144px; }
-</style>"""
-_NOTHING = f'{_STYLE}<p class="quiet">Choose recordings on the left, or add some of your own: 5 to 500 files.</p>'
+"""
 
 
 def build(page: Page) -> Shown:
-    return _Data(Corpora(page.home)).shown
+    return _DataTab(Corpora(page.home)).shown
 
 
-class _Data:
-    """The tab's components, and what they do. What a visitor looks at is in `looked`, `manifest` and `file`, his
-
-    session's.
-    """
+class _DataTab:
+    """The tab's components, and what they do. What a visitor looks at is in `manifest` and `file`, his session's."""
 
     def __init__(self, corpora: Corpora):
         self._corpora = corpora
         self.manifest, self.file = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=2, min_width=260):
-                self._choose()
-                self._add()
+                self._left()
             with gr.Column(scale=5, min_width=560):
-                self._look()
+                self._right()
         self._wire()
         self.shown = Shown(lambda: gr.update(choices=corpora.names()), [self.name])
 
-    def _choose(self) -> None:
-        self.name = gr.Dropdown(
-            [], value=None, label="Recordings", info="Those that the page knows.", elem_id="corpus-name"
-        )
+    def _left(self) -> None:
+        """Which recordings are looked at, and how others are added."""
+        info = "Those that the page knows."
+        self.name = gr.Dropdown([], value=None, label="Recordings", info=info, elem_id="corpus-name")
         self.channels = gr.Dropdown(
             [MIX, FIRST, LEFT, RIGHT, EACH],
             value=MIX,
@@ -333,10 +305,8 @@ class _Data:
             elem_id="corpus-channels",
         )
         with gr.Row():
-            self.again = gr.Button("Look again", size="sm", min_width=90)
+            self.rescan = gr.Button("Look again", size="sm", min_width=90)
             self.forget = gr.Button("Take off the list", size="sm", min_width=90)
-
-    def _add(self) -> None:
         self.new_name = gr.Textbox(
             label="Name for recordings that you add",
             placeholder="rain",
@@ -348,16 +318,13 @@ class _Data:
         )
         self.add = gr.Button("Add to corpus", variant="primary", size="md")
         with gr.Accordion("Or a folder on this machine", open=False):
-            self.folder = gr.Textbox(
-                label="Path",
-                placeholder="~/recordings/rain",
-                info="Read where it is, with all folders in it; never changed.",
-                elem_id="folder",
-            )
+            info = "Read where it is, with all folders in it; never changed."
+            self.folder = gr.Textbox(label="Path", placeholder="~/recordings/rain", info=info, elem_id="folder")
             self.use = gr.Button("Use this folder", size="md")
 
-    def _look(self) -> None:
-        self.about = gr.HTML(_NOTHING, padding=False, elem_id="corpus")
+    def _right(self) -> None:
+        """The files, and one of them to be played or deleted."""
+        self.about = gr.HTML(NOTHING, padding=False, elem_id="corpus")
         self.table = gr.Dataframe(
             headers=HEADINGS,
             datatype=KINDS,
@@ -371,106 +338,86 @@ class _Data:
             elem_id="files",
             buttons=[],
         )
-        with gr.Row(visible=False) as self.listening:
+        with gr.Row(visible=False) as self.chosen:
             self.player = gr.Audio(
                 label="Heard", interactive=False, format="wav", scale=4, min_width=300, elem_id="heard", buttons=[]
             )
             with gr.Column(scale=1, min_width=150):
-                self.remove = gr.Button("Delete this file …", size="sm")
+                self.delete = gr.Button("Delete this file …", size="sm")
                 with gr.Column(visible=False) as self.asking:
                     self.question = gr.HTML(padding=False)
                     self.sure = gr.Button("Delete it", variant="stop", size="sm")
                     self.keep = gr.Button("Keep it", size="sm")
 
     def _wire(self) -> None:
-        seen = [self.about, self.table, self.manifest, self.listening, self.file]
-        hidden = {"api_visibility": "private"}
         looked = [self.name, self.channels]
-        for look in (self.name.change, self.channels.change, self.again.click):
-            look(errors_shown(self._scanned), looked, seen, **hidden)
-        added = [self.new_name, self.uploads, self.channels]
-        self.add.click(errors_shown(self._added), added, [self.name, self.uploads, *seen], **hidden)
-        noted = [self.new_name, self.folder, self.channels]
-        self.use.click(errors_shown(self._noted), noted, [self.name, *seen], **hidden)
-        self.forget.click(errors_shown(self._forgotten), self.name, [self.name, *seen], **hidden)
-        self.table.select(
-            errors_shown(self._heard), self.manifest, [self.listening, self.player, self.file, self.asking], **hidden
-        )
-        self.remove.click(errors_shown(self._asked), [self.name, self.file], [self.asking, self.question], **hidden)
-        self.keep.click(lambda: gr.update(visible=False), None, self.asking, **hidden)
-        self.sure.click(errors_shown(self._deleted), [self.name, self.file, self.channels], seen, **hidden)
+        shown = [self.about, self.table, self.manifest, self.chosen, self.file]
+        for scan_on in (self.name.input, self.channels.change, self.rescan.click):
+            scan_on(errors_shown(self._scan), looked, shown, **PRIVATE)
+        for button, act, given, changed in (
+            (self.add, self._add, [self.new_name, self.uploads], [self.name, self.uploads]),
+            (self.use, self._note, [self.new_name, self.folder], self.name),
+            (self.forget, self._forget, self.name, self.name),
+            (self.sure, self._corpora.delete, [self.name, self.file], None),
+        ):
+            done = button.click(errors_shown(act), given, changed, **PRIVATE)
+            done.success(errors_shown(self._scan), looked, shown, **PRIVATE)
+        opened = [self.chosen, self.player, self.file, self.asking]
+        self.table.select(errors_shown(self._open), self.manifest, opened, **PRIVATE)
+        self.delete.click(errors_shown(self._ask), [self.name, self.file], [self.asking, self.question], **PRIVATE)
+        self.keep.click(lambda: gr.update(visible=False), None, self.asking, **PRIVATE)
 
-    def _scanned(
+    def _scan(
         self,
         name: str | None,
-        channels: str = MIX,
+        channels: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, ...]:
-        if not name:
-            return _NOTHING, gr.update(visible=False), None, gr.update(visible=False), None
+        closed = gr.update(visible=False)
+        if not name or (self._corpora.is_own(name) and not any(self._corpora.folder(name).iterdir())):
+            return NOTHING, closed, None, closed, None
 
-        def tell(done: int, total: int, path: str) -> None:
+        def report(done: int, total: int, path: str) -> None:
             progress((done, max(1, total)), desc=f"reading {printable(Path(path).name)}", unit="files")
 
-        manifest = self._corpora.scan(name, tell, chosen(channels))
+        manifest = self._corpora.scan(name, report, chosen(channels))
         progress(1.0, desc="drawing")
-        table = gr.update(value=rows(self._corpora, manifest), visible=True)
-        return _STYLE + summary(manifest), table, manifest, gr.update(visible=False), None
+        return summary(manifest), gr.update(value=rows(self._corpora, manifest), visible=True), manifest, closed, None
 
-    def _added(
-        self,
-        name: str,
-        uploads: list[str] | None,
-        channels: str,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> tuple[Any, ...]:
-        added = self._corpora.add(name.strip(), [Path(path) for path in uploads or []])
-        if added.left_out:
-            gr.Warning("Left out: " + escape("; ".join(added.left_out)))
-        if added.names:
-            gr.Info(f"{len(added.names)} file{'s' * (len(added.names) != 1)} added to {name.strip()}.")
-        return self._chosen(name.strip()), None, *self._scanned(name.strip(), channels, progress)
+    def _add(self, name: str, uploads: list[str] | None) -> tuple[Any, None]:
+        name = name.strip()
+        names, left_out = self._corpora.add(name, [Path(path) for path in uploads or []])
+        if left_out:
+            gr.Warning("Left out: " + escape("; ".join(left_out)))
+        if names:
+            gr.Info(f"{len(names)} file{'s' * (len(names) != 1)} added to {name}.")
+        return self._select(name), None
 
-    def _noted(
-        self,
-        name: str,
-        folder: str,
-        channels: str,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> tuple[Any, ...]:
+    def _note(self, name: str, folder: str) -> Any:
         name = name.strip() or (name_from_path(Path(folder.strip()).expanduser()) if folder.strip() else "corpus")
         self._corpora.note(name, folder)
-        return self._chosen(name), *self._scanned(name, channels, progress)
+        return self._select(name)
 
-    def _forgotten(self, name: str | None) -> tuple[Any, ...]:
+    def _forget(self, name: str | None) -> Any:
         if name:
             self._corpora.forget(name)
-        return self._chosen(None), *self._scanned(None)
+        return self._select(None)
 
-    def _chosen(self, name: str | None) -> dict[str, Any]:
+    def _select(self, name: str | None) -> Any:
         return gr.update(choices=self._corpora.names(), value=name)
 
-    def _heard(self, manifest: Manifest, event: gr.SelectData) -> tuple[Any, ...]:
+    def _open(self, manifest: Manifest, event: gr.SelectData) -> tuple[Any, ...]:
         entry = entry_of(manifest, event.row_value[0])
-        closed = gr.update(visible=False)
         if entry.reason:
             sound = gr.update(value=None, label=f"{printable(entry.name)} is skipped: {entry.reason}")
         else:
-            sound = gr.update(
-                value=heard(self._corpora.clip(manifest, entry)),
-                label=f"{printable(entry.name)}, as it is learnt: mono, brought to a common loudness"
-                + ", the first two minutes" * (entry.seconds > 120),
-            )
-        return gr.update(visible=True), sound, entry.path, closed
+            label = f"{printable(entry.name)}, as it is learnt: mono, brought to a common loudness"
+            label += ", the first two minutes" * (entry.seconds > _PLAYED_SECONDS)
+            sound = gr.update(value=played(self._corpora.clip(manifest, entry)), label=label)
+        return gr.update(visible=True), sound, entry.path, gr.update(visible=False)
 
-    def _asked(self, name: str, path: str) -> tuple[Any, ...]:
+    def _ask(self, name: str, path: str) -> tuple[Any, ...]:
         if not self._corpora.is_own(name):
             self._corpora.delete(name, path)  # which says why not
         words = f"{escape(printable(path))}: this deletes the copy that the page has made. There is no way back."
         return gr.update(visible=True), words
-
-    def _deleted(self, name: str, path: str, channels: str) -> tuple[Any, ...]:
-        self._corpora.delete(name, path)
-        if not any((self._corpora.folder(name)).iterdir()):
-            return self._scanned(None)
-        return self._scanned(name, channels)

@@ -1,12 +1,6 @@
-"""The Library tab: models, their cards and curves.
+"""The Library tab: the models there are, what is known of each, how it was trained, and keeping house.
 
-A model's details as a piece of the page: what its file says, and its sliders. Texts from files are escaped.
-
-How the training of a model went, drawn from what TensorBoard was told.
-
-What the Library tab asks of the library: lists, checks and copies, as `distillgan models` makes them.
-
-The Library tab: the models there are, what is known of each, and keeping house. All of it is `distillgan models`.
+All of it is `distillgan models`; texts from files are escaped.
 """
 
 import tempfile
@@ -31,11 +25,10 @@ from distillgan.evaluation.slider_fidelity import draw_map
 from distillgan.features.descriptors import readable
 from distillgan.models.header import damaged_tensors
 from distillgan.paths import MODEL_SUFFIX, Home
-from distillgan.store import library as shelf
-from distillgan.store import model_store
+from distillgan.store import library, model_store
 from distillgan.store.model_store import StoredModel, described, local_time, parameters, size, tags
 from distillgan.synthesis.renderer import Model
-from distillgan.ui.page import Page, Shown, errors_shown
+from distillgan.ui.page import PRIVATE, QUIET, Page, Shown, errors_shown
 
 CSS = """
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0; }
@@ -52,7 +45,6 @@ CSS = """
 .fidelity th { color: var(--body-text-color-subdued); font-weight: 500; }
 .fidelity th:first-child, .fidelity td:first-child, .fidelity td.why { text-align: left; }
 .fidelity tr.off { color: var(--body-text-color-subdued); }
-.quiet { color: var(--body-text-color-subdued); }
 """
 _HEADINGS = ("slider", "range", "at -10", "at 0", "at 10", "unit", "follows", "moves others")
 
@@ -114,7 +106,6 @@ def _row(slider: Slider) -> str:
 
 
 _POINTS = 1000  # of each curve that are read
-_STAGES = {"vae": "VAE", "vocos": "vocoder (vocos)", "hifigan": "vocoder (hifigan)"}
 _LOSSES, _ERRORS = ("loss", "reconstruction"), ("error",)
 
 Curves = dict[str, tuple[list[int], list[float]]]
@@ -123,19 +114,17 @@ Curves = dict[str, tuple[list[int], list[float]]]
 def curves(run: Path) -> dict[str, Curves]:
     """Stage → name, as it was logged → steps and values: what was trained on and what was held out. {} of no run."""
     found = {}
-    for stage in _STAGES:
-        folder = run / stage
-        if not folder.is_dir():
-            continue
-        events = EventAccumulator(str(folder), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})
+    logged = {path.parent.name for path in run.glob("*/events.out.tfevents.*") if ".old-" not in path.parent.name}
+    for stage in sorted(logged, key=lambda name: (name != "vae", name)):
+        events = EventAccumulator(str(run / stage), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})
         events.Reload()
-        names = [name for name in events.Tags()["scalars"] if _group(name) is not None]
-        scalars = {name: events.Scalars(name) for name in names}
-        found[stage] = {
-            name: ([point.step for point in points], [point.value for point in points])
-            for name, points in scalars.items()
-        }
-    return {stage: lines for stage, lines in found.items() if lines}
+        lines = {name: events.Scalars(name) for name in events.Tags()["scalars"] if _group(name) is not None}
+        if lines:
+            found[stage] = {
+                name: ([point.step for point in points], [point.value for point in points])
+                for name, points in lines.items()
+            }
+    return found
 
 
 def draw_curves(found: dict[str, Curves], name: str) -> Figure:
@@ -150,7 +139,8 @@ def draw_curves(found: dict[str, Curves], name: str) -> Figure:
                     axis.plot(
                         *points, label=line.partition("/")[2].replace("_", " "), marker="." if kind == "val" else ""
                     )
-            axis.set_title(f"{_STAGES[stage]}, {'losses' if kind == 'train' else 'error on the held-out recordings'}")
+            title = "VAE" if stage == "vae" else f"vocoder ({stage})"
+            axis.set_title(f"{title}, {'losses' if kind == 'train' else 'error on the held-out recordings'}")
             axis.set_xlabel("step")
             if axis.lines:
                 _scale(axis)
@@ -181,14 +171,25 @@ def model_rows(home: Home, words: str, own: str, tag: str | None, order: str, re
     """The list as it is asked for, a row a model; a file that cannot be read is in it, if nothing narrows it."""
     found = model_store.search(model_store.list_models(home), words.split())
     kept = model_store.narrowed(found, vocoder=OWN[own], tags=[tag] if tag else [])
-    return [_housekeeping_row(model_record) for model_record in model_store.ordered(kept, order, reverse)]
+    rows = []
+    for record in model_store.ordered(kept, order, reverse):
+        header, of_file = record.header, size(record.bytes)
+        if header is None:
+            rows.append([record.name, "", None, "", "", of_file, "cannot be read"])
+            continue
+        error = "" if record.error_db is None else f"{record.error_db:.2f} dB"
+        minutes = round(record.minutes or 0, 1)
+        rows.append(
+            [record.name, local_time(header.created), minutes, error, record.vocoder or "", of_file, tags(header.tags)]
+        )
+    return rows
 
 
 def all_tags(home: Home) -> list[str]:
-    return sorted({tag for found in model_store.list_models(home) if found.header for tag in found.header.tags})
+    return sorted({tag for record in model_store.list_models(home) if record.header for tag in record.header.tags})
 
 
-def model_record(home: Home, name: str) -> model_store.StoredModel:
+def model_record(home: Home, name: str) -> StoredModel:
     """Raises UserError if the list has none of this name, as when another visitor has just deleted it."""
     for found in model_store.list_models(home):
         if found.name == name:
@@ -200,8 +201,8 @@ def change_tags(home: Home, name: str, text: str) -> None:
     """Give a model exactly the tags in the text, which commas or spaces part."""
     header = model_record(home, name).header
     there = set(header.tags if header else ())
-    wanted = {shelf.check_tag(word) for word in text.replace(",", " ").split()}
-    shelf.set_tags(home, name, add=wanted - there, remove=there - wanted)
+    wanted = {library.check_tag(word) for word in text.replace(",", " ").split()}
+    library.set_tags(home, name, add=wanted - there, remove=there - wanted)
 
 
 def verified(home: Home, name: str) -> str:
@@ -213,10 +214,10 @@ def verified(home: Home, name: str) -> str:
 
 def exported(home: Home, name: str, folder: str) -> Path:
     """A copy of the model, every tensor verified, in a new folder within `folder`, for the browser to take away."""
-    return shelf.export_model(model_record(home, name).path, Path(tempfile.mkdtemp(dir=folder)))
+    return library.export_model(model_record(home, name).path, Path(tempfile.mkdtemp(dir=folder)))
 
 
-def imported(home: Home, file: str | None, name: str) -> shelf.Imported:
+def imported(home: Home, file: str | None, name: str) -> library.Imported:
     """An uploaded file into the library.
 
     Raises:
@@ -225,35 +226,13 @@ def imported(home: Home, file: str | None, name: str) -> shelf.Imported:
     if file is None:
         raise UserError(f"choose a {MODEL_SUFFIX} file first")
     try:
-        return shelf.import_model(home, Path(file), name.strip() or None)
+        return library.import_model(home, Path(file), name.strip() or None)
     except UserError as fault:
         raise UserError(str(fault).replace(file, Path(file).name).replace(", --name NAME", "")) from fault
 
 
-def training_curves(home: Home, name: str) -> Figure | None:
-    found = curves(home.run(name))
-    return draw_curves(found, name) if found else None
-
-
-def _housekeeping_row(model_record: model_store.StoredModel) -> list[Any]:
-    header = model_record.header
-    if header is None:
-        return [model_record.name, "", None, "", "", size(model_record.bytes), "cannot be read"]
-    error = "" if model_record.error_db is None else f"{model_record.error_db:.2f} dB"
-    made, minutes = local_time(header.created), round(model_record.minutes or 0, 1)
-    return [
-        model_record.name,
-        made,
-        minutes,
-        error,
-        model_record.vocoder or "",
-        size(model_record.bytes),
-        tags(header.tags),
-    ]
-
-
-_LIBRARY_TAB_HEADINGS = ["name", "made", "minutes", "error", "vocoder", "size", "tags"]
-_KINDS = ["str", "str", "number", "str", "str", "str", "str"]
+HEADINGS = ["name", "made", "minutes", "error", "vocoder", "size", "tags"]
+KINDS = ["str", "str", "number", "str", "str", "str", "str"]
 _ANY = "any"
 _ORDERS = {
     "name": "name", "latest first": "date", "most recordings first": "minutes", "least error first": "error",
@@ -263,14 +242,14 @@ _NOTHING = '<p class="quiet">Choose a model in the list.</p>'
 
 
 def build(page: Page) -> Shown:
-    return _Library(page).shown
+    return _LibraryTab(page).shown
 
 
-class _Library:
+class _LibraryTab:
     """The tab's components, and what they do. What a visitor has chosen is in `chosen`, his session's."""
 
     def __init__(self, page: Page):
-        self._home, self._trainings = page.home, page.trainings
+        self._home, self._supervisor = page.home, page.supervisor
         self.chosen = gr.State(None)  # a model's name
         self.looked = gr.State(0)  # changes when the list is to be read again
         self._list()
@@ -279,7 +258,11 @@ class _Library:
                 self._details()
             with gr.Column(scale=2, min_width=320, visible=False) as self.house:
                 self._housekeeping()
-        self._import()
+        with gr.Accordion("Add a model from a file", open=False), gr.Row(equal_height=True):
+            self.file = gr.File(label="A .distillgan file", file_types=[MODEL_SUFFIX], height=120, scale=3)
+            with gr.Column(scale=2):
+                self.import_name = gr.Textbox(label="Name", placeholder="the one in the file")
+                self.do_import = gr.Button("Check and add", size="sm", variant="primary")
         self._wire()
         self.shown = Shown(time.time_ns, [self.looked])
 
@@ -291,8 +274,8 @@ class _Library:
             self.order = gr.Dropdown(list(_ORDERS), label="Order", scale=2, min_width=120)
             self.reverse = gr.Checkbox(label="Reversed", scale=1, min_width=110)
         self.table = gr.Dataframe(
-            headers=_LIBRARY_TAB_HEADINGS,
-            datatype=_KINDS,
+            headers=HEADINGS,
+            datatype=KINDS,
             label="Models",
             interactive=False,
             max_height=320,
@@ -320,109 +303,89 @@ class _Library:
             label="Name", info="Its run and presets move along.", submit_btn="Rename", elem_id="model-name"
         )
         with gr.Row():
-            self.verify = gr.Button("Verify", size="sm", min_width=90)
-            self.export = gr.Button("Export", size="sm", min_width=90)
-            self.delete = gr.Button("Delete …", size="sm", min_width=90)
+            self.verify, self.export, self.delete = (
+                gr.Button(act, size="sm", min_width=90) for act in ("Verify", "Export", "Delete …")
+            )
         self.download = gr.DownloadButton("Download", size="sm", variant="primary", visible=False)
-        self.said = gr.HTML(padding=False)
+        self.result = gr.HTML(padding=False)
         with gr.Group(visible=False) as self.asking:
             self.question = gr.HTML(padding=True)
             with gr.Row():
                 self.really = gr.Button("Delete", variant="stop", size="sm")
                 self.keep = gr.Button("Keep it", size="sm")
 
-    def _import(self) -> None:
-        with gr.Accordion("Add a model from a file", open=False), gr.Row(equal_height=True):
-            self.file = gr.File(label="A .distillgan file", file_types=[MODEL_SUFFIX], height=120, scale=3)
-            with gr.Column(scale=2):
-                self.import_name = gr.Textbox(label="Name", placeholder="the one in the file")
-                self.do_import = gr.Button("Check and add", size="sm", variant="primary")
-
     def _wire(self) -> None:
         asked = [self.words, self.own, self.tag, self.order, self.reverse]
         # What is pasted into a text is a change of it, but no input to gradio.
         lists = [self.looked.change, self.words.change, *(control.input for control in asked[1:])]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        gr.on(
-            lists, errors_shown(self._listed), asked,
-            [self.table, self.tag], **quiet,
-        )  # fmt: skip
-        card = [
-            self.chosen, self.about, self.facts, self.pictures, self.house, self.tags, self.note, self.new_name,
-            self.said, self.asking, self.download,
-        ]  # fmt: skip
+        gr.on(lists, errors_shown(self._listed), asked, [self.table, self.tag], **QUIET)
+        card = [self.chosen, self.about, self.facts, self.pictures, self.house, self.tags, self.note, self.new_name]
+        card += [self.result, self.asking, self.download]
         pictures = [self.sliders, self.map, self.curves, self.untrained]
-        waited: dict[str, Any] = {"show_progress_on": self.sliders, "api_visibility": "private"}
-        self.table.select(errors_shown(self._selected), None, card, **quiet).then(
-            errors_shown(self._pictured), self.chosen, pictures, **waited
-        )
-        for given, act in ((self.tags, self._tag), (self.note, self._note), (self.new_name, self._rename)):
-            done = given.submit(errors_shown(act), [self.chosen, given], card, **quiet)
-            done.success(time.time_ns, None, self.looked, **quiet)
-        self.verify.click(errors_shown(self._verify), self.chosen, self.said, api_visibility="private")
-        self.export.click(errors_shown(self._export), self.chosen, [self.download, self.said], api_visibility="private")
-        self.delete.click(errors_shown(self._ask), self.chosen, [self.asking, self.question, self.really], **quiet)
-        self.keep.click(lambda: gr.update(visible=False), None, self.asking, **quiet)
-        gone = self.really.click(errors_shown(self._delete), self.chosen, card, **quiet)
-        gone.success(time.time_ns, None, self.looked, **quiet)
-        added = self.do_import.click(
-            errors_shown(self._add),
-            [self.file, self.import_name],
-            [*card, self.file, self.import_name],
-            api_visibility="private",
-        )
-        added.success(time.time_ns, None, self.looked, **quiet).then(
-            errors_shown(self._pictured), self.chosen, pictures, **waited
-        )
+        waited: dict[str, Any] = {"show_progress_on": self.sliders, **PRIVATE}
+        selected = self.table.select(errors_shown(self._selected), None, card, **QUIET)
+        changed = [
+            given.submit(errors_shown(act), [self.chosen, given], card, **QUIET)
+            for given, act in ((self.tags, self._tag), (self.note, self._note), (self.new_name, self._rename))
+        ]
+        changed.append(self.really.click(errors_shown(self._delete), self.chosen, card, **QUIET))
+        given = [self.file, self.import_name]
+        added = self.do_import.click(errors_shown(self._add), given, [*card, *given], **PRIVATE)
+        for done in [*changed, added]:
+            done.success(time.time_ns, None, self.looked, **QUIET)
+        for done in (selected, added):
+            done.success(errors_shown(self._pictured), self.chosen, pictures, **waited)
+        self.verify.click(errors_shown(self._verify), self.chosen, self.result, **PRIVATE)
+        self.export.click(errors_shown(self._export), self.chosen, [self.download, self.result], **PRIVATE)
+        self.delete.click(errors_shown(self._ask), self.chosen, [self.asking, self.question, self.really], **QUIET)
+        self.keep.click(lambda: gr.update(visible=False), None, self.asking, **QUIET)
 
     def _listed(self, words: str, own: str, tag: str, order: str, reverse: bool) -> tuple[Any, Any]:
         tags = [_ANY, *all_tags(self._home)]
         tag = tag if tag in tags else _ANY
-        wanted = None if tag == _ANY else tag
-        rows = model_rows(self._home, words, own, wanted, _ORDERS[order], reverse)
+        rows = model_rows(self._home, words, own, None if tag == _ANY else tag, _ORDERS[order], reverse)
         return gr.update(value=rows), gr.update(choices=tags, value=tag)
 
-    def _selected(self, event: gr.SelectData) -> list[Any]:
+    def _selected(self, event: gr.SelectData) -> dict[Any, Any]:
         return self._card(str(event.row_value[0]))
 
-    def _card(self, name: str, said: str = "") -> list[Any]:
+    def _card(self, name: str, result: str = "") -> dict[Any, Any]:
         record = model_record(self._home, name)
         header = record.header
-        return [
-            record.name,
-            summary(record),
-            facts(record) if header else "",
-            gr.update(visible=header is not None),
-            gr.update(visible=True),
-            " ".join(header.tags) if header else "",
-            header.note if header else "",
-            record.name,
-            f'<p class="quiet">{escape(said)}</p>' if said else "",
-            gr.update(visible=False),
-            gr.update(visible=False),
-        ]
+        return {
+            self.chosen: record.name,
+            self.about: summary(record),
+            self.facts: facts(record) if header else "",
+            self.pictures: gr.update(visible=header is not None),
+            self.house: gr.update(visible=True),
+            self.tags: " ".join(header.tags) if header else "",
+            self.note: header.note if header else "",
+            self.new_name: record.name,
+            self.result: f'<p class="quiet">{escape(result)}</p>' if result else "",
+            self.asking: gr.update(visible=False),
+            self.download: gr.update(visible=False),
+        }
 
-    def _pictured(self, name: str | None) -> tuple[str, Figure | None, Any, str]:
-        if name is None:
-            return "", None, gr.update(value=None, visible=False), ""
+    def _pictured(self, name: str) -> tuple[str, Figure | None, Any, str]:
         record = model_record(self._home, name)
         sliders, picture = sliders_and_map(record.path) if record.header else ("", None)
-        curves = training_curves(self._home, name)
-        words = "" if curves else '<p class="quiet">Its run is not in this library, so there are no curves.</p>'
-        return sliders, picture, gr.update(value=curves, visible=curves is not None), words
+        found = curves(self._home.run(name))
+        drawn = draw_curves(found, name) if found else None
+        words = "" if found else '<p class="quiet">Its run is not in this library, so there are no curves.</p>'
+        return sliders, picture, gr.update(value=drawn, visible=drawn is not None), words
 
-    def _tag(self, name: str, text: str) -> list[Any]:
+    def _tag(self, name: str, text: str) -> dict[Any, Any]:
         change_tags(self._home, name, text)
         return self._card(name, "The tags are saved.")
 
-    def _note(self, name: str, note: str) -> list[Any]:
-        shelf.set_note(self._home, name, note)
+    def _note(self, name: str, note: str) -> dict[Any, Any]:
+        library.set_note(self._home, name, note)
         return self._card(name, "The note is saved.")
 
-    def _rename(self, name: str, new: str) -> list[Any]:
+    def _rename(self, name: str, new: str) -> dict[Any, Any]:
         new = new.strip()
-        self._trainings.refuse_running(name, new)
-        shelf.rename_model(self._home, name, new)
+        self._supervisor.refuse_running(name, new)
+        library.rename_model(self._home, name, new)
         return self._card(new, f"{name} is {new} now.")
 
     def _verify(self, name: str) -> str:
@@ -438,15 +401,15 @@ class _Library:
         question = f"Delete the model <b>{escape(name)}</b> for good?{run}"
         return gr.update(visible=True), question, gr.update(value=f"Delete {name}")
 
-    def _delete(self, name: str) -> list[Any]:
-        shelf.delete_model(self._home, name)
-        hidden = gr.update(visible=False)
+    def _delete(self, name: str) -> dict[Any, Any]:
+        library.delete_model(self._home, name)
+        hidden = dict.fromkeys([self.pictures, self.house, self.asking, self.download], gr.update(visible=False))
         about = f'<p class="quiet">{escape(name)} is deleted.</p>'
-        return [None, about, "", hidden, hidden, "", "", "", "", hidden, hidden]
+        return {self.chosen: None, self.about: about, self.facts: "", self.result: "", **hidden}
 
-    def _add(self, file: str | None, name: str) -> list[Any]:
+    def _add(self, file: str | None, name: str) -> dict[Any, Any]:
         path, added = imported(self._home, file, name)
-        said = (
-            "Every tensor was checked; it is in the library." if added else "It was here already, and stays as it was."
-        )
-        return [*self._card(path.stem, said), None, ""]
+        result = "Every tensor was checked; it is in the library."
+        if not added:
+            result = "It was here already, and stays as it was."
+        return self._card(path.stem, result) | {self.file: None, self.import_name: ""}

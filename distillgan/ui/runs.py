@@ -1,98 +1,38 @@
-"""Trainings as the page knows them: where each stands, started, watched and stopped.
+"""Runs as the page knows them: started, found again, stopped, and told of when they have ended.
 
-Where a training stands, from the files that it writes into its run: status, curves, previews.
+A run that the page starts is a process of its own, which outlives the page; what it was asked for is noted. All else is
+known by what every run writes (`run_status`), so that runs which were started elsewhere are followed, too.
 
-What has become of a training in its model's file: whether it is in it, and how it compares with what was there.
-
-All trainings of a home, as the page knows them: processes of their own, found again through files.
-
-Those that a page has started are noted under trainings/ (`started`); others are known by what every training writes
-into its run, and by the process that is noted while it runs (`elsewhere`).
+<home>/trainings/<name>/<part>/  training.json   what the page asked for, when, and the process that it started
+                                 log             what that has printed
+<home>/trainings/<name>/         stopping        which process was asked to stop
 """
 
 import json
-import math
+import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from filelock import FileLock
 
 from distillgan import compute
-from distillgan.atomic import Holder, holder
+from distillgan.atomic import replace_file
 from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
-from distillgan.models.header import PENDING, Header, read_header
 from distillgan.paths import Home, check_name, is_name
-from distillgan.process import ENDING
-from distillgan.ui import spawned_run
-from distillgan.ui.spawned_run import Started
+from distillgan.training import run_status
+from distillgan.training.run_status import RunProcess, StageStatus, live_process, live_processes
 
-STATUS, CURVES, PICTURE = "status.json", "curves.jsonl", "preview.png"
 PARTS = ("model", "vocoder")
-# What of a stage's losses is drawn: its own one, before everything that only helps.
-_LOSS = {"vae": "train/reconstruction"}
-_LOSS_OF_VOCODERS = "train/loss_mel"
-_POINTS = 400  # of a curve, at most
-_OLD = ".old-"  # in the names of what was set aside
-_HEARD = ("recording", "reconstruction_heard", "target", "generated")
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A stage of a run: its folder, what its status says, and when that was written (seconds since 1970)."""
-
-    folder: Path
-    status: dict[str, Any]
-    written: float
-
-    @property
-    def stage(self) -> str:
-        return self.folder.name
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.status.get("ended"))
-
-    @property
-    def picture(self) -> Path | None:
-        path = self.folder / PICTURE
-        return path if path.is_file() else None
-
-    def curves(self) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-        """Points (step, value) of the loss, and of the error on what is judged."""
-        loss, judged = [], []
-        wanted = _LOSS.get(self.stage, _LOSS_OF_VOCODERS)
-        for values in _lines(self.folder / CURVES):
-            for points, key in ((loss, wanted), (judged, self.status["monitor"])):
-                if values.get(key) is not None:
-                    points.append((values["step"], values[key]))
-        return _thinned(loss), _thinned(judged)
-
-    def heard(self) -> list[tuple[str, Path]]:
-        """What there is of the first clip, as (name, file): the recording first."""
-        files = [(name, self.folder / f"preview_0_{name}.wav") for name in _HEARD]
-        return [(name, path) for name, path in files if path.is_file()]
-
-
-def standings(home: Home, name: str) -> list[Standing]:
-    """The stages of a run that have begun, the latest written first; nothing of a run that is not there."""
-    found = []
-    for path in home.run(name).glob(f"*/{STATUS}"):
-        if _OLD in path.parent.name:
-            continue
-        try:
-            status, written = json.loads(path.read_bytes()), path.stat().st_mtime
-        except (OSError, ValueError):  # set aside or replaced at this moment
-            continue
-        found.append(Standing(path.parent, status, written))
-    return sorted(found, key=lambda standing: -standing.written)
+NOTE, LOG, STOPPING = "training.json", "log", "stopping"
+_TAIL_BYTES, _CLOSING_SECONDS = 65536, 20.0
 
 
 def part_of(stage: str) -> str:
@@ -100,107 +40,14 @@ def part_of(stage: str) -> str:
     return PARTS[stage != "vae"]
 
 
-def trained(home: Home) -> Iterator[tuple[str, str, float]]:
-    """Name, part, and when it was written to (seconds since 1970), of all stages of all runs but those set aside."""
-    for path in home.runs.glob(f"*/*/{STATUS}"):
-        run, stage = path.parts[-3:-1]
-        if _OLD not in run and _OLD not in stage:
-            with suppress(FileNotFoundError):  # set aside at this moment
-                yield run, part_of(stage), path.stat().st_mtime
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text()
-    except OSError:
-        return []
-    # What follows the last line's end is being written.
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Every so many of them, the last one always."""
-    stride = -(-len(points) // _POINTS)
-    return points[::-1][:: max(1, stride)][::-1]
-
-
-_STATISTICS = {"model": "vae", "vocoder": "vocoder"}  # of the model's header, for each part
-
-_PLAYS = "It plays on the Generate tab."
-
-
-def finished(home: Home, name: str, stage: str) -> bool:
-    """Does the model say that this part of it was trained to its end?"""
-    header = _header(home, name)
-    statistics = None if header is None else header.training.get(_STATISTICS[part_of(stage)])
-    return bool(statistics and statistics.get("finished") and statistics.get("sliders") != PENDING)
-
-
-def model_in_words(home: Home, name: str, standing: Standing) -> str:
-    """In words, what is to be known of the model that came of a training that has ended."""
-    header = _header(home, name)
-    if header is None:
-        return "Its model is not in the library any more."
-    if part_of(standing.stage) == "model":
-        pending = f" {header.no_sliders.capitalize()}." if header.sliders_pending else ""
-        return f"{_grown(header)}{_PLAYS}{pending}"
-    there = header.training.get("vocoder")
-    if header.vocoder is None or not there:
-        return "Its model has no vocoder of its own any more."
-    packed, error = _moment(there.get("date")), there.get("mel_error")
-    # Its steps end before it is packed; dates have whole seconds.
-    if packed is None or packed >= math.floor(standing.written):
-        return _PLAYS
-    judged = f": its error is {error:.3f}, and the new one's is larger" if isinstance(error, float) else ""
-    return (
-        f"It is not in the model, which keeps the {header.vocoder['name']} vocoder that it had{judged}. "
-        "To have the new one all the same, train it again as it was, without beginning anew, and let it take the "
-        "other's place: that takes no more steps."
-    )
-
-
-def _grown(header: Header) -> str:
-    statistics = header.training["vae"]
-    before, now = statistics.get("old_error_before_db"), statistics.get("old_error_db")
-    if not isinstance(before, float) or not isinstance(now, float):
-        return ""
-    return f"It has grown: its error on the old recordings was {before:.2f} dB before, and is {now:.2f} dB now. "
-
-
-def _moment(date: object) -> float | None:
-    """Seconds since 1970; None of what a stranger's file calls a date."""
-    try:
-        return datetime.fromisoformat(str(date)).timestamp()
-    except ValueError:
-        return None
-
-
-def _header(home: Home, name: str) -> Header | None:
-    try:
-        return read_header(home.model(name))
-    except UserError:
-        return None
-
-
-Phase = Literal["running", "stopping", "done", "stopped", "failed"]
-
-_STOPPED = {code for signum in ENDING for code in (128 + signum, -signum)}
-_CLOSING_SECONDS = 20.0
-_LAST_WORDS = 1.0  # seconds after a training's end in which its run may still be written to
-_BROKE_OFF = (
-    "It ended before its steps did. Why, it has said where it was started; the same command there goes on from its "
-    "last checkpoint."
-)
-
-
-class Key(NamedTuple):
-    """One training: of the model of this name (`part` model), or of its vocoder (`part` vocoder)."""
+class RunKey(NamedTuple):
+    """The training of the model of this name (`part` model), or that of its vocoder (`part` vocoder)."""
 
     name: str
     part: str = "model"
 
     @classmethod
-    def parse(cls, text: str) -> "Key":
+    def parse(cls, text: str) -> "RunKey":
         """The key whose text this is. Raises UserError if it is none's."""
         key = cls(*text.rpartition("/")[::2])
         if not key.valid:
@@ -216,31 +63,52 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
-    """How a training is doing; `words` say why it failed, and are empty otherwise.
+class SpawnedRun:
+    """A run that a page has started with these overrides, noted in `folder`; the rest is as in `RunProcess`."""
 
-    standing: of the stage that it is at, or has come to; None before its first step. started: what the page asked for;
-    None if this was started elsewhere, `process` being who trains it there, if it still does.
+    folder: Path
+    overrides: list[str]
+    stages: list[str]
+    started: float
+    pid: int
+
+    def log(self) -> list[str]:
+        """The last lines that it printed."""
+        path = self.folder / LOG
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+        return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How a run is doing.
+
+    status: of the stage that it is at, or has come to; None before its first step. spawned: what the page asked for;
+    None if it was started elsewhere. process: who trains it, while it does. error: in words, what it has noted.
     """
 
-    key: Key
-    phase: Phase
-    standing: Standing | None
-    spawned_run: Started | None = None
-    process: Holder | None = None
-    words: str = ""
+    key: RunKey
+    phase: Literal["running", "stopping", "done", "stopped", "failed"]
+    status: StageStatus | None
+    spawned: SpawnedRun | None = None
+    process: RunProcess | None = None
+    error: str | None = None
 
     @property
     def running(self) -> bool:
-        return self.phase in ("running", "stopping")
+        return self.process is not None
 
     @property
     def resumable(self) -> bool:
-        return self.phase in ("stopped", "failed") and self.started is not None
+        return self.phase in ("stopped", "failed") and self.spawned is not None
 
 
-class Trainings:
-    """All trainings of a home, started from this page, from another, or elsewhere, now or before.
+class Supervisor:
+    """All runs of a home, started from this page, from another, or elsewhere, now or before.
 
     threads: of each that is started here; None: all.
     """
@@ -248,12 +116,12 @@ class Trainings:
     def __init__(self, home: Home, threads: int | None = None):
         self.home, self.folder = home, home.root / "trainings"
         self._given = [] if threads is None else [f"threads={threads}"]
-        self._mine: set[int] = set()  # the attendants of those that this server started
+        self._mine: set[int] = set()  # the processes that this server has started
 
-    def start(self, name: str, overrides: list[str]) -> tuple[Key, list[str]]:
+    def start(self, name: str, overrides: list[str]) -> tuple[RunKey, list[str]]:
         """Start `python -m distillgan.train name=… overrides…`; its key, and who else is trained on the same device.
 
-        The same overrides again go on with a training that was stopped or broke off.
+        The same overrides again go on with a run that was stopped or broke off.
 
         Raises:
             UserError: the name is none or is being trained, or the configuration refuses the overrides.
@@ -264,152 +132,119 @@ class Trainings:
         device = compute.resolve(config.trainer.device or config.device.name).type
         wanted = config.stages or ["vae", *["vocoder"] * ("module" in config.vocoder)]
         stages = [stage if stage == "vae" else str(config.vocoder.name) for stage in wanted]
-        key = Key(name, part_of(stages[0]))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        key = RunKey(name, part_of(stages[0]))
+        command = [sys.executable, "-m", "distillgan.train", *self._given, *full]
+        environment, folder = {**os.environ, "PYTHONUNBUFFERED": "1"}, self.home.training(name) / key.part
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"):
             self.refuse_running(name)
-            running = self._running()
-            command = [sys.executable, "-m", "distillgan.train", *self._given, *full]
-            self._mine.add(spawned_run.start(self._folder(key), overrides, command, stages, device).pid)
-        return key, [other for other, training in running.items() if training.device == device]
+            others = [other for other, run in live_processes(self.home).items() if run.device == device]
+            with (folder / LOG).open("wb") as log:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
+                )
+            self._mine.add(process.pid)
+            trainer = RunProcess(pid=process.pid, device=device, started=time.time(), stages=stages)
+            run_status.note_process(self.home, name, trainer)  # as it will itself, once it has the name's lock
+            with replace_file(folder / NOTE) as temporary:
+                temporary.write_text(json.dumps({"overrides": overrides, **asdict(trainer)}, indent=1))
+        return key, others
 
-    def resume(self, key: Key) -> tuple[Key, list[str]]:
+    def resume(self, key: RunKey) -> tuple[RunKey, list[str]]:
         """Start it again with what it was started with, except that what has begun anew goes on.
 
         Raises:
             UserError: as `start`, or there is none, or it was not started from a page.
         """
         state = self._known(key)
-        if state.started is None:
+        if state.spawned is None:
             raise UserError(f"{key.name} was not started from the page: the command that started it goes on with it")
-        begun = state.standing is not None and _by(state.started, state.standing)
-        dropped = {"resume=never"} if begun else set()  # before its first step what there was is not kept aside yet
-        return self.start(key.name, [item for item in state.started.overrides if item not in dropped])
+        # Before its first step what there was is not kept aside yet.
+        begun = state.status is not None and state.status.is_of(state.spawned)
+        overrides = [item for item in state.spawned.overrides if not (begun and item == "resume=never")]
+        return self.start(key.name, overrides)
 
-    def cancel(self, key: Key) -> None:
-        """Ask it to stop: at its next step it writes its checkpoint and a model that plays, and ends.
+    def stop(self, key: RunKey) -> None:
+        """Ask it to stop, as Ctrl-C in its terminal would: it ends at its next step with a checkpoint and a model.
+
+        Once: a second signal would cost it its last steps.
 
         Raises:
-            UserError: it is not running, or not to be stopped from here.
+            UserError: it is not running, or is another machine's or user's.
         """
-        state = self._known(key)
-        if not state.running:
+        if (run := self._known(key).process) is None:
             raise UserError(f"{key.name} is not being trained any more")
-        if state.process is not None:
-            spawned_run.stop(self.home, key.name, state.process)
-        elif state.started is not None:
-            state.started.stop()
+        if not run.here:
+            raise UserError(f"{key.name} is being trained on {run.host}: stop it there")
+        if self._asked_to_stop(key.name, run):
+            return
+        try:
+            os.kill(run.pid, 0)
+            with replace_file(self.home.training(key.name) / STOPPING) as temporary:
+                temporary.write_text(f"{run.pid} {time.time()}")
+            os.kill(run.pid, signal.SIGINT)
+        except ProcessLookupError:  # it has ended by itself meanwhile
+            return
+        except PermissionError as error:
+            words = f"{key.name} is being trained by another user (process {run.pid}): ask him to stop it"
+            raise UserError(words) from error
 
     def refuse_running(self, *names: str) -> None:
         """Raises UserError if one of them is being trained, even if that has come to no lock of its own yet."""
         for name in names:
-            if self._live(name) is not None:
+            if live_process(self.home, name) is not None:
                 raise UserError(f"{name} is being trained already: wait for it, stop it, or choose another name")
 
-    def listed(self) -> list[Key]:
-        """Those that run first, then the latest first."""
-        found = {Key(*path.parts[-3:-1]): path.stat().st_mtime for path in self.folder.glob(f"*/*/{spawned_run.NOTE}")}
-        for name, part, written in trained(self.home):
-            found[Key(name, part)] = max(written, found.get(Key(name, part), 0.0))
-        running = set()
-        for name, training in self._running().items():
-            running.add(key := self._current(name, training))
-            found.setdefault(key, training.started)
-        known = [key for key in found if key.valid]  # other folders are no trainings
-        return sorted(known, key=lambda key: (key not in running, -found[key], key))
+    def listed(self) -> list[RunKey]:
+        """Those that are running first, then the latest first."""
+        found = {RunKey(*path.parts[-3:-1]): path.stat().st_mtime for path in self.folder.glob(f"*/*/{NOTE}")}
+        for path in run_status.status_files(self.home):
+            key = RunKey(path.parts[-3], part_of(path.parts[-2]))
+            with suppress(FileNotFoundError):  # set aside at this moment
+                found[key] = max(path.stat().st_mtime, found.get(key, 0.0))
+        running = {RunKey(name, part_of(run.at)): run.started for name, run in live_processes(self.home).items()}
+        known = [key for key in running | found if key.valid]  # other folders are no runs
+        return sorted(known, key=lambda key: (key not in running, -found.get(key, running.get(key)), key))
 
-    def state(self, key: Key) -> State | None:
-        """None if there is no such training."""
-        live, found = self._live(key.name), self._standing(key)
-        if live is not None and self._current(key.name, live) == key:
-            fresh = found if found is not None and _by(live, found) else None
-            if isinstance(live, Holder):
-                stopping = spawned_run.stopping(self.home, key.name, live)
-                return State(key, "stopping" if stopping else "running", fresh, process=live)
-            return State(key, "stopping" if live.stopping else "running", fresh, live)
-        note = self._note(key, found)
-        if note is None or note == live:
-            return None if found is None else self._from_run(key, found)
-        return self._ended(key, note, found)
+    def state(self, key: RunKey) -> RunState | None:
+        """None if there is no such run."""
+        live = live_process(self.home, key.name)  # before its status is read: it writes that before it ends
+        found = run_status.statuses(self.home, key.name)
+        status = next((each for each in found if part_of(each.stage) == key.part), None)
+        notes = [path.parent for path in self.home.training(key.name).glob(f"*/{NOTE}")]
+        spawned = [run_status.load(SpawnedRun, folder / NOTE, folder=folder) for folder in notes]
+        spawned = sorted(filter(None, spawned), key=lambda run: -run.started)
+        if live is not None and part_of(live.at) == key.part:
+            asked = next((run for run in spawned if run.pid == live.pid), None)
+            phase = "stopping" if self._asked_to_stop(key.name, live) else "running"
+            return RunState(key, phase, status if status is not None and status.is_of(live) else None, asked, live)
+        own = [run for run in spawned if run.folder.name == key.part or (status is not None and status.is_of(run))]
+        latest, error = own[0] if own else None, None
+        if latest is not None and (status is None or status.written < latest.started):  # it came to no step
+            phase = "stopped" if self._asked_to_stop(key.name, latest) else "failed"
+        elif status is not None:
+            latest = latest if latest is not None and status.is_of(latest) else None  # else it has gone on elsewhere
+            phase, error = status.outcome(self.home, key.name), status.error
+        else:
+            return None
+        return RunState(key, phase, status, latest, error=error)
 
     def close(self) -> None:
         """Ask those that this server started to stop, and wait a little; what takes longer ends by itself."""
-        running = self._running().values()
-        mine = [live for live in running if isinstance(live, Started) and live.pid in self._mine]
-        for live in mine:
-            live.stop()
+        mine = {name: run for name, run in live_processes(self.home).items() if run.pid in self._mine}
+        for name, run in mine.items():
+            with suppress(UserError):  # it has ended meanwhile
+                self.stop(RunKey(name, part_of(run.at)))
         limit = time.monotonic() + _CLOSING_SECONDS
-        while any(live.alive for live in mine) and time.monotonic() < limit:
+        while any(run.alive() for run in mine.values()) and time.monotonic() < limit:
             time.sleep(0.1)
 
-    def _running(self) -> dict[str, Started | Holder]:
-        names = {path.parts[-3] for path in self.folder.glob(f"*/*/{spawned_run.NOTE}")}
-        names |= {path.name[1:].removesuffix(".process") for path in self.home.runs.glob(".*.process")}
-        found = {name: self._live(name) for name in sorted(names)}
-        return {name: live for name, live in found.items() if live is not None}
-
-    def _live(self, name: str) -> Started | Holder | None:
-        """Who trains this name at this moment."""
-        for note in self._notes(name):
-            if note.alive:  # asked before its outcome is: it writes that before it ends
-                return note
-        process = holder(self.home, name)
-        if process is None:
-            return None
-        heard = max((standing.written for standing in standings(self.home, name)), default=0.0)
-        return process if spawned_run.alive(process, heard) else None
-
-    def _current(self, name: str, live: Started | Holder) -> Key:
-        """What of the name it is training now."""
-        fresh = [standing.stage for standing in standings(self.home, name) if _by(live, standing)]
-        return Key(name, part_of([*fresh, live.stages[0]][0]))
-
-    def _standing(self, key: Key) -> Standing | None:
-        found = standings(self.home, key.name)
-        return next((standing for standing in found if part_of(standing.stage) == key.part), None)
-
-    def _notes(self, name: str) -> list[Started]:
-        """What the page started last for the model, and for its vocoder; the latest first."""
-        notes = [spawned_run.read(self._folder(Key(name, part))) for part in PARTS]
-        return sorted((note for note in notes if note is not None), key=lambda note: -note.started)
-
-    def _note(self, key: Key, found: Standing | None) -> Started | None:
-        """What the page started last that has to do with this part, of which `found` is left."""
-        for note in self._notes(key.name):
-            if note.folder.name == key.part or (found is not None and _by(note, found)):
-                return note
-        return None
-
-    def _folder(self, key: Key) -> Path:
-        return self.home.training(key.name) / key.part
-
-    def _ended(self, key: Key, note: Started, found: Standing | None) -> State:
-        code, ended = note.outcome
-        if found is not None:
-            # Its run may have been gone on with elsewhere, or have ended well without the process that attended to it.
-            later = found.written > ended + _LAST_WORDS if ended else found.ended and found.written > note.started
-            if later:
-                return self._from_run(key, found)
-        if code == 0:
-            return State(key, "done", found, note)
-        if code in _STOPPED or (code is None and note.stopping):
-            return State(key, "stopped", found, note)
-        return State(key, "failed", found, note, words=note.why(code))
-
-    def _from_run(self, key: Key, found: Standing) -> State:
-        """How a training that nobody attended to has ended, from what it left."""
-        if not found.ended:
-            return State(key, "failed", found, words=_BROKE_OFF)
-        done = found.status["share"] >= 1 or finished(self.home, key.name, found.stage)
-        return State(key, "done" if done else "stopped", found)
-
-    def _known(self, key: Key) -> State:
-        state = self.state(key)
-        if state is None:
+    def _known(self, key: RunKey) -> RunState:
+        if (state := self.state(key)) is None:
             raise UserError(f"there is no training of the name {key.name} any more: choose another")
         return state
 
-
-def _by(live: Started | Holder, standing: Standing) -> bool:
-    """Was it this training that wrote it?"""
-    return standing.stage in live.stages and standing.written >= live.started
+    def _asked_to_stop(self, name: str, run: RunProcess | SpawnedRun) -> bool:
+        path = self.home.training(name) / STOPPING
+        pid, asked = path.read_text().split() if path.is_file() else ("0", "0")
+        return int(pid) == run.pid and float(asked) >= run.started

@@ -1,12 +1,8 @@
-"""The server of the page: what it answers, and to whom.
-
-What the server answers at all: this page's own requests, and of the files those that are meant to be seen.
+"""The server of the page: its port, its end, and which requests it answers: the page's own.
 
 A server on 127.0.0.1 is within reach of every page that the same browser shows. Such a page is kept out by what the
 browser says of each request (Fetch, "Origin header"; Fetch Metadata Request Headers, W3C), and a name that was made to
 point to this machine (DNS rebinding: Jackson et al. 2007) by the Host that is asked for.
-
-The server of the page: its settings checked, its port, its end.
 """
 
 from __future__ import annotations
@@ -102,7 +98,7 @@ class Guard:
         return None if _NEEDED.fullmatch(path) else (404, "There is nothing here.")
 
     def readable(self, path: str) -> bool:
-        """Is it a file in one of the folders, links followed, and of a kind that may be read there?"""
+        """Whether it is a file in one of the folders, links followed, and of a kind that may be read there."""
         if not os.path.isabs(path):
             return False
         try:
@@ -120,7 +116,7 @@ def _inside(file: Path, folder: Path, ends: tuple[str, ...] | None) -> bool:
 
 
 def is_local(name: str) -> bool:
-    """Does a host's name or address mean this machine, seen from itself?"""
+    """Whether a host's name or address means this machine, seen from itself."""
     try:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
@@ -184,7 +180,7 @@ class Served:
             with _without_proxies():
                 app, page = self._app(Path(uploads))
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE, proxy_headers=False)
-            self._tell(bound)
+            self._announce(bound)
             try:
                 _Server(config, page).run(sockets=[bound])
             except Ended:
@@ -202,9 +198,9 @@ class Served:
         from distillgan.ui.app import LOOK, build
         from distillgan.ui.page import Page
         from distillgan.ui.renderings import Renderings
-        from distillgan.ui.runs import Trainings
+        from distillgan.ui.runs import Supervisor
 
-        page = Page(self.home, self._config, Trainings(self.home, self.threads), Renderings(self.home, self.threads))
+        page = Page(self.home, self._config, Supervisor(self.home, self.threads), Renderings(self.home, self.threads))
         blocks = build(page)
         gr.set_static_paths([self.home.audio])  # sound of any length is played where it lies, and not copied
         app = gr.mount_gradio_app(
@@ -230,7 +226,7 @@ class Served:
         blocks.has_launched = True
         return Guard(app, self.local, {uploads: None, self.home.audio: _SOUNDS}), page
 
-    def _tell(self, bound: socket.socket) -> None:
+    def _announce(self, bound: socket.socket) -> None:
         port = bound.getsockname()[1]
         if self.port not in (0, port):
             print(f"port {self.port} is taken")
@@ -265,16 +261,16 @@ class _Server(uvicorn.Server):
         # Pages that are open are cut off, which uvicorn would call an error of the application.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await asyncio.to_thread(self._page.renderings.close)
-        await asyncio.to_thread(self._page.trainings.close)
+        await asyncio.to_thread(self._page.supervisor.close)
         await super().shutdown(sockets)
 
 
 @contextmanager
 def _without_proxies() -> Iterator[None]:
-    """What gradio makes to reach networks, as it is imported and set up, knows of no proxy: nothing here leaves this
+    """A block in which gradio, as it is imported and set up, knows of no proxy.
 
-    machine by it, and its HTTP client refuses addresses of some, such as ALL_PROXY=socks5://… Downloads of weights and
-    what is trained still have them.
+    Nothing here leaves this machine by gradio, and its HTTP client refuses addresses of some proxies, such as
+    ALL_PROXY=socks5://… Downloads of weights and what is trained still have them.
     """
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _PROXIES}
     try:
@@ -301,9 +297,7 @@ def _bound(host: str, port: int) -> socket.socket:
     for wanted in [0] if port == 0 else range(port, min(port + _PORTS, 65536)):
         bound = socket.socket(family)
         try:
-            if (
-                os.name == "posix"
-            ):  # a port whose last connections are still fading out is free; elsewhere it means more
+            if os.name == "posix":  # a port whose last connections fade out is free; elsewhere it means more
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((address[0], wanted, *address[2:]))
             bound.listen()

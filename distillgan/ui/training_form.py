@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -86,19 +87,8 @@ def defaults(fields: list[Field], overrides: list[str]) -> list[str]:
     return [field.null if value is None else str(value) for field, value in zip(fields, values, strict=True)]
 
 
-def model_overrides(
-    corpora: Corpora,
-    corpus: str,
-    size: str,
-    device: str,
-    steps: int | None,
-    minutes: float | None,
-    grow: bool,
-    anew: bool,
-    values: list[str],
-    more: str,
-) -> list[str]:
-    """For a model. `values` are those of MODEL_FIELDS, `more` lines of key=value.
+def model_overrides(corpora: Corpora, corpus: str, size: str, grow: bool, anew: bool, *common: Any) -> list[str]:
+    """For a model; `common` are the arguments of `_common` from `steps` on.
 
     Raises:
         UserError: no recordings are chosen, or a line is none or sets what the page sets itself.
@@ -107,26 +97,14 @@ def model_overrides(
         raise UserError("choose the recordings to learn from, or add some on the Data tab")
     if grow and anew:
         raise UserError("a model that grows goes on: take one of the two ticks away")
-    chosen = [] if corpus == DEMO else [f"data.dir={quote(str(corpora.folder(corpus)))}"]
-    if grow and not chosen:
+    if grow and corpus == DEMO:
         raise UserError("a model grows with recordings of yours: choose some on the Data tab")
-    chosen += SIZES[size] + [f"device={device}"] + _limits("model", steps, minutes)
-    chosen += ["extend=true"] * grow + ["resume=never"] * anew
-    return [*chosen, *_filled(MODEL_FIELDS, values), *lines(more)]
+    recordings = [] if corpus == DEMO else [f"data.dir={quote(str(corpora.folder(corpus)))}"]
+    return [*recordings, *SIZES[size], *["extend=true"] * grow, *_common("model", MODEL_FIELDS, anew, *common)]
 
 
 def vocoder_overrides(
-    home: Home,
-    corpora: Corpora,
-    model: str,
-    corpus: str,
-    kind: str,
-    device: str,
-    steps: int | None,
-    minutes: float | None,
-    anew: bool,
-    values: list[str],
-    more: str,
+    home: Home, corpora: Corpora, model: str, corpus: str, kind: str, anew: bool, *common: Any
 ) -> list[str]:
     """For the vocoder of a finished model; `corpus` may be ITS_OWN.
 
@@ -136,10 +114,32 @@ def vocoder_overrides(
     if not model:
         raise UserError("choose the model that is to get a vocoder")
     read_header(home.model(model))
-    chosen = _recordings_of(home, model) if corpus == ITS_OWN else _listed([str(corpora.folder(corpus))])
-    chosen += ["stages=[vocoder]", f"vocoder={kind}", f"device={device}", *_limits("vocoder", steps, minutes)]
-    chosen += ["resume=never"] * anew
-    return [*chosen, *_filled(VOCODER_FIELDS, values), *lines(more)]
+    recordings = _recordings_of(home, model) if corpus == ITS_OWN else _listed([str(corpora.folder(corpus))])
+    return [*recordings, "stages=[vocoder]", f"vocoder={kind}", *_common("vocoder", VOCODER_FIELDS, anew, *common)]
+
+
+def _common(
+    stage: str,
+    fields: list[Field],
+    anew: bool,
+    steps: int | None,
+    minutes: float | None,
+    device: str,
+    more: str,
+    *values: str,
+) -> list[str]:
+    """What both forms have. `more` are lines of key=value, `values` those of the fields."""
+    chosen = [f"device={device}"] + [f"{stage}.max_steps={steps}"] * bool(steps) + ["resume=never"] * anew
+    if minutes:
+        seconds = round(60 * minutes)
+        if seconds < 1:
+            raise UserError(f"a time limit of {minutes:g} minutes is none: give more, or leave it empty")
+        days, hours = seconds // 86400, seconds // 3600 % 24
+        chosen.append(f"trainer.max_time={days:02}:{hours:02}:{seconds // 60 % 60:02}:{seconds % 60:02}")
+    filled = [f"{field.key}={value.strip()}" for field, value in zip(fields, values, strict=True) if value.strip()]
+    for item in filled:
+        _refuse(item, own=True)
+    return [*chosen, *filled, *lines(more)]
 
 
 def lines(text: str) -> list[str]:
@@ -158,29 +158,9 @@ def vocoder_of(home: Home, model: str) -> tuple[str, float | None] | None:
     return None if header.vocoder is None else (header.vocoder["name"], header.training["vocoder"].get("mel_error"))
 
 
-def _filled(fields: list[Field], values: list[str]) -> list[str]:
-    filled = [f"{field.key}={value.strip()}" for field, value in zip(fields, values, strict=True) if value.strip()]
-    for item in filled:
-        _refuse(item, own=True)
-    return filled
-
-
 def _refuse(line: str, own: bool = False) -> None:
     if _CODE.search(line) or (not own and _NOT_HERE.match(line)):
         raise UserError(f"{line} cannot be set here: use the fields of the page, or the command line")
-
-
-def _limits(stage: str, steps: int | None, minutes: float | None) -> list[str]:
-    limits = []
-    if steps:
-        limits.append(f"{stage}.max_steps={steps}")
-    if minutes:
-        seconds = round(60 * minutes)
-        if seconds < 1:
-            raise UserError(f"a time limit of {minutes:g} minutes is none: give more, or leave it empty")
-        days, hours = seconds // 86400, seconds // 3600 % 24
-        limits.append(f"trainer.max_time={days:02}:{hours:02}:{seconds // 60 % 60:02}:{seconds % 60:02}")
-    return limits
 
 
 def _listed(folders: list[str]) -> list[str]:

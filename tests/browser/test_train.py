@@ -37,7 +37,7 @@ def row(page, text):
 
 
 def says(page, words):
-    page.locator("#standing").get_by_text(words).wait_for(timeout=_MILLISECONDS)
+    page.locator("#run-status").get_by_text(words).wait_for(timeout=_MILLISECONDS)
 
 
 def steps(home, name):
@@ -48,7 +48,7 @@ def vocoder(home, name):
     return read_header(home / "models" / f"{name}.distillgan").vocoder["name"]
 
 
-def attendant(home, name):
+def process(home, name):
     return psutil.Process(json.loads((home / "trainings" / name / "model" / "training.json").read_text())["pid"])
 
 
@@ -147,7 +147,7 @@ def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home, 
     says(page, "in training")
     says(page, "It plays on the Generate tab")
     assert vocoder(home, "tin") == "hifigan"
-    page.locator("#standing").get_by_text("It is not in the model").wait_for(state="hidden")
+    page.locator("#run-status").get_by_text("It is not in the model").wait_for(state="hidden")
     # The model's training is a training of its own still.
     choose(page, "trainings", "tin")
     says(page, "Resume goes on from here")
@@ -186,7 +186,7 @@ def test_a_crash_is_told_of_with_its_last_lines(address, visit, home, screenshot
     fill(page, "train-more", TINY)
     page.locator("#train-start").click()
     says(page, "of 5,000 steps")
-    attendant(home, "crash").children()[0].kill()
+    process(home, "crash").kill()
     says(page, "broke off")
     says(page, "SIGKILL")
     screenshot(page, "crash")

@@ -11,9 +11,8 @@ from processes import start, wait_for
 from support import composed, tiny
 
 from distillgan.errors import UserError
-from distillgan.training.callbacks import BEST, Timer, load_checkpoint
+from distillgan.training.callbacks import BEST, Status, Timer, load_checkpoint
 from distillgan.training.pipeline import train
-from distillgan.training.run_status import Status
 
 
 def curves(home, stage="vae"):

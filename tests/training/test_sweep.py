@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from distillgan.cli.overrides import quote
 from distillgan.models.modelfile import read_model
 from distillgan.paths import Home, is_name
-from distillgan.training.sweep import job_name, sweep_folder, varied
+from distillgan.training.run_status import Run, StageStatus
+from distillgan.training.sweep import SweepJob, job_name, sweep_folder, varied
 
 SMALL = ["experiment=tiny", "device=cpu", "model.max_steps=2"]
 # Of the search for the VAE what makes it large.
@@ -71,6 +72,22 @@ def test_a_search_of_which_every_trial_fails_says_why(sweep, tmp_path):
     code, rows, said = sweep(tmp_path, "search=vae", "model.latent_dim=-1", "hydra.sweeper.n_trials=2")
     assert code == 1 and "0 done, 2 failed" in said
     assert all("must be a whole number" in row["reason"] for row in rows)
+
+
+def test_a_job_that_breaks_off_has_the_steps_of_its_runs_status(tmp_path):
+    run = Run(Home(tmp_path), "rain_lr-1")
+    numbers = {"steps": 9, "share": 0.8, "seconds": 1.0, "seconds_left": None, "losses": {}, "judged": {}}
+    with SweepJob(tmp_path / "sweep", ["model.module.lr=1"]).recorded(run, []):
+        raise ValueError("before its first step")
+    with SweepJob(tmp_path / "sweep", ["model.module.lr=2"]).recorded(run, []):
+        StageStatus(stage="vae", step=7, monitor="", ended=False, folder=run.stage("vae"), **numbers).write()
+        raise RuntimeError("the loss became NaN\nat step 7")
+    rows = json.loads((tmp_path / "sweep" / "table.json").read_text())
+    found = {row["model.module.lr"]: (row["steps"], row["reason"]) for row in rows}
+    assert found == {
+        "1": (None, "ValueError: before its first step"),
+        "2": (7, "RuntimeError: the loss became NaN"),
+    }
 
 
 @pytest.mark.slow

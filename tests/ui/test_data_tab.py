@@ -9,7 +9,7 @@ import soundfile as sf
 
 from distillgan.errors import UserError
 from distillgan.paths import Home
-from distillgan.ui.data_tab import COLUMNS, HEADINGS, Corpora, entry_of, heard, outline, rows, summary
+from distillgan.ui.data_tab import COLUMNS, HEADINGS, Corpora, entry_of, outline, played, rows, summary
 
 
 @pytest.fixture
@@ -19,17 +19,17 @@ def corpora(tmp_path):
 
 def test_uploads_are_copied_byte_for_byte_and_never_over_another(corpora, recordings, tmp_path):
     files = sorted(recordings.glob("*.wav"))
-    added = corpora.add("rain", files)
-    assert added.names == [file.name for file in files] and not added.left_out
+    names, left_out = corpora.add("rain", files)
+    assert names == [file.name for file in files] and not left_out
     assert all(filecmp.cmp(file, corpora.folder("rain") / file.name, shallow=False) for file in files)
     # Another sound of the same name, the same sound again, and what is no audio.
     other = tmp_path / files[0].name
     shutil.copy(files[1], other)
     text = tmp_path / "notes.txt"
     text.write_text("wet")
-    added = corpora.add("rain", [other, files[2], text])
-    assert added.names == [f"{other.stem}-2.wav"]
-    assert [words.partition(":")[0] for words in added.left_out] == ["notes.txt", files[2].name]
+    names, left_out = corpora.add("rain", [other, files[2], text])
+    assert names == [f"{other.stem}-2.wav"]
+    assert [words.partition(":")[0] for words in left_out] == ["notes.txt", files[2].name]
     assert filecmp.cmp(files[0], corpora.folder("rain") / files[0].name, shallow=False)
     assert corpora.names() == ["rain"] and corpora.is_own("rain")
 
@@ -40,7 +40,7 @@ def test_names_of_uploads_are_made_safe_and_stay_in_the_corpus(corpora, recordin
     folder.mkdir()
     file = folder / f"{stem.replace('/', chr(92))}.wav"
     shutil.copy(recordings / "take0.wav", file)
-    (name,) = corpora.add("rain", [file]).names
+    (name,), _ = corpora.add("rain", [file])
     path = corpora.folder("rain") / name
     assert path.is_file() and path.parent == corpora.root / "rain" and name[0] != "." and len(name) < 140
     assert [entry.path for entry in corpora.scan("rain").used] == [name]
@@ -128,9 +128,9 @@ def test_what_is_heard_and_drawn_is_what_is_learnt(corpora, tmp_path):
     corpora.add("tones", [tmp_path / "long.wav"])
     manifest = corpora.scan("tones")
     clip = corpora.clip(manifest, manifest.used[0])
-    played_rate, played = heard(clip)
-    assert played_rate == 44100 and played.dtype == np.int16 and len(played) == 120 * 44100
-    spectrum = np.abs(np.fft.rfft(played[: 44100 * 10].astype(float)))
+    rate_now, samples = played(clip)
+    assert rate_now == 44100 and samples.dtype == np.int16 and len(samples) == 120 * 44100
+    spectrum = np.abs(np.fft.rfft(samples[: 44100 * 10].astype(float)))
     assert abs(spectrum.argmax() / 10 - 440) <= 0.1
     ends = outline(clip)
     assert ends.shape == (COLUMNS, 2) and np.allclose(ends[:, 0], -ends[:, 1], rtol=0.02)

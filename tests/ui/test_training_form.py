@@ -21,7 +21,7 @@ def corpora(tmp_path, recordings):
 
 
 def model(corpora, corpus="rain", size="medium", steps=0, minutes=0, grow=False, anew=False, values=NO_FIELDS, more=""):
-    return form.model_overrides(corpora, corpus, size, "cpu", steps, minutes, grow, anew, values, more)
+    return form.model_overrides(corpora, corpus, size, grow, anew, steps, minutes, "cpu", more, *values)
 
 
 def test_every_field_is_a_setting_and_says_what_it_is_when_left_empty():
@@ -83,8 +83,8 @@ def test_what_is_not_to_be_set_on_a_page_is_refused(corpora, line):
 
 
 def vocoder(home, corpora, name="tiny", corpus=form.ITS_OWN, **named):
-    given = {"kind": "vocos", "device": "cpu", "steps": 0, "minutes": 0, "anew": False} | named
-    return form.vocoder_overrides(home, corpora, name, corpus, *given.values(), NO_VOCODER_FIELDS, "")
+    given = {"kind": "vocos", "anew": False, "steps": 0, "minutes": 0, "device": "cpu"} | named
+    return form.vocoder_overrides(home, corpora, name, corpus, *given.values(), "", *NO_VOCODER_FIELDS)
 
 
 def test_a_vocoder_is_trained_on_the_recordings_of_its_model(trained, corpora, recordings):

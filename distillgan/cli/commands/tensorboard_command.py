@@ -1,4 +1,4 @@
-"""`distillgan board`: TensorBoard of the runs, shown in this machine's browser where there is one."""
+"""`distillgan runs`: a table of the runs; `distillgan board`: TensorBoard of them, in this machine's browser."""
 
 import argparse
 import contextlib
@@ -9,9 +9,11 @@ import time
 import webbrowser
 from pathlib import Path
 
-from distillgan.cli.commands.arguments import argument, run
+from distillgan.cli.commands.arguments import argument, draw_columns, run
 from distillgan.errors import UserError, printable, whole
-from distillgan.paths import Home
+from distillgan.paths import Home, is_name
+from distillgan.progress import clock
+from distillgan.training.run_status import KILLED, live_process, statuses
 
 
 def open_page(address: str) -> None:
@@ -79,3 +81,36 @@ def _served(folder: Path, port: int | None) -> str:
         raise UserError(f"--port={port} is taken: give another one, or leave it out for one that is free") from error
     except program.TensorBoardServerException as error:
         raise UserError(f"TensorBoard does not start: {error.msg}") from error
+
+
+_HEADINGS = ("run", "stage", "state", "step", "of", "left", "error")
+
+
+def runs_main(given: list[str]) -> None:
+    name = argument("name", nargs="?", metavar="NAME", help="of a run, or the beginning of it")
+    words = "What every run does or has come to: how far each stage is, what is left, why it failed."
+    run("runs", words, _runs, [name], given)
+
+
+def _runs(given: argparse.Namespace) -> None:
+    folder = _folder(given.home, given.name)
+    names = [folder.name] if given.name else [path.name for path in sorted(folder.iterdir()) if is_name(path.name)]
+    rows = []
+    for name in names:
+        live = live_process(given.home, name)
+        for status in statuses(given.home, name):
+            running = live is not None and live.at == status.stage
+            state = "running" if running else status.outcome(given.home, name)
+            left = status.seconds_left if running and status.is_of(live) else None
+            error = status.error or KILLED if state == "failed" else None
+            rows.append((name, status.stage, state, status.step, status.steps, left, error))
+    given.out.show(
+        [dict(zip(_HEADINGS, row, strict=True)) for row in rows],
+        lambda console: draw_columns(console, _HEADINGS, [list(map(_shown, row)) for row in rows]),
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return clock(value)
+    return "" if value is None else str(value).partition("\n")[0]
