@@ -226,7 +226,7 @@ class State:
     key: Key
     phase: Phase
     standing: Standing | None
-    spawned_run: Started | None = None
+    started: Started | None = None
     process: Holder | None = None
     words: str = ""
 
