@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 .PHONY: demo test test-all browser-test lint clean
 
 demo: $(INSTALLED)
-	.venv/bin/python -m distillgan.train name=demo vocoder=vocos trainer.max_time=00:00:01:30
+	.venv/bin/python -m distillgan.train name=demo vocoder=harmonic trainer.max_time=00:00:01:30
 	.venv/bin/python -m distillgan.generate model=demo duration=10 count=2
 	@echo
 	@echo "the sound (.wav) and its pictures (.png) are in  $(MADE)/audio"

@@ -12,6 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 MODEL_SUFFIX = ".distillgan"
 MAX_NAME, MAX_BYTES = 80, 150  # characters; file systems take 255 bytes, and endings come to it
 CONFIG, MANIFEST = "config.yaml", "manifest.json"  # of a run, in its folder
+RENAMED = {"vocos": "harmonic"}  # kinds of vocoders as files and commands of older versions call them → as they are now
 
 
 def conf_dir() -> Path:
@@ -29,6 +30,17 @@ def vendor_dir() -> Path:
 def default_home() -> Path:
     """`paths.home` when no override is given: $DISTILLGAN_HOME, else ./experiments."""
     return Path(os.environ.get("DISTILLGAN_HOME") or "experiments")
+
+
+def current_kind(kind: str) -> str:
+    """The name that a kind of vocoder has now."""
+    return RENAMED.get(kind, kind)
+
+
+def stage_folder(run: Path, stage: str) -> Path:
+    """The folder of a stage within that of a run; of a run that an older version began, by the stage's old name."""
+    names = [stage, *(old for old, new in RENAMED.items() if new == stage)]
+    return next((run / name for name in names if (run / name).exists()), run / stage)
 
 
 def is_name(name: str) -> bool:

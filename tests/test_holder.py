@@ -11,9 +11,9 @@ from distillgan.paths import Home
 def test_the_process_is_noted_for_as_long_as_it_trains(tmp_path):
     home = Home(tmp_path)
     assert holder(home, "rain") is None
-    with held_by_this(home, "rain", "cpu", ["vae", "vocos"]):
+    with held_by_this(home, "rain", "cpu", ["vae", "harmonic"]):
         noted = holder(home, "rain")
-        assert (noted.pid, noted.device, noted.stages) == (os.getpid(), "cpu", ["vae", "vocos"])
+        assert (noted.pid, noted.device, noted.stages) == (os.getpid(), "cpu", ["vae", "harmonic"])
         assert holder(home, "rai") is None
     assert holder(home, "rain") is None
     with pytest.raises(KeyError), held_by_this(home, "rain", "cpu", ["vae"]):

@@ -100,7 +100,7 @@ def test_the_installed_pin_is_found(installed, tmp_path):
 def test_the_console_command(installed, tmp_path):
     command = installed / "distillgan"
     assert call([command, "--version"], tmp_path) == f"distillgan {distillgan.__version__}\n"
-    assert "vocoder: _trained, auto, bigvgan, hifigan, none, universal, vocos" in call(
+    assert "vocoder: _trained, auto, bigvgan, harmonic, hifigan, none, universal" in call(
         [command, "train", "--help"], tmp_path
     )
 

@@ -23,7 +23,7 @@ from distillgan.configuration import literals, plain
 from distillgan.data.downmix import MIX
 from distillgan.data.manifest import Manifest
 from distillgan.errors import UserError, whole
-from distillgan.paths import CONFIG, MANIFEST, Home
+from distillgan.paths import CONFIG, MANIFEST, Home, stage_folder
 from distillgan.training.callbacks import Timer
 
 SIGNATURE = "signature.json"
@@ -54,7 +54,7 @@ class Run:
             ) from None
 
     def stage(self, stage: str) -> Path:
-        return self.folder / stage
+        return stage_folder(self.folder, stage)
 
     def set_aside_stage(self, stage: str) -> Path | None:
         """Rename one stage's folder to `<stage>.old-N`, the first free N; the new one, or None if there was none."""
@@ -132,6 +132,8 @@ class Run:
 def _flat(values: dict, prefix: str = "") -> dict:
     flat = {}
     for key, value in values.items():
+        if key == "_target_":  # the place of a class in the code may change; which kind it is, the stage's name says
+            continue
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
         else:

@@ -30,7 +30,7 @@ from distillgan.errors import UserError
 from distillgan.evaluation.slider_fidelity import draw_map
 from distillgan.features.descriptors import readable
 from distillgan.models.header import damaged_tensors
-from distillgan.paths import MODEL_SUFFIX, Home
+from distillgan.paths import MODEL_SUFFIX, Home, stage_folder
 from distillgan.store import library as shelf
 from distillgan.store import model_store
 from distillgan.store.model_store import StoredModel, described, local_time, parameters, size, tags
@@ -114,7 +114,7 @@ def _row(slider: Slider) -> str:
 
 
 _POINTS = 1000  # of each curve that are read
-_STAGES = {"vae": "VAE", "vocos": "vocoder (vocos)", "hifigan": "vocoder (hifigan)"}
+_STAGES = {"vae": "VAE", "harmonic": "vocoder (harmonic)", "hifigan": "vocoder (hifigan)"}
 _LOSSES, _ERRORS = ("loss", "reconstruction"), ("error",)
 
 Curves = dict[str, tuple[list[int], list[float]]]
@@ -124,7 +124,7 @@ def curves(run: Path) -> dict[str, Curves]:
     """Stage → name, as it was logged → steps and values: what was trained on and what was held out. {} of no run."""
     found = {}
     for stage in _STAGES:
-        folder = run / stage
+        folder = stage_folder(run, stage)
         if not folder.is_dir():
             continue
         events = EventAccumulator(str(folder), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})

@@ -29,7 +29,7 @@ from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
 from distillgan.models.header import PENDING, Header, read_header
-from distillgan.paths import Home, check_name, is_name
+from distillgan.paths import Home, check_name, current_kind, is_name
 from distillgan.process import ENDING
 from distillgan.ui import spawned_run
 from distillgan.ui.spawned_run import Started
@@ -54,7 +54,7 @@ class Standing:
 
     @property
     def stage(self) -> str:
-        return self.folder.name
+        return current_kind(self.folder.name)
 
     @property
     def ended(self) -> bool:
@@ -412,4 +412,4 @@ class Trainings:
 
 def _by(live: Started | Holder, standing: Standing) -> bool:
     """Was it this training that wrote it?"""
-    return standing.stage in live.stages and standing.written >= live.started
+    return standing.stage in map(current_kind, live.stages) and standing.written >= live.started

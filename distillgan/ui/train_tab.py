@@ -39,7 +39,7 @@ _PHASES = {
     "stopped": "stopped. Resume goes on from here.",
     "failed": "broke off.",
 }
-STAGES = {"vae": "the model", "vocos": "its vocoder (vocos)", "hifigan": "its vocoder (hifigan)"}
+STAGES = {"vae": "the model", "harmonic": "its vocoder (harmonic)", "hifigan": "its vocoder (hifigan)"}
 _PARTS = {"model": "the model", "vocoder": "its vocoder"}
 _NOT_RESUMED = "stopped. The command that it was started with goes on from here."
 _UNITS = {"val/mel_error_db": " dB", "val/mel_error": ""}
@@ -287,7 +287,7 @@ class _Train:
             list(form.KINDS),
             value=form.KINDS[0],
             label="Kind",
-            info="vocos: plays from its first step, in tune. hifigan: starts from noise, wants hours or a GPU.",
+            info="harmonic: plays from its first step, in tune. hifigan: starts from noise, wants hours or a GPU.",
         )
         with gr.Row():
             self.vocoder_steps = gr.Number(

@@ -53,9 +53,9 @@ def appears(trainings, key, seconds=120):
 
 def test_both_stages_are_followed_and_stopped_as_by_ctrl_c(home, terminal):
     trainings = Trainings(home)
-    process = terminal("vocoder=vocos", "model.max_steps=3", "vocoder.max_steps=100000")
+    process = terminal("vocoder=harmonic", "model.max_steps=3", "vocoder.max_steps=100000")
     state = appears(trainings, MODEL)
-    assert state.process.pid == process.pid and state.process.stages == ["vae", "vocos"] and not state.resumable
+    assert state.process.pid == process.pid and state.process.stages == ["vae", "harmonic"] and not state.resumable
     with pytest.raises(UserError, match="cave is being trained already"):
         trainings.start("cave", [])
     state = appears(trainings, VOCODER)  # after the model
@@ -132,7 +132,7 @@ def test_whose_process_it_is(home):
 
 
 def test_what_is_no_training_is_not_listed(home):
-    for stray in ("a b/vae", "far.old-1/vae", "far/vocos.old-1"):
+    for stray in ("a b/vae", "far.old-1/vae", "far/harmonic.old-1"):
         (home.runs / stray).mkdir(parents=True)
         (home.runs / stray / "status.json").write_text("{}")
     assert not [key for key in Trainings(home).listed() if key.name[:3] in ("a b", "far")]

@@ -15,7 +15,7 @@ def test_a_vocoder_that_is_in_its_model_and_one_that_is_not(trained):
         home, "tiny", "hifigan"
     )
     packed = datetime.fromisoformat(read_header(home.model("tiny")).training["vocoder"]["date"]).timestamp()
-    later = Standing(Path("vocos"), vocoder.status, packed + 1.5)
+    later = Standing(Path("harmonic"), vocoder.status, packed + 1.5)
     error = read_header(home.model("tiny")).training["vocoder"]["mel_error"]
     assert f"keeps the hifigan vocoder that it had: its error is {error:.3f}" in model_in_words(home, "tiny", later)
     # What it says in a second of its own is in it.
