@@ -23,7 +23,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.errors import UserError
-from distillgan.paths import conf_dir, current_kind
+from distillgan.paths import conf_dir, current_kind, default_home
+
+OmegaConf.register_new_resolver("distillgan.home", lambda: str(default_home()), replace=True)
 
 # Taken letter by letter, commas and all: no sweep.
 FREE = {
