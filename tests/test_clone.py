@@ -54,6 +54,20 @@ def test_git_ignores_what_runs_write(tmp_path, name, seen):
     assert listed.splitlines() == [f"?? {path}" for path in (".gitignore", *seen)]
 
 
+def test_each_study_says_its_question_command_table_and_answer():
+    studies = [
+        path for path in (ROOT / "experiments").iterdir() if path.is_dir() and not ignored(path.relative_to(ROOT))
+    ]
+    assert len(studies) > 10
+    for study in studies:
+        text = (study / "README.md").read_text()
+        parts = {"question": r"\?", "command": r"^    \S", "table": r"^\|[ :-]+\|", "answer": r"^\*\*Answer\.\*\* "}
+        if study.name == "yardsticks":  # what studies compare with
+            parts = {"command": parts["command"], "table": parts["table"]}
+        assert not [part for part, form in parts.items() if not re.search(form, text, re.MULTILINE)], study.name
+        assert f"experiments/{study.name})" in (ROOT / "docs" / "research.md").read_text(), study.name
+
+
 def test_the_version_stands_in_one_place():
     (newest, *older) = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest == distillgan.__version__ and older[-1] == "0.1.0"
