@@ -1,13 +1,13 @@
 # Each target sets up what it needs, in .venv/. Another Python than python3: make test PYTHON=python3.12
 PYTHON ?= python3
-# Where the runs, models and sound go, as in conf/paths.
-MADE := $(abspath $(or $(DISTILLGAN_HOME),experiments))
+# Where the runs, models and sound go.
+MADE = $(shell .venv/bin/python -c 'from distillgan.paths import Home, default_home; print(Home(default_home()).root)')
 INSTALLED := .venv/installed
 
 .PHONY: demo test test-all browser-test lint clean
 
 demo: $(INSTALLED)
-	.venv/bin/python -m distillgan.train name=demo vocoder=vocos trainer.max_time=00:00:01:30
+	.venv/bin/python -m distillgan.train name=demo vocoder=harmonic trainer.max_time=00:00:01:30
 	.venv/bin/python -m distillgan.generate model=demo duration=10 count=2
 	@echo
 	@echo "the sound (.wav) and its pictures (.png) are in  $(MADE)/audio"
@@ -35,7 +35,7 @@ lint: $(INSTALLED)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-# Takes away the environment, caches and built packages; experiments/ with its runs, models and sound stays.
+# Takes away the environment, caches and built packages; outputs/ with its runs, models and sound stays.
 clean:
 	rm -rf .venv build dist distillgan.egg-info .pytest_cache .ruff_cache .hypothesis
 	find distillgan vendor tests -name __pycache__ -prune -exec rm -rf {} +

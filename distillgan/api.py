@@ -128,7 +128,7 @@ def train(
     """Train as `python -m distillgan.train` does, and load what came of it.
 
     data: a folder, several, or None for the built-in corpus. settings: as on the command line, with `__` for a dot:
-    `train("~/rain", name="rain", vocoder="vocos", model__latent_dim=16, trainer__max_time="00:00:10:00")`.
+    `train("~/rain", name="rain", vocoder="harmonic", model__latent_dim=16, trainer__max_time="00:00:10:00")`.
 
     Raises:
         UserError: a setting, the recordings or the disk; as the command tells it.

@@ -23,7 +23,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.errors import UserError
-from distillgan.paths import conf_dir
+from distillgan.paths import conf_dir, current_kind, default_home
+
+OmegaConf.register_new_resolver("distillgan.home", lambda: str(default_home()), replace=True)
 
 # Taken letter by letter, commas and all: no sweep.
 FREE = {
@@ -101,7 +103,11 @@ class FileConfigSource(file_config_source.FileConfigSource):
     Of the same name, for a process of a sweep that gets this one from its parent registers Hydra's own only afterwards.
     """
 
+    def is_config(self, config_path: str) -> bool:
+        return super().is_config(_current(config_path))
+
     def load_config(self, config_path: str) -> ConfigResult:
+        config_path = _current(config_path)
         result = super().load_config(config_path)
         if isinstance(result.config, DictConfig):
             path = Path(self.path, self._normalize_file_name(config_path))
@@ -115,6 +121,12 @@ class FileConfigSource(file_config_source.FileConfigSource):
                 if isinstance(value, bool | int | float) and is_text(f"{package}{key}", (Path(self.path),)):
                     OmegaConf.update(result.config, key, node.value)
         return result
+
+
+def _current(config_path: str) -> str:
+    """The path of a configuration, where it is that of a vocoder by its present name."""
+    group, slash, name = config_path.rpartition("/")
+    return f"{group}{slash}{current_kind(name)}" if group == "vocoder" else config_path
 
 
 @cache

@@ -2,8 +2,12 @@
 
 import os
 import re
+import sys
 import unicodedata
+from functools import cache
 from pathlib import Path
+
+import platformdirs
 
 from distillgan.errors import UserError
 
@@ -12,6 +16,9 @@ _PACKAGE = Path(__file__).resolve().parent
 MODEL_SUFFIX = ".distillgan"
 MAX_NAME, MAX_BYTES = 80, 150  # characters; file systems take 255 bytes, and endings come to it
 CONFIG, MANIFEST = "config.yaml", "manifest.json"  # of a run, in its folder
+RENAMED = {"vocos": "harmonic"}  # kinds of vocoders as files and commands of older versions call them → as they are now
+
+_OF_A_HOME = (f"models/*{MODEL_SUFFIX}", "runs/*/vae", "library.sqlite")
 
 
 def conf_dir() -> Path:
@@ -27,8 +34,46 @@ def vendor_dir() -> Path:
 
 
 def default_home() -> Path:
-    """`paths.home` when no override is given: $DISTILLGAN_HOME, else ./experiments."""
-    return Path(os.environ.get("DISTILLGAN_HOME") or "experiments")
+    """The home if `paths.home` names none: $DISTILLGAN_HOME, else outputs/ of a checkout, else the user's data folder.
+
+    Versions before 0.2 kept everything in experiments/ of the current folder. Such a home is used for as long as it
+    holds something and the new one does not. A line on standard error says so, as it does where it is passed over.
+    """
+    if told := os.environ.get("DISTILLGAN_HOME"):
+        return Path(told)
+    checkout = None if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent
+    home = platformdirs.user_data_path("distillgan", appauthor=False) if checkout is None else checkout / "outputs"
+    before = [Path("experiments"), *([] if checkout is None else [checkout / "experiments"])]
+    old = next((folder.absolute() for folder in before if _is_home(folder)), None)
+    if old is None:
+        return home
+    if _is_home(home):
+        _note(f"note: {home} is used. {old} is a home of an earlier version: DISTILLGAN_HOME={old} uses that one")
+        return home
+    _note(f"note: {old} is used, the home of an earlier version, until what it holds is moved to {home}")
+    return old
+
+
+def _is_home(folder: Path) -> bool:
+    """Does it hold a model, a run or a library? A folder experiments/ may be another project's."""
+    return any(next(folder.glob(pattern), None) for pattern in _OF_A_HOME)
+
+
+@cache
+def _note(line: str) -> None:
+    """Once in a process."""
+    print(line, file=sys.stderr)
+
+
+def current_kind(kind: str) -> str:
+    """The name that a kind of vocoder has now."""
+    return RENAMED.get(kind, kind)
+
+
+def stage_folder(run: Path, stage: str) -> Path:
+    """The folder of a stage within that of a run; of a run that an older version began, by the stage's old name."""
+    names = [stage, *(old for old, new in RENAMED.items() if new == stage)]
+    return next((run / name for name in names if (run / name).exists()), run / stage)
 
 
 def is_name(name: str) -> bool:
@@ -91,7 +136,7 @@ class Home:
     def __init__(self, root: str | Path):
         """Makes the folder if it is missing. Raises UserError if that cannot be."""
         if not str(root or "").strip():
-            raise UserError("paths.home is empty: name a folder, or leave it out for ./experiments")
+            raise UserError("paths.home is empty: name a folder, or leave it out")
         try:
             self.root = Path(str(root)).expanduser().resolve()
             self.root.mkdir(parents=True, exist_ok=True)

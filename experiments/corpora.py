@@ -2,8 +2,8 @@
 
 Recordings of Sonic Pi, each placed in the public domain (CC0) by its author on freesound: twenty drones, glasses,
 guitars, bells and a choir (`ambient`, 94 s), and twenty single strokes (`drums`). They come out of Debian's package
-sonic-pi-samples, which apt-get downloads (22 MB; no root, nothing is installed), into experiments/corpora/ambient and
-experiments/corpora/drums, which git ignores. What the files are is in corpora.sha256; others are refused.
+sonic-pi-samples, which apt-get downloads (22 MB; no root, nothing is installed), into outputs/corpora/ambient and
+outputs/corpora/drums, which git ignores. What the files are is in corpora.sha256; others are refused.
 
 Ends with 2, in words, where apt-get or dpkg-deb is not there, or the package cannot be had.
 """
@@ -59,7 +59,8 @@ def build(name: str, content: Path, target: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", choices=(*NAMES, "all"))
-    parser.add_argument("--out", type=Path, default=HERE / "corpora", help="where the corpora's folders are made")
+    corpora = HERE.parent / "outputs" / "corpora"
+    parser.add_argument("--out", type=Path, default=corpora, help="where the corpora's folders are made")
     options = parser.parse_args()
     chosen = NAMES if options.corpus == "all" else (options.corpus,)
     missing = [name for name in chosen if not whole(options.out / name, wanted(name))]

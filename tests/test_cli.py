@@ -47,12 +47,19 @@ def test_train_vocoder_finds_the_recordings_of_its_model(trained, recordings, tm
 
 
 @pytest.mark.parametrize(
-    ("noted", "kind"), [("hifigan", "hifigan"), ("vocos", "vocos"), ("bigvgan", "vocos"), (None, "vocos")]
+    ("noted", "kind"),
+    [
+        ("hifigan", "hifigan"),
+        ("harmonic", "harmonic"),
+        ("vocos", "harmonic"),
+        ("bigvgan", "harmonic"),
+        (None, "harmonic"),
+    ],
 )
 def test_train_vocoder_goes_on_with_the_kind_that_the_run_has(tmp_path, noted, kind):
     (tmp_path / "runs" / "rain").mkdir(parents=True)
     note = {"data": {"dir": "/my rain"}, "vocoder": {"name": noted}}
-    if noted in ("hifigan", "vocos"):
+    if noted in ("hifigan", "harmonic", "vocos"):
         note["vocoder"]["module"] = {"seed": 1}
     OmegaConf.save(OmegaConf.create(note), tmp_path / "runs" / "rain" / "config.yaml")
     overrides = main._vocoder_overrides(["rain", f"paths.home={tmp_path}"])

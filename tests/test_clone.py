@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 import distillgan
@@ -34,22 +35,37 @@ def test_nothing_is_read_that_lies_beside_the_clone():
     assert not [path for path in paths if outside.search(path.read_text(encoding="utf-8"))]
 
 
-def test_git_ignores_what_runs_write(tmp_path):
-    """All that a home ever holds, where experiments/ is the home."""
-    home = Home(tmp_path / "experiments")
+@pytest.mark.parametrize(("name", "seen"), [("outputs", []), ("experiments", ["experiments/mine.py"])])
+def test_git_ignores_what_runs_write(tmp_path, name, seen):
+    """All that a home ever holds, in outputs/ and, as before 0.2, beside the studies in experiments/."""
+    home = Home(tmp_path / name)
     folders = {path.name for path in (home.runs, home.models, home.audio, home.sweeps, home.training("a").parent)}
     folders |= {"cache", "cards", "corpora", "evaluations", "exports", "origins"}
-    for name in folders:
-        (home.root / name).mkdir()
-        (home.root / name / "made").touch()
+    for folder in folders:
+        (home.root / folder).mkdir()
+        (home.root / folder / "made").touch()
     for suffix in ("", "-wal", "-shm", "-journal"):
         (home.root / f"library.sqlite{suffix}").touch()
     (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     (home.root / "mine.py").touch()
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
-    seen = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert seen.split() == ["??", ".gitignore", "??", "experiments/mine.py"]
+    listed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert listed.splitlines() == [f"?? {path}" for path in (".gitignore", *seen)]
+
+
+def test_each_study_says_its_question_command_table_and_answer():
+    studies = [
+        path for path in (ROOT / "experiments").iterdir() if path.is_dir() and not ignored(path.relative_to(ROOT))
+    ]
+    assert len(studies) > 10
+    for study in studies:
+        text = (study / "README.md").read_text()
+        parts = {"question": r"\?", "command": r"^    \S", "table": r"^\|[ :-]+\|", "answer": r"^\*\*Answer\.\*\* "}
+        if study.name == "yardsticks":  # what studies compare with
+            parts = {"command": parts["command"], "table": parts["table"]}
+        assert not [part for part, form in parts.items() if not re.search(form, text, re.MULTILINE)], study.name
+        assert f"experiments/{study.name})" in (ROOT / "docs" / "research.md").read_text(), study.name
 
 
 def test_the_version_stands_in_one_place():

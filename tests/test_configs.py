@@ -28,7 +28,7 @@ FILES = {path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglo
 # Each is a run. Of an experiment the sizes alone are those of `tiny`; the device is the CPU.
 TRAININGS = (
     "experiment=tiny data=demo",
-    "experiment=[drums,tiny] data=folder vocoder=vocos trainer=cpu",
+    "experiment=[drums,tiny] data=folder vocoder=harmonic trainer=cpu",
     "experiment=[textures,tiny] vocoder=universal",
     "experiment=[instrument,tiny] vocoder=auto",
     "experiment=[handful,tiny] vocoder=bigvgan",
@@ -96,12 +96,12 @@ def test_each_entry_composes(name, tmp_path):
 
 @pytest.mark.parametrize("line", TRAININGS)
 def test_each_training_runs_tiny(line, tmp_path, recordings):
-    steps = ["model.max_steps=2"] + ["vocoder.max_steps=2"] * ("vocos" in line or "hifigan" in line)
+    steps = ["model.max_steps=2"] + ["vocoder.max_steps=2"] * ("harmonic" in line or "hifigan" in line)
     assert train(tiny(tmp_path, recordings, *line.split(), *steps)) > 0
     header, _ = read_model(tmp_path / "models" / "tiny.distillgan", "vae.")
     config = OmegaConf.load(tmp_path / "runs" / "tiny" / "config.yaml")
     assert header.vae["stride"] == config.model.module.network.stride == (4 if "drums" in line else 8)
-    assert (header.vocoder or {}).get("name") == next((own for own in ("vocos", "hifigan") if own in line), None)
+    assert (header.vocoder or {}).get("name") == next((own for own in ("harmonic", "hifigan") if own in line), None)
 
 
 @pytest.mark.parametrize("line", GENERATIONS)

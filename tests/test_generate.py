@@ -65,7 +65,7 @@ def test_48_kilohertz_keeps_the_duration(home):
         (["export=_file"], "export= must be one of wav, flac, ogg, mp3"),
         (["spatial=stereo", "spatial.width=2"], "spatial.width=2 must be a number from 0 to 1.5"),
         (["export.file='{nosuch}'"], "there is no field {nosuch}"),
-        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, universal, hifigan, vocos"),
+        (["vocoder=none"], "vocoder=none cannot play: choose one of auto, bigvgan, universal, hifigan, harmonic"),
         (["recording=nosuch.wav"], "nosuch.wav: unreadable: no such file"),
         (["recording=a.wav", "duration=3"], "leave out duration and count"),
         (["recording=a.wav", "count=2"], "leave out duration and count"),

@@ -49,7 +49,11 @@ def test_what_is_like_nothing_is_pointed_to_the_list():
 @pytest.mark.parametrize(
     ("name", "override", "told"),
     [
-        ("train", "vocoder=hifgan", "did you mean hifigan? There are auto, bigvgan, hifigan, none, universal, vocos"),
+        (
+            "train",
+            "vocoder=hifgan",
+            "did you mean hifigan? There are auto, bigvgan, harmonic, hifigan, none, universal",
+        ),
         ("train", "experiment=tinny", "did you mean tiny? There are "),
         ("train", "data=null", "there are demo, folder"),
         ("generate", "spatial=binural", "did you mean binaural? There are binaural, mono, stereo"),
@@ -66,7 +70,7 @@ def test_a_misspelt_choice_is_told_which_there_are(name, override, told):
         (
             "train",
             "vocoder.discriminators.width",
-            "is a setting of vocoder=hifigan and vocoder=vocos, and here is vocoder=none: add vocoder=hifigan",
+            "is a setting of vocoder=harmonic and vocoder=hifigan, and here is vocoder=none: add vocoder=harmonic",
         ),
         (
             "generate",

@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 RUN = [pytest.param(path, marks=pytest.mark.slow if path.name[0] == "1" else ()) for path in NOTEBOOKS]
 # Settings under which a lesson takes seconds.
 TINY = {
-    "TRAINING": {"experiment": "tiny", "vocoder": "vocos"},
+    "TRAINING": {"experiment": "tiny", "vocoder": "harmonic"},
     "SECONDS": 1.5,
     "SEEDS": (1,),
     "BIGVGAN": False,

@@ -100,9 +100,19 @@ def test_the_installed_pin_is_found(installed, tmp_path):
 def test_the_console_command(installed, tmp_path):
     command = installed / "distillgan"
     assert call([command, "--version"], tmp_path) == f"distillgan {distillgan.__version__}\n"
-    assert "vocoder: _trained, auto, bigvgan, hifigan, none, universal, vocos" in call(
+    assert "vocoder: _trained, auto, bigvgan, harmonic, hifigan, none, universal" in call(
         [command, "train", "--help"], tmp_path
     )
+
+
+def test_the_installed_home_is_the_users_data_folder(installed, tmp_path):
+    here, code = tmp_path / "here", "from distillgan.paths import default_home; print(default_home())"
+    here.mkdir()
+    user = {"HOME": str(tmp_path / "ada"), "XDG_DATA_HOME": ""}
+    home = Path(call([installed / "python", "-c", code], here, **user).strip())
+    assert home.is_relative_to(tmp_path / "ada") and home.name == "distillgan"
+    call([installed / "distillgan", "models", "list"], here, **user)
+    assert home.is_dir() and not any(here.iterdir())
 
 
 def test_the_installed_universal_vocoder_plays(installed, tmp_path):

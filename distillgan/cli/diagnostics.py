@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from distillgan.errors import UserError
+from distillgan.paths import current_kind
 
 _NEAR, _AS_NEAR = 0.72, 0.12  # of 1, the same; and how far under the nearest
 _OF_EXTRA = {"hydra/launcher": ("joblib", "submitit_local", "submitit_slurm"), "hydra/sweeper": ("optuna",)}
@@ -44,7 +45,7 @@ def mistake(config_name: str, overrides: Sequence[str]) -> str | None:
         options = _options(loader, group) if is_choice else []
         if override.is_add() and not override.is_force_add() and (group in groups or group in settings):
             return f"{item}: {group} is there already, leave out the +"
-        for wrong in (value for value in values if options and value not in options):
+        for wrong in (value for value in values if options and current_kind(value) not in options):
             if wrong in _OF_EXTRA.get(group, ()):
                 return f"{group}={wrong} wants more than plain sweeps do: pip install 'distillgan[sweeps]'"
             near = "".join(f"did you mean {word}? T" for word in _nearest(wrong, options)[:1]) or "t"

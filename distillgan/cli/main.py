@@ -6,7 +6,7 @@ from importlib import import_module
 from distillgan import __version__
 from distillgan.cli.commands.arguments import EXIT_USER_ERROR, report
 from distillgan.errors import UserError
-from distillgan.paths import CONFIG, Home
+from distillgan.paths import CONFIG, Home, current_kind
 from distillgan.process import leave_while_importing
 
 # Verb → module in cli/commands (None: distillgan.<verb> itself) and words. No verb imports another's module.
@@ -47,7 +47,7 @@ _VERBS = {
     "pull": ("hub_commands", "a model from the hub: distillgan pull user/rain"),
     "again": ("sound_commands", "a generation of the history made again: distillgan again 12"),
 }
-_VOCODER = "vocos"  # the kind that a model gets if nothing else is said
+_VOCODER = "harmonic"  # the kind that a model gets if nothing else is said
 
 
 def main() -> None:
@@ -114,7 +114,7 @@ def _vocoder_overrides(arguments: list[str]) -> list[str]:
     run = OmegaConf.load(path) if path.exists() else None
     if "vocoder" not in given:
         trained = run is not None and OmegaConf.select(run, "vocoder.module") is not None  # bigvgan and none are not
-        overrides.append(f"vocoder={run.vocoder.name if trained else _VOCODER}")
+        overrides.append(f"vocoder={current_kind(run.vocoder.name) if trained else _VOCODER}")
     if not given & {"data.dir", "data"}:
         if run is None:
             missing = f"there is no run {name} in {path.parents[1]}"

@@ -23,7 +23,7 @@ from distillgan.errors import UserError
 from distillgan.evaluation.metrics import METRICS, SPEED, TrueWave, mean, not_installed
 from distillgan.models.base import Vocoder
 from distillgan.models.vocoders.registry import NAMES, select
-from distillgan.paths import Home
+from distillgan.paths import Home, current_kind
 from distillgan.progress import transfer_bar
 from distillgan.synthesis.renderer import Model
 
@@ -145,7 +145,8 @@ def _theirs(name: str, what: str) -> Iterator[None]:
 def _names(config: DictConfig) -> list[str | None]:
     if config.vocoders is None:
         return [config.vocoder.name]
-    names = list(config.vocoders) if isinstance(config.vocoders, ListConfig) else [config.vocoders]
+    names = config.vocoders if isinstance(config.vocoders, ListConfig) else [config.vocoders]
+    names = [current_kind(name) for name in names]
     known = f"{', '.join(NAMES)}, or module:callable for one from outside"
     for name in names:
         if isinstance(name, str) and name in _FORMER:

@@ -26,7 +26,7 @@ import distillgan
 from distillgan.atomic import replace_file
 from distillgan.audio.spec import MelSpec
 from distillgan.errors import UserError
-from distillgan.paths import MODEL_SUFFIX, check_name
+from distillgan.paths import MODEL_SUFFIX, check_name, current_kind
 
 SCHEMA = 2
 BAND_LIMIT = "band_limit_hz"  # of the corpus; files from before there was one, and of sound without a limit, have none
@@ -66,7 +66,7 @@ class Header:
 
     mel: the only mel its VAE and vocoder understand.
     vae: arguments of the VAE network.
-    vocoder: None, or {"name": "hifigan" or "vocos", "generator": {arguments of the generator}}.
+    vocoder: None, or {"name": "hifigan" or "harmonic", "generator": {arguments of the generator}}.
     corpus: {"fingerprint": text, "minutes": number, "files": whole number, …, "source_lufs": number or None}; where no
         recording goes all the way up BAND_LIMIT, Hz.
     training: {"vae": {"steps", "seconds", "date", "sliders", losses …}, "vocoder": the same or None}.
@@ -196,6 +196,7 @@ def _check_fields(values: dict[str, Any]) -> None:
         _check(values["training"]["vocoder"], _STAGE, "training.vocoder.")
     if values["vocoder"] is not None:
         _check(values["vocoder"], {"name": str, "generator": dict}, "vocoder.")
+        values["vocoder"]["name"] = current_kind(values["vocoder"]["name"])
     for table in ("versions", "checksums"):
         # The types at once: a field after the other takes as long as parsing them
         if not set(map(type, values[table].values())) <= {str}:

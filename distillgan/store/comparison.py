@@ -13,7 +13,7 @@ from distillgan.audio.loudness import Loudness, measure
 from distillgan.audio.tags import Tags
 from distillgan.errors import UserError
 from distillgan.features.descriptors import DESCRIPTORS
-from distillgan.paths import Home
+from distillgan.paths import Home, current_kind
 from distillgan.store import history_files
 from distillgan.store.history import Generation, flat
 
@@ -134,4 +134,5 @@ def _parameters(account: Mapping) -> dict[str, object]:
     for number, model in enumerate(account.get("models") or [], 1):
         # Its controls are those of the settings.
         found |= flat({key: value for key, value in model.items() if key != "controls"}, f"models.{number}")
-    return found | flat({key: value for key, value in account.items() if key not in _RESULTS})
+    found |= flat({key: value for key, value in account.items() if key not in _RESULTS})
+    return found | ({"vocoder": current_kind(str(found["vocoder"]))} if "vocoder" in found else {})

@@ -21,7 +21,7 @@ from distillgan.audio.spec import MelSpec
 from distillgan.control.sliders import Curve
 from distillgan.control.trajectory import SamplingStrategy
 from distillgan.errors import UserError, number, whole
-from distillgan.paths import default_home
+from distillgan.paths import current_kind, default_home
 from distillgan.process import checked
 from distillgan.synthesis.export import Target, check_template
 from distillgan.synthesis.renderer import MAX_SECONDS, MIN_SECONDS
@@ -130,6 +130,7 @@ class VocoderRequest:
     def __post_init__(self):
         if self.name is not None and not (isinstance(self.name, str) and re.fullmatch(r"\w[\w.-]*", self.name)):
             raise UserError(f"vocoder={self.name!r} is no choice of vocoder")
+        object.__setattr__(self, "name", current_kind(self.name))
 
 
 @dataclass(frozen=True)

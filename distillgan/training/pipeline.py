@@ -157,7 +157,7 @@ def _begin_anew(request: TrainRequest, extends: bool, console: Console) -> None:
     model_alone = run.model_path.exists() and not run.stage(VAE).exists() and not extends
     if request.config.resume == "never" and VAE not in request.stages:
         old = run.set_aside_stage(vocoder)
-        console.print(f"the training of its {vocoder} so far is kept as {old}" if old else "a new vocoder")
+        console.print(f"the training of {vocoder} so far is kept as {old}" if old else "a new vocoder")
     elif request.config.resume == "never" or (VAE in request.stages and model_alone):
         old = run.set_aside()
         console.print(f"what there was of the name {run.name} is kept as {old}" if old else "a new run")

@@ -30,7 +30,7 @@ from distillgan.configuration import literals, plain
 from distillgan.data.downmix import MIX
 from distillgan.errors import UserError
 from distillgan.models.header import PENDING, read_header
-from distillgan.paths import CONFIG, MANIFEST, Home, composed
+from distillgan.paths import CONFIG, MANIFEST, Home, composed, current_kind, stage_folder
 
 if TYPE_CHECKING:
     from distillgan.data.manifest import Manifest
@@ -139,7 +139,9 @@ class StageStatus:
 
     def is_of(self, run: Any) -> bool:
         """Whether `run`, which has `stages`, `started` and `pid`, wrote it."""
-        return self.stage in run.stages and self.written >= run.started and self.pid in (None, run.pid)
+        return (
+            self.stage in map(current_kind, run.stages) and self.written >= run.started and self.pid in (None, run.pid)
+        )
 
     def outcome(self, home: Home, name: str) -> Outcome:
         """What has become of the stage, now that no process is at it."""
@@ -175,7 +177,7 @@ def statuses(home: Home, name: str) -> list[StageStatus]:
     found = []
     for path in status_files(home, name):
         with suppress(FileNotFoundError):  # set aside at this moment
-            given = {"stage": path.parent.name, "folder": path.parent, "written": path.stat().st_mtime}
+            given = {"stage": current_kind(path.parent.name), "folder": path.parent, "written": path.stat().st_mtime}
             found.append(load(StageStatus, path, **given))
     return sorted(filter(None, found), key=lambda status: -status.written)
 
@@ -248,7 +250,7 @@ class Run:
                 replace(status, state=state, error=error, pid=os.getpid(), ended_at=ended_at).write()
 
     def stage(self, stage: str) -> Path:
-        return self.folder / stage
+        return stage_folder(self.folder, stage)
 
     def set_aside_stage(self, stage: str) -> Path | None:
         """Rename one stage's folder to `<stage>.old-N`, the first free N; the new one, or None if there was none."""
@@ -326,6 +328,8 @@ class Run:
 def _flat(values: dict, prefix: str = "") -> dict:
     flat = {}
     for key, value in values.items():
+        if key == "_target_":  # the place of a class in the code may change; which kind it is, the stage's name says
+            continue
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
         else:

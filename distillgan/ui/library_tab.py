@@ -24,7 +24,7 @@ from distillgan.errors import UserError
 from distillgan.evaluation.slider_fidelity import draw_map
 from distillgan.features.descriptors import readable
 from distillgan.models.header import damaged_tensors
-from distillgan.paths import MODEL_SUFFIX, Home
+from distillgan.paths import MODEL_SUFFIX, Home, current_kind
 from distillgan.store import library, model_store
 from distillgan.store.model_store import StoredModel, described, local_time, parameters, size, tags
 from distillgan.synthesis.renderer import Model
@@ -120,7 +120,7 @@ def curves(run: Path) -> dict[str, Curves]:
         events.Reload()
         lines = {name: events.Scalars(name) for name in events.Tags()["scalars"] if _group(name) is not None}
         if lines:
-            found[stage] = {
+            found[current_kind(stage)] = {
                 name: ([point.step for point in points], [point.value for point in points])
                 for name, points in lines.items()
             }

@@ -330,7 +330,7 @@ class _TrainTab:
             list(form.KINDS),
             value=form.KINDS[0],
             label="Kind",
-            info="vocos: plays from its first step, in tune. hifigan: starts from noise, wants hours or a GPU.",
+            info="harmonic: plays from its first step, in tune. hifigan: starts from noise, wants hours or a GPU.",
         )
         limits = self._limits("0: chosen by the device.")
         anew = gr.Checkbox(

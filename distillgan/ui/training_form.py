@@ -17,7 +17,7 @@ from distillgan.ui.data_tab import Corpora
 
 DEMO = "the built-in demo"
 ITS_OWN = "those it was trained on"
-KINDS = ("vocos", "hifigan")
+KINDS = ("harmonic", "hifigan")
 
 # Measured on one core: 0.08, 0.22 and 0.44 s for a step's 16 segments.
 SIZES = {

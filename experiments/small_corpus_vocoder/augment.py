@@ -26,11 +26,11 @@ KINDS = ("real", "fake")
 def train(model: Path, recordings: str, home: Path, steps: int, overrides: list[str]) -> EventAccumulator:
     (home / "models").mkdir(parents=True)
     shutil.copy(model, home / "models" / "study.distillgan")
-    words = [f"data.dir={recordings}", f"paths.home={home}", "name=study", "stages=[vocoder]", "vocoder=vocos"]
+    words = [f"data.dir={recordings}", f"paths.home={home}", "name=study", "stages=[vocoder]", "vocoder=harmonic"]
     words += [f"vocoder.max_steps={steps}", "vocoder.adversarial_from_step=0", "trainer.log_every=1"]
     words += ["vocoder.replace=true", f"trainer.validate_every={steps}", *overrides]
     subprocess.run([sys.executable, "-m", "distillgan.train", *words], check=True, stdout=subprocess.DEVNULL)
-    return EventAccumulator(str(home / "runs" / "study" / "tensorboard" / "vocos")).Reload()
+    return EventAccumulator(str(home / "runs" / "study" / "harmonic")).Reload()
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def seconds_a_step(model: VocoderModule) -> list[float]:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     width = float(sys.argv[2]) if len(sys.argv) > 2 else 0.125
-    for name in ("hifigan", "vocos"):
+    for name in ("hifigan", "harmonic"):
         models = {label: module(*kind, name, width) for label, (_, *kind) in VARIANTS.items()}
         times = {label: [] for label in models}
         for _ in range(rounds):

@@ -29,7 +29,7 @@ def pack(corpus: Path, target: Path, limit: float, parts: int) -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(chosen)} pieces, {minutes:.1f} min to train on")
         room = limit - _RESERVE
     print(f"On the other machine: mkdir -p corpus && tar -xf {target.name} -C corpus   (each part, in any order)")
-    print("then: python experiments/universal_hifigan/train.py vocoder=vocos data.dir=corpus name=vocos")
+    print("then: python experiments/universal_hifigan/train.py vocoder=harmonic data.dir=corpus name=harmonic")
 
 
 def evenly(entries: list[dict], size: dict[str, int]) -> list[dict]:

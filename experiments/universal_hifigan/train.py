@@ -1,4 +1,6 @@
-"""Trains a universal vocoder: python experiments/universal_hifigan/train.py vocoder=vocos data.dir=CORPUS name=vocos
+"""Trains a universal vocoder:
+
+    python experiments/universal_hifigan/train.py vocoder=harmonic data.dir=CORPUS name=harmonic
 
 CORPUS is what build_corpus.py makes: train/ and held_out/. The run lies in paths.home/runs/<name>; the same command
 goes on where it stopped. After each call the best averaged weights are universal_<name>.safetensors in that folder, and

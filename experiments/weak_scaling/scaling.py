@@ -83,7 +83,7 @@ def follow(index: int, config: DictConfig, port: int) -> None:
 
 
 def main() -> None:
-    overrides = ["trainer=ddp", "trainer.devices=2", "device=cpu", "vocoder=vocos", "model.max_steps=1000"]
+    overrides = ["trainer=ddp", "trainer.devices=2", "device=cpu", "vocoder=harmonic", "model.max_steps=1000"]
     overrides += ["vocoder.max_steps=1000", "vocoder.adversarial_from_step=0"]
     rounds, steps = [*sys.argv[1:], *("5", "4")[len(sys.argv) - 1 :]][:2]
     overrides += [f"+rounds={rounds}", f"+steps={steps}"]

@@ -122,9 +122,9 @@ def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home, 
     page.get_by_role("button", name="More settings").last.click()
     fill(page, "vocoder-more", "experiment=tiny")
     page.locator("#vocoder-start").click()
-    says(page, "its vocoder (vocos)")
+    says(page, "its vocoder (harmonic)")
     says(page, "It plays on the Generate tab")
-    assert vocoder(home, "tin") == "vocos"
+    assert vocoder(home, "tin") == "harmonic"
     page.locator("#vocoder-start").click()
     page.get_by_text("tin has a vocoder of its own already").wait_for()
     page.get_by_role("button", name="Leave it").click()
@@ -137,9 +137,9 @@ def test_a_vocoder_is_trained_and_a_second_one_asks_first(address, visit, home, 
     page.get_by_role("radio", name="hifigan").check()
     page.locator("#vocoder-start").click()
     page.get_by_role("button", name="the better one stays").click()
-    says(page, "It is not in the model, which keeps the vocos vocoder")
+    says(page, "It is not in the model, which keeps the harmonic vocoder")
     says(page, "its vocoder (hifigan): finished")
-    assert vocoder(home, "tin") == "vocos"
+    assert vocoder(home, "tin") == "harmonic"
     screenshot(page, "kept")
     # What the page says then: the same once more, without a step, and the new one takes its place.
     page.locator("#vocoder-start").click()

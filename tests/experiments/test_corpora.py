@@ -37,7 +37,7 @@ def run(corpora, monkeypatch, *words: str | Path) -> None:
 
 def test_each_corpus_is_of_twenty_recordings_and_git_ignores_them(corpora):
     assert [len(corpora.wanted(name)) for name in corpora.NAMES] == [20, 20]
-    assert "/experiments/corpora/" in (FOLDER.parent / ".gitignore").read_text().splitlines()
+    assert "/outputs/" in (FOLDER.parent / ".gitignore").read_text().splitlines()
 
 
 def test_a_corpus_is_built_once_and_then_there(corpora, content, tmp_path, monkeypatch, capsys):

@@ -22,7 +22,7 @@ def test_a_process_that_dies_leaves_none_waiting_and_the_same_command_goes_on(tm
     for part in ("train", "held_out"):
         (tmp_path / "corpus").mkdir(exist_ok=True)
         (tmp_path / "corpus" / part).symlink_to(recordings)
-    settings = ["experiment=tiny", "vocoder=vocos", "trainer=ddp", "name=small", f"data.dir={tmp_path / 'corpus'}"]
+    settings = ["experiment=tiny", "vocoder=harmonic", "trainer=ddp", "name=small", f"data.dir={tmp_path / 'corpus'}"]
     kill = trace(tmp_path / "killed", "kill: VocoderModule")
     with pytest.raises(UserError, match=r"process 1 of the training was ended \(SIGKILL"):
         recipe.train_universal(composed("train", tmp_path, *settings, kill))

@@ -10,7 +10,7 @@ from distillgan.paths import Home
 from distillgan.store.model_store import ORDERS, list_models, narrowed, ordered, parameters, search, stored_model
 
 VOCODER = {
-    "vocoder": {"name": "vocos", "generator": {}},
+    "vocoder": {"name": "harmonic", "generator": {}},
     "training": {"vae": {**STAGE, "error_db": "unknown"}, "vocoder": STAGE},
 }
 

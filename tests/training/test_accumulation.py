@@ -31,7 +31,7 @@ def test_accumulated_batches_are_one_step_and_survive_an_end_in_between(tmp_path
         (["trainer.accumulate_grad_batches=0"], "accumulate_grad_batches=0 must be a whole number of at least 1"),
         (["trainer.accumulate_grad_batches=many"], "accumulate_grad_batches=many must be a whole number"),
         (["trainer.accumulate_grad_batches=2", "vocoder=hifigan"], r"the vocoder's two networks step.*stages=\[vae\]"),
-        (["trainer.accumulate_grad_batches=2", "vocoder=vocos", "stages=[vocoder]"], "is for the VAE"),
+        (["trainer.accumulate_grad_batches=2", "vocoder=harmonic", "stages=[vocoder]"], "is for the VAE"),
         (["trainer.accumulate_grad_batches=3"], r"data.epoch_steps=4 must be a multiple of .*batches=3"),
         (["trainer.accumulate_grad_batches=4"], r"trainer.validate_every=2 must be a multiple of .*batches=4"),
     ],

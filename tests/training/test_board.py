@@ -163,13 +163,13 @@ def test_a_large_corpus_is_thinned_out_evenly(tmp_path):
 
 
 def test_what_a_sweep_says_is_among_the_settings_and_where_things_lie_is_not(tmp_path, recordings):
-    said = ["model.module.betas=[0.8,0.9]", "vocoder=vocos", "vocoder.own_mels=0.25", "note=hi", "experiment=tiny"]
+    said = ["model.module.betas=[0.8,0.9]", "vocoder=harmonic", "vocoder.own_mels=0.25", "note=hi", "experiment=tiny"]
     config = composed("train", tmp_path, *said)
     note_settings(tmp_path / "vae", config, said)
-    note_settings(tmp_path / "vocos", config, said)
-    vae, vocoder = noted_settings(tmp_path / "vae"), noted_settings(tmp_path / "vocos")
+    note_settings(tmp_path / "harmonic", config, said)
+    vae, vocoder = noted_settings(tmp_path / "vae"), noted_settings(tmp_path / "harmonic")
     assert vae["model.module.betas"] == "[0.8, 0.9]" and vae["experiment"] == "tiny"
-    assert vocoder["vocoder.own_mels"] == 0.25 and vocoder["vocoder.name"] == "vocos"
+    assert vocoder["vocoder.own_mels"] == 0.25 and vocoder["vocoder.name"] == "harmonic"
     assert all(key.startswith("vocoder.") for key in vocoder) and not any(key.startswith("vocoder") for key in vae)
     assert not {"note", "paths.home", "vocoder"} & (vae.keys() | vocoder.keys())
     note_settings(tmp_path / "vae", composed("train", tmp_path), [])

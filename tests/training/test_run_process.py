@@ -15,10 +15,10 @@ from distillgan.training.run_status import Run, StageStatus, live_process, note_
 def test_the_process_is_noted_for_as_long_as_it_trains(tmp_path):
     home = Home(tmp_path)
     assert noted_process(home, "rain") is None
-    with Run(home, "rain").noted("cpu", ["vae", "vocos"]):
+    with Run(home, "rain").noted("cpu", ["vae", "harmonic"]):
         noted = noted_process(home, "rain")
         assert live_process(home, "rain") == noted
-        assert (noted.pid, noted.device, noted.stages) == (os.getpid(), "cpu", ["vae", "vocos"])
+        assert (noted.pid, noted.device, noted.stages) == (os.getpid(), "cpu", ["vae", "harmonic"])
         assert noted_process(home, "rai") is None
     assert noted_process(home, "rain") is None
     with pytest.raises(KeyError), Run(home, "rain").noted("cpu", ["vae"]):
@@ -54,7 +54,7 @@ def status_of(home, stage, **values):
 )
 def test_how_a_process_leaves_its_stage_is_in_its_status(tmp_path, error, state, words, outcome):
     home, run = Home(tmp_path), Run(Home(tmp_path), "rain")
-    before = status_of(home, "vocos", state="ended")
+    before = status_of(home, "harmonic", state="ended")
     try:
         with run.noted("cpu", ["vae"]):
             note_process(home, "rain", replace(noted_process(home, "rain"), stage="vae"))  # as `begin` does
@@ -67,7 +67,7 @@ def test_how_a_process_leaves_its_stage_is_in_its_status(tmp_path, error, state,
     found = {status.stage: status for status in statuses(home, "rain")}
     assert (found["vae"].state, found["vae"].error) == (state, words) and found["vae"].step == 3
     assert found["vae"].outcome(home, "rain") == outcome
-    assert found["vocos"] == replace(before, written=found["vocos"].written)
+    assert found["harmonic"] == replace(before, written=found["harmonic"].written)
 
 
 def test_a_status_from_before_its_state_was_noted_is_read(tmp_path):

@@ -20,7 +20,7 @@ from distillgan.training.pipeline import train
 
 pytestmark = pytest.mark.slow
 
-GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "vocos": HarmonicGenerator(channels=32)}
+GENERATORS = {"hifigan": HiFiGANGenerator(upsample_initial_channel=32), "harmonic": HarmonicGenerator(channels=32)}
 
 
 VOCODER = "stages=[vocoder]"
@@ -70,12 +70,12 @@ def test_it_starts_from_the_weights_of_a_file_at_a_lower_rate(home, weights, rec
 
 
 def test_a_resumed_run_keeps_its_rate(home, weights, recordings, capsys):
-    path = weights / "vocos.safetensors"
-    options = [VOCODER, "vocoder=vocos"]
+    path = weights / "harmonic.safetensors"
+    options = [VOCODER, "vocoder=harmonic"]
     train(tiny(home, recordings, *options, f"vocoder.init={path}", "vocoder.init_rate=0.25"))
     train(tiny(home, recordings, *options, "vocoder.max_steps=6"))
     assert "on from its last checkpoint" in capsys.readouterr().out
-    checkpoint = load_checkpoint(weights / "runs" / "tiny" / "vocos" / "last.ckpt")
+    checkpoint = load_checkpoint(weights / "runs" / "tiny" / "harmonic" / "last.ckpt")
     assert (checkpoint["rate"], checkpoint["steps_done"]) == (0.25, 6)
 
 
@@ -83,16 +83,19 @@ def test_a_resumed_run_keeps_its_rate(home, weights, recordings, capsys):
     ("overrides", "words"),
     [
         (
-            ["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.channels=16"],
+            ["vocoder=harmonic", "vocoder.init={folder}/harmonic.safetensors", "vocoder.channels=16"],
             "channels=32 there, 16 here",
         ),
         (["vocoder=hifigan", "vocoder.init=universal"], "there are none for hifigan: use vocoder.init=scratch"),
-        (["vocoder=vocos", "vocoder.init=universal"], "channels=256 there, 32 here"),
-        (["vocoder=vocos", "vocoder.init=nosuch.safetensors"], "nosuch.safetensors: there is no such file"),
-        (["vocoder=vocos", "vocoder.init={folder}/hifigan.safetensors"], "are those of another network: hifigan"),
-        (["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "vocoder.init_rate=-1"], "vocoder.init_rate=-1"),
+        (["vocoder=harmonic", "vocoder.init=universal"], "channels=256 there, 32 here"),
+        (["vocoder=harmonic", "vocoder.init=nosuch.safetensors"], "nosuch.safetensors: there is no such file"),
+        (["vocoder=harmonic", "vocoder.init={folder}/hifigan.safetensors"], "are those of another network: hifigan"),
         (
-            ["vocoder=vocos", "vocoder.init={folder}/vocos.safetensors", "mel.f_max=16000"],
+            ["vocoder=harmonic", "vocoder.init={folder}/harmonic.safetensors", "vocoder.init_rate=-1"],
+            "vocoder.init_rate=-1",
+        ),
+        (
+            ["vocoder=harmonic", "vocoder.init={folder}/harmonic.safetensors", "mel.f_max=16000"],
             "f_max=22050.0 there, 16000.0 here",
         ),
         (
@@ -112,18 +115,18 @@ def test_weights_that_do_not_belong_are_refused(home, weights, recordings, overr
 
 
 def test_without_a_word_about_it_the_start_is_told(home, recordings, capsys):
-    train(tiny(home, recordings, VOCODER, "vocoder=vocos"))
+    train(tiny(home, recordings, VOCODER, "vocoder=harmonic"))
     said = "from scratch (the universal weights are those of another network: channels=256 there, 32 here"
     assert said in capsys.readouterr().out
     train(tiny(home, recordings, VOCODER, "vocoder=hifigan"))
     assert "from scratch (there are no universal weights for hifigan)" in capsys.readouterr().out
 
 
-def test_by_itself_a_vocos_starts_from_the_universal_weights(home, recordings, capsys):
+def test_by_itself_a_harmonic_starts_from_the_universal_weights(home, recordings, capsys):
     still = ["vocoder.channels=256", "vocoder.init_rate=0", "vocoder.module.discriminator_learning_rate=0"]
-    train(tiny(home, recordings, VOCODER, "vocoder=vocos", *still))
+    train(tiny(home, recordings, VOCODER, "vocoder=harmonic", *still))
     assert "M parameters, from the universal weights" in capsys.readouterr().out
-    expected = read_weights(packaged("vocos")).tensors
+    expected = read_weights(packaged("harmonic")).tensors
     assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(home).items())
 
 
@@ -141,41 +144,43 @@ def test_a_model_lends_its_vocoder(trained, home, tmp_path, recordings, capsys):
 
 
 def test_a_better_vocoder_stays_unless_it_is_to_be_replaced(home, recordings, capsys):
-    good = train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.max_steps=12"))
+    good = train(tiny(home, recordings, VOCODER, "vocoder=harmonic", "vocoder.max_steps=12"))
     kept = vocoder_of(home)
     worse = train(tiny(home, recordings, VOCODER, "vocoder=hifigan", "vocoder.max_steps=1"))
     assert worse > good
     said = capsys.readouterr().out.replace("\n", " ")
-    assert f"the model keeps its vocos vocoder, whose error is {good:.3f}: vocoder.replace=true puts" in said
+    assert f"the model keeps its harmonic vocoder, whose error is {good:.3f}: vocoder.replace=true puts" in said
     after = vocoder_of(home)
     assert kept.keys() == after.keys() and all(torch.equal(kept[key], after[key]) for key in kept)
     train(tiny(home, recordings, VOCODER, "vocoder=hifigan", "vocoder.max_steps=1", "vocoder.replace=true"))
     header, _ = read_model(home / "models" / "tiny.distillgan")
     assert header.vocoder["name"] == "hifigan"
-    assert train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.max_steps=12")) == good
+    assert train(tiny(home, recordings, VOCODER, "vocoder=harmonic", "vocoder.max_steps=12")) == good
     header, _ = read_model(home / "models" / "tiny.distillgan")
-    assert header.vocoder["name"] == "vocos"  # the better one needs no word
+    assert header.vocoder["name"] == "harmonic"  # the better one needs no word
 
 
 def test_weights_that_are_better_than_what_becomes_of_them_are_what_is_packed(home, recordings, capsys):
     spoil = ["vocoder.module.warm_learning_rate=0.5", "vocoder.init_rate=1", "vocoder.adversarial_from_step=99"]
-    train(tiny(home, recordings, VOCODER, "vocoder=vocos", "vocoder.channels=256", *spoil))
+    train(tiny(home, recordings, VOCODER, "vocoder=harmonic", "vocoder.channels=256", *spoil))
     assert "(of step 0)" in capsys.readouterr().out
-    expected = read_weights(packaged("vocos")).tensors
+    expected = read_weights(packaged("harmonic")).tensors
     assert all(torch.equal(value, expected[key]) for key, value in vocoder_of(home).items())
 
 
 def test_the_vocoder_alone_begins_anew_and_the_model_stays(home, tmp_path, recordings, capsys):
-    train(tiny(home, recordings, VOCODER, "vocoder=vocos"))
+    train(tiny(home, recordings, VOCODER, "vocoder=harmonic"))
     model = tmp_path / "models" / "tiny.distillgan"
-    anew = ["vocoder=vocos", "stages=[vocoder]", "resume=never"]
+    anew = ["vocoder=harmonic", "stages=[vocoder]", "resume=never"]
     with pytest.raises(UserError, match="segment_size=999424 must be a whole number from 1 to"):
         train(tiny(tmp_path, recordings, *anew, "vocoder.module.segment_size=999424"))
     assert model.exists() and not list((tmp_path / "runs").glob("*/*.old-*")), "refused before anything is moved"
     train(tiny(tmp_path, recordings, *anew, "vocoder.init=scratch"))
     assert "so far is kept as" in capsys.readouterr().out
-    assert model.exists() and (tmp_path / "runs" / "tiny" / "vocos.old-1" / "last.ckpt").exists()
-    train(tiny(tmp_path, recordings, "vocoder=vocos", "stages=[vocoder]", "vocoder.init=tiny", "vocoder.max_steps=5"))
+    assert model.exists() and (tmp_path / "runs" / "tiny" / "harmonic.old-1" / "last.ckpt").exists()
+    train(
+        tiny(tmp_path, recordings, "vocoder=harmonic", "stages=[vocoder]", "vocoder.init=tiny", "vocoder.max_steps=5")
+    )
     said = capsys.readouterr().out.replace("\n", " ")
     assert "(vocoder.init=tiny was for the beginning: resume=never begins anew)" in said
     train(tiny(tmp_path, recordings, *anew, "vocoder.init=tiny"))

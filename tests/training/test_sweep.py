@@ -134,7 +134,7 @@ def test_a_sweep_is_known_again_wherever_its_jobs_run(tmp_path):
 
 
 def test_a_misspelt_sweep_begins_nothing(sweep, tmp_path):
-    for argument, words in (("vocoder=vocos,hifgan", "did you mean hifigan?"), ("sed=1,2", "did you mean seed?")):
+    for argument, words in (("vocoder=harmonic,hifgan", "did you mean hifigan?"), ("sed=1,2", "did you mean seed?")):
         code, _, said = sweep(tmp_path / "home", "-m", argument)
         assert code == 2 and words in said
     assert not (tmp_path / "home").exists()

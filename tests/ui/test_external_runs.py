@@ -54,9 +54,9 @@ def appears(supervisor, key, seconds=120):
 
 def test_both_stages_are_followed_and_stopped_as_by_ctrl_c(home, terminal):
     supervisor = Supervisor(home)
-    process = terminal("vocoder=vocos", "model.max_steps=3", "vocoder.max_steps=100000")
+    process = terminal("vocoder=harmonic", "model.max_steps=3", "vocoder.max_steps=100000")
     state = appears(supervisor, MODEL)
-    assert state.process.pid == process.pid and state.process.stages == ["vae", "vocos"] and not state.resumable
+    assert state.process.pid == process.pid and state.process.stages == ["vae", "harmonic"] and not state.resumable
     with pytest.raises(UserError, match="cave is being trained already"):
         supervisor.start("cave", [])
     state = appears(supervisor, VOCODER)  # after the model
@@ -136,7 +136,7 @@ def test_whose_process_it_is(home):
 
 
 def test_what_is_no_training_is_not_listed(home):
-    for stray in ("a b/vae", "far.old-1/vae", "far/vocos.old-1"):
+    for stray in ("a b/vae", "far.old-1/vae", "far/harmonic.old-1"):
         (home.runs / stray).mkdir(parents=True)
         (home.runs / stray / "status.json").write_text("{}")
     assert not [key for key in Supervisor(home).listed() if key.name[:3] in ("a b", "far")]

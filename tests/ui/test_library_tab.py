@@ -23,7 +23,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 def home(tmp_path) -> Home:
     home = Home(tmp_path)
     write_small(home.models, "rain", 1, tags=["wet", "field"], note="two nights on the roof")
-    write_small(home.models, "wind", 2, tags=["dry"], vocoder={"name": "vocos", "generator": {}})
+    write_small(home.models, "wind", 2, tags=["dry"], vocoder={"name": "harmonic", "generator": {}})
     return home
 
 
@@ -130,7 +130,10 @@ def test_sliders_are_shown_with_what_they_were_measured_to_do(tmp_path):
 
 def test_how_the_training_went_is_read_from_what_tensorboard_was_told(tmp_path):
     run = tmp_path / "run"
-    for stage, losses in (("vae", ("train/loss", "val/mel_error_db")), ("vocos", ("train/loss_mel", "val/mel_error"))):
+    for stage, losses in (
+        ("vae", ("train/loss", "val/mel_error_db")),
+        ("harmonic", ("train/loss_mel", "val/mel_error")),
+    ):
         with SummaryWriter(run / stage) as writer:
             for step in (10, 20, 30):
                 for name in (*losses, "epoch", "train/learning_rate"):
@@ -138,7 +141,7 @@ def test_how_the_training_went_is_read_from_what_tensorboard_was_told(tmp_path):
     found = curves(run)
     assert {stage: sorted(lines) for stage, lines in found.items()} == {
         "vae": ["train/loss", "val/mel_error_db"],
-        "vocos": ["train/loss_mel", "val/mel_error"],
+        "harmonic": ["train/loss_mel", "val/mel_error"],
     }
     steps, values = found["vae"]["train/loss"]
     assert steps == [10, 20, 30] and values == pytest.approx([1, 0.25, 1 / 9])
@@ -146,7 +149,7 @@ def test_how_the_training_went_is_read_from_what_tensorboard_was_told(tmp_path):
     assert [len(axis.lines) for axis in figure.axes] == [1, 1, 1, 1]
     assert curves(tmp_path / "nosuch") == {}
     (run / "vae" / "events.out.tfevents.9.junk").write_bytes(b"\x00junk")
-    assert found["vocos"] == curves(run)["vocos"]
+    assert found["harmonic"] == curves(run)["harmonic"]
 
 
 def test_a_note_of_the_file_is_among_its_facts(home):

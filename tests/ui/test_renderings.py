@@ -102,7 +102,7 @@ def test_a_job_is_its_owners(home, renderings):
     [
         ("model.name=gone", "model=gone: no such model or file"),
         ("++controls.warmth=3", "controls.warmth: inactive in model rain"),
-        ("vocoder=vocos", "train one with `distillgan train-vocoder rain vocoder=vocos`"),
+        ("vocoder=harmonic", "train one with `distillgan train-vocoder rain vocoder=harmonic`"),
     ],
 )
 def test_what_is_refused_is_said_and_the_next_has_its_turn(home, renderings, override, words):

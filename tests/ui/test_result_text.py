@@ -14,7 +14,7 @@ def test_a_vocoder_that_is_in_its_model_and_one_that_is_not(trained):
     (vocoder,) = [status for status in statuses(home, "tiny") if status.stage == "hifigan"]
     assert result_text(home, "tiny", vocoder) == "It plays on the Generate tab." and finished(home, "tiny", "hifigan")
     packed = datetime.fromisoformat(read_header(home.model("tiny")).training["vocoder"]["date"]).timestamp()
-    later = replace(vocoder, stage="vocos", ended_at=packed + 1.5)
+    later = replace(vocoder, stage="harmonic", ended_at=packed + 1.5)
     error = read_header(home.model("tiny")).training["vocoder"]["mel_error"]
     assert f"keeps the hifigan vocoder that it had: its error is {error:.3f}" in result_text(home, "tiny", later)
     # What it says in a second of its own is in it.

@@ -25,7 +25,7 @@ def model(corpora, corpus="rain", size="medium", steps=0, minutes=0, grow=False,
 
 
 def test_every_field_is_a_setting_and_says_what_it_is_when_left_empty():
-    for fields, overrides in ((form.MODEL_FIELDS, []), (form.VOCODER_FIELDS, ["vocoder=vocos"])):
+    for fields, overrides in ((form.MODEL_FIELDS, []), (form.VOCODER_FIELDS, ["vocoder=harmonic"])):
         config = hydra_app.composed("train", overrides)
         for field, default in zip(fields, form.defaults(fields, overrides), strict=True):
             value = OmegaConf.select(config, field.key, throw_on_missing=True)
@@ -83,7 +83,7 @@ def test_what_is_not_to_be_set_on_a_page_is_refused(corpora, line):
 
 
 def vocoder(home, corpora, name="tiny", corpus=form.ITS_OWN, **named):
-    given = {"kind": "vocos", "anew": False, "steps": 0, "minutes": 0, "device": "cpu"} | named
+    given = {"kind": "harmonic", "anew": False, "steps": 0, "minutes": 0, "device": "cpu"} | named
     return form.vocoder_overrides(home, corpora, name, corpus, *given.values(), "", *NO_VOCODER_FIELDS)
 
 
@@ -92,7 +92,7 @@ def test_a_vocoder_is_trained_on_the_recordings_of_its_model(trained, corpora, r
     config = hydra_app.composed("train", hydra_app.to_overrides(vocoder(home, corpora, steps=5, anew=True)))
     assert list(config.data.dir) == [str(recordings)] and list(config.stages) == ["vocoder"]
     assert config.data.channels == "mix"
-    assert config.vocoder.name == "vocos" and config.vocoder.max_steps == 5 and config.resume == "never"
+    assert config.vocoder.name == "harmonic" and config.vocoder.max_steps == 5 and config.resume == "never"
     config = hydra_app.composed("train", hydra_app.to_overrides(vocoder(home, corpora, corpus="rain", kind="hifigan")))
     assert list(config.data.dir) == [str(corpora.folder("rain"))] and config.vocoder.name == "hifigan"
     kind, error = form.vocoder_of(home, "tiny")

@@ -25,7 +25,7 @@ from distillgan.cli.commands.arguments import (
 )
 from distillgan.errors import UserError, printable
 from distillgan.models.header import damaged_tensors
-from distillgan.paths import Home
+from distillgan.paths import Home, current_kind
 from distillgan.store import library, model_store
 from distillgan.store.cards import CARD, Card, folder_of, read_card, sealed
 from distillgan.store.library import Imported, Provenance, find_model, find_named, models_in, provenance_of
@@ -309,7 +309,7 @@ def examples(home: Home, model: "Model", folder: Path, count: int, vocoder: str 
     from distillgan.audio.picture import draw_mels, save_picture
     from distillgan.store.model_card import Examples
 
-    plays = vocoder or ("universal" if model.vocoder is None else model.vocoder.name)
+    plays = current_kind(vocoder) if vocoder else ("universal" if model.vocoder is None else model.vocoder.name)
     player, mels = api.Model(model, home), MelSpectrogram(model.spec)
     sounds, rows = {}, []
     for name, controls in settings(model.analysis, count):

@@ -526,9 +526,9 @@ def _noise_gain(inverse: InverseSTFT) -> float:
 
 
 class HarmonicVocoder(TrainedVocoder):
-    """A VocosGenerator behind the mel → wave contract."""
+    """A HarmonicGenerator behind the mel → wave contract."""
 
-    name = "vocos"
+    name = "harmonic"
     generator_type = HarmonicGenerator
     side_by_side = True
 

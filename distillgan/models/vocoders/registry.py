@@ -29,7 +29,7 @@ from distillgan.models.modelfile import read_model
 from distillgan.models.vocoders.harmonic import HarmonicVocoder
 from distillgan.models.vocoders.hifigan import HiFiGANVocoder
 from distillgan.models.vocoders.trained import TrainedVocoder
-from distillgan.paths import MODEL_SUFFIX, Home, vendor_dir
+from distillgan.paths import MODEL_SUFFIX, Home, current_kind, vendor_dir
 from distillgan.progress import Cancelled, OnTransfer
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def load_own(description: Mapping, tensors: Mapping[str, Tensor], spec: MelSpec)
         raise UserError(f"its vocoder cannot be built: {error}") from error
 
 
-UNIVERSAL = "vocos"  # the generator whose packaged weights play a model without a vocoder of its own
+UNIVERSAL = "harmonic"  # the generator whose packaged weights play a model without a vocoder of its own
 _PACKAGED = Path(__file__).resolve().parent / "universal"
 
 
@@ -127,7 +127,7 @@ def read_weights(path: str | Path) -> GeneratorWeights:
         spec = MelSpec.from_dict(about["mel"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return GeneratorWeights(str(path), about["name"], about["generator"], spec, tensors)
+    return GeneratorWeights(str(path), current_kind(about["name"]), about["generator"], spec, tensors)
 
 
 NAMES = ("auto", "bigvgan", "universal", *OWN)
@@ -160,7 +160,7 @@ def select(
     Raises:
         UserError: there is no such vocoder for this model, its weights cannot be had, or its mel is another.
     """
-    name = settings["name"]
+    name = current_kind(settings["name"])
     if name not in NAMES:
         raise UserError(f"vocoder={name or 'none'} cannot play: choose one of {', '.join(NAMES)}")
     if own is not None and name in ("auto", own.name):
@@ -168,7 +168,7 @@ def select(
     if name == "universal":
         return Selected(name, _universal(spec, str(device)), "as asked for")
     if name not in ("auto", "bigvgan"):
-        given = "has no vocoder of its own yet" if own is None else f"has a {own.name} of its own, not a {name}"
+        given = "has no vocoder of its own yet" if own is None else f"has {own.name} of its own, not {name}"
         train = f"distillgan train-vocoder {model} vocoder={name}"
         raise UserError(f"model {model} {given}: train one with `{train}`, or use vocoder=auto")
     weights, none = open_weights(settings, home), f"model {model} has no vocoder of its own"

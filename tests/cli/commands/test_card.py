@@ -233,7 +233,7 @@ def test_reports_of_other_weights_are_left_out_and_said(home, run, judged):
         (["rain", "--examples", "-1"], "0 for none"),
         (["rain", "--examples", "many"], "invalid int value"),
         (["rain", "--vocoder", "kazoo"], "kazoo"),
-        (["plain", "--vocoder", "vocos"], "has a hifigan of its own, not a vocos"),
+        (["plain", "--vocoder", "harmonic"], "has hifigan of its own, not harmonic"),
         (["hurt"], "does not match its checksum"),
     ],
 )

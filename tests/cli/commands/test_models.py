@@ -18,7 +18,7 @@ from distillgan.paths import Home
 
 ROOT = Path(__file__).parents[3]
 VOCODER = {
-    "vocoder": {"name": "vocos", "generator": {"channels": 8}},
+    "vocoder": {"name": "harmonic", "generator": {"channels": 8}},
     "training": {"vae": {**STAGE, "error_db": 2.5}, "vocoder": {**STAGE, "steps": 700, "mel_error": 0.25}},
 }
 
@@ -60,11 +60,11 @@ def test_listed_for_people_and_as_json(run):
     heading, *lines = out.splitlines()
     assert heading.split() == ["name", "date", "minutes", "error", "vocoder", "size", "tags"]
     assert [re.sub(r"\d{4}-\S+ \S+", "D", " ".join(line.split())) for line in lines] == [
-        "bells D 2.0 2.50 dB vocos 1.2 MB",
+        "bells D 2.0 2.50 dB harmonic 1.2 MB",
         "rain D 1.0 3.00 dB - 1.2 MB field",
     ]
     bells, rain = from_json(run("list", "--json"))
-    assert (bells["name"], bells["vocoder"], bells["minutes"]) == ("bells", "vocos", 2.0)
+    assert (bells["name"], bells["vocoder"], bells["minutes"]) == ("bells", "harmonic", 2.0)
     assert (rain["tags"], rain["note"], rain["fault"]) == (["field"], "on \x1b[31mtin\n", None)
 
 
@@ -109,7 +109,7 @@ def test_nothing_from_a_file_commands_the_terminal(run, home):
 
 def test_all_that_is_known_of_a_model(run, home):
     out = run("info", "bel")[1]
-    for words in ("fingerprint", "2 files, 2.0 minutes", "sample_rate 44100", "error_db 2.5", "vocos", "channels 8"):
+    for words in ("fingerprint", "2 files, 2.0 minutes", "sample_rate 44100", "error_db 2.5", "harmonic", "channels 8"):
         assert words in out
     assert "steps 700" in out and "mel_error 0.25" in out
     assert "mood low" in run("info", "rain")[1] and "CC0" in run("info", "rain")[1]

@@ -34,7 +34,7 @@ GENERATORS = {
         "generator.resblock_kernel_sizes": [3, 5],
         "generator.resblock_dilation_sizes": [[1, 3], [1, 3]],
     },
-    "vocos": {"generator.channels": 32, "generator.layers": 2, "generator.projections": 1},
+    "harmonic": {"generator.channels": 32, "generator.layers": 2, "generator.projections": 1},
 }
 TINY = {
     "discriminators.width": 0.02,
@@ -185,10 +185,10 @@ def test_real_and_fake_pass_through_one_disguise(monkeypatch):
 # --- what it learns ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "share"), [("hifigan", 0.6), ("vocos", 0.85)])
+@pytest.mark.parametrize(("name", "share"), [("hifigan", 0.6), ("harmonic", 0.85)])
 def test_a_short_training_lowers_the_mel_loss_on_fixed_tones(name, share):
     module = build(name, adversarial_from_step=30)
-    if name == "vocos":  # tones it plays without training: it has to learn not to add noise
+    if name == "harmonic":  # tones it plays without training: it has to learn not to add noise
         module.generator.head.bias.data += 3
     record = fit(module, 45)
     mel = [values["train/loss_mel"] for values in record.values]

@@ -88,8 +88,8 @@ def test_where_bigvgan_cannot_be_had_the_small_universal_one_plays_and_says_why(
 
 
 def test_another_own_one_is_not_taken(hub, tmp_path, own):
-    with pytest.raises(UserError, match=r"has a hifigan of its own, not a vocos: train one .*vocoder=vocos"):
-        chosen(tmp_path, "vocos", own)
+    with pytest.raises(UserError, match=r"has hifigan of its own, not harmonic: train one .*vocoder=harmonic"):
+        chosen(tmp_path, "harmonic", own)
 
 
 def test_the_universal_one_by_name(hub, tmp_path, own):

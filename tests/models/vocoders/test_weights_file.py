@@ -22,7 +22,7 @@ def small() -> HarmonicGenerator:
 
 
 def about(**changes) -> str:
-    return json.dumps({"name": "vocos", "generator": small().args, "mel": SPEC.to_dict()} | changes)
+    return json.dumps({"name": "harmonic", "generator": small().args, "mel": SPEC.to_dict()} | changes)
 
 
 def write(path, text=None, tensors=None):
@@ -33,7 +33,7 @@ def write(path, text=None, tensors=None):
 
 def test_what_was_written_is_read(tmp_path):
     weights = read_weights(write(tmp_path / "w.safetensors"))
-    assert (weights.name, weights.arguments, weights.spec) == ("vocos", small().args, SPEC)
+    assert (weights.name, weights.arguments, weights.spec) == ("harmonic", small().args, SPEC)
     for key, value in small().export_state().items():
         assert weights.tensors[key].dtype == torch.float32
         torch.testing.assert_close(weights.tensors[key], value, rtol=1e-3, atol=1e-4)  # half precision
@@ -78,7 +78,7 @@ def universal():
 def test_the_one_that_ships_fits_the_package():
     weights = read_weights(packaged(UNIVERSAL))
     assert weights.name == UNIVERSAL and weights.spec == SPEC
-    assert weights.arguments == HarmonicGenerator().args, "so that vocoder=vocos starts from it"
+    assert weights.arguments == HarmonicGenerator().args, "so that vocoder=harmonic starts from it"
     assert packaged("hifigan") is None
     assert packaged(UNIVERSAL).with_name("CARD.md").is_file()
 
@@ -109,12 +109,12 @@ def test_the_one_that_ships_keeps_noise_and_silence(universal):
 
 def test_damaged_packaged_weights_are_refused(tmp_path, monkeypatch):
     folder = packaged(UNIVERSAL).parent
-    for file in folder.glob("vocos.*"):
+    for file in folder.glob("harmonic.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(registry, "_PACKAGED", tmp_path)
     assert read_packaged(UNIVERSAL) is not None and read_packaged("hifigan") is None
-    data = bytearray((tmp_path / "vocos.safetensors").read_bytes())
+    data = bytearray((tmp_path / "harmonic.safetensors").read_bytes())
     data[4_000_000] ^= 1
-    (tmp_path / "vocos.safetensors").write_bytes(data)
+    (tmp_path / "harmonic.safetensors").write_bytes(data)
     with pytest.raises(UserError, match="is damaged: install distillgan again"):
         read_packaged(UNIVERSAL)

@@ -178,7 +178,7 @@ def test_default_size():
 def test_packed_and_loaded_it_is_the_same(vocoder):
     state = {f"vocoder.{name}": tensor for name, tensor in vocoder.generator.export_state().items()}
     loaded = load_own(
-        {"name": "vocos", "generator": vocoder.generator.args}, state | {"vae.x": torch.zeros(1)}, MelSpec()
+        {"name": "harmonic", "generator": vocoder.generator.args}, state | {"vae.x": torch.zeros(1)}, MelSpec()
     )
     mel = torch.randn(1, 128, 30)
     assert torch.equal(loaded(mel), vocoder(mel))
@@ -187,18 +187,18 @@ def test_packed_and_loaded_it_is_the_same(vocoder):
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("melgan", {}, "its vocoder 'melgan' is none that this version knows (hifigan, vocos)"),
-        ("vocos", {"width": 3}, "the arguments ['width'] are missing or unknown"),
-        ("vocos", {"num_mels": 80}, "num_mels=80, but the mel has n_mels=128"),
-        ("vocos", {"hop_length": 256}, "it makes 256 samples a frame, but the mel has hop_length=512"),
-        ("vocos", {"hop_length": 500}, "must be a multiple, twice or more, of hop_length=500, and that of 8"),
-        ("vocos", {"n_fft": 512}, "must be a multiple, twice or more, of hop_length=512"),
-        ("vocos", {"f_max": 16000}, "f_max=16000.0, but the mel has f_max=22050.0"),
-        ("vocos", {"projections": -1}, "vocoder.generator.projections=-1 must be a whole number"),
-        ("vocos", {"channels": 24}, "of another shape"),
-        ("vocos", {"layers": 2}, "unexpected"),
-        ("vocos", {"layers": 4}, "missing"),
-        ("vocos", {"channels": "wide"}, "vocoder.generator.channels=wide must be a whole number"),
+        ("melgan", {}, "its vocoder 'melgan' is none that this version knows (hifigan, harmonic)"),
+        ("harmonic", {"width": 3}, "the arguments ['width'] are missing or unknown"),
+        ("harmonic", {"num_mels": 80}, "num_mels=80, but the mel has n_mels=128"),
+        ("harmonic", {"hop_length": 256}, "it makes 256 samples a frame, but the mel has hop_length=512"),
+        ("harmonic", {"hop_length": 500}, "must be a multiple, twice or more, of hop_length=500, and that of 8"),
+        ("harmonic", {"n_fft": 512}, "must be a multiple, twice or more, of hop_length=512"),
+        ("harmonic", {"f_max": 16000}, "f_max=16000.0, but the mel has f_max=22050.0"),
+        ("harmonic", {"projections": -1}, "vocoder.generator.projections=-1 must be a whole number"),
+        ("harmonic", {"channels": 24}, "of another shape"),
+        ("harmonic", {"layers": 2}, "unexpected"),
+        ("harmonic", {"layers": 4}, "missing"),
+        ("harmonic", {"channels": "wide"}, "vocoder.generator.channels=wide must be a whole number"),
     ],
 )
 def test_a_file_whose_parts_do_not_fit(vocoder, name, arguments, words):
