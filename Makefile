@@ -4,7 +4,7 @@ PYTHON ?= python3
 MADE = $(shell .venv/bin/python -c 'from distillgan.paths import Home, default_home; print(Home(default_home()).root)')
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all browser-test lint clean
+.PHONY: demo test test-all browser-test lint docs clean
 
 demo: $(INSTALLED)
 	.venv/bin/python -m distillgan.train name=demo vocoder=harmonic trainer.max_time=00:00:01:30
@@ -34,10 +34,23 @@ browser-test: $(INSTALLED)
 lint: $(INSTALLED)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# The reference from the docstrings, to be searched and read offline, and the drawing of the imports. pdoc is told each
+# package: of one with __all__ it shows no other. Left out are the module that is called as a function of the API is, and
+# a kernel for GPUs, which cannot be imported where there is no Triton.
+PAGES := $(subst /,.,$(patsubst %.py,%,$(patsubst %/__init__.py,%,$(wildcard distillgan/*.py distillgan/*/__init__.py))))
+docs: $(INSTALLED)
+	.venv/bin/python docs/architecture.py
+	.venv/bin/python -W "ignore:Couldn't import distillgan.vendor.bigvgan.fused_cuda" \
+	    -W "ignore:Error parsing type annotation hashlib._Hash" -m pdoc --docformat google --no-include-undocumented \
+	    --output-directory docs/reference $(filter-out distillgan.train,$(PAGES)) \
+	    '!distillgan.train$$' '!distillgan.vendor.bigvgan.fused_cuda'
+	@echo "the reference is $(abspath docs/reference/index.html)"
 
 # Takes away the environment, caches and built packages; outputs/ with its runs, models and sound stays.
 clean:
-	rm -rf .venv build dist distillgan.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist distillgan.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis docs/reference
 	find distillgan vendor tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

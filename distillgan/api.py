@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from distillgan.control.sliders import Slider
+    from distillgan.data.cache import AudioClip
     from distillgan.models.base import Vocoder
     from distillgan.models.header import Header
     from distillgan.models.vocoders.registry import Selected
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from distillgan.synthesis.request import RenderRequest
 
 
-PathLike = str | os.PathLike
+PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Clip:
         level = goal.level(meter)
         for words in level.warnings():
             warnings.warn(f"{target.name}: {words}", stacklevel=2)
-        digest = hashlib.sha256(np.ascontiguousarray(self.wave.T)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(self.wave.T).data).hexdigest()
         comment = ""
         if self.origin is not None:
             settings = self.origin["settings"]
@@ -137,16 +137,16 @@ def train(
     from distillgan.cli import hydra_app
     from distillgan.cli.serialization import written
     from distillgan.data.corpus import folders
+    from distillgan.training import pipeline
 
     if not isinstance(name, str) or "search" in settings:
         raise UserError(f"name={name} must be a text, and search=… is for the command: from Python a training is one")
-    given = {"name": name, "paths.home": os.fspath(home or default_home())}
+    given: dict[str, object] = {"name": name, "paths.home": os.fspath(home or default_home())}
     if data is not None:
         given["data.dir"] = folders([os.fspath(place) for place in (data if isinstance(data, list) else [data])])
     overrides = [f"{key}={written(value)}" for key, value in given.items()]
     overrides += [f"{key.replace('__', '.')}={written(value)}" for key, value in settings.items()]
-    # By name, as the command line finds it: that module in turn calls this function.
-    import_module("distillgan.training.pipeline").train(hydra_app.composed("train", hydra_app.to_overrides(overrides)))
+    pipeline.train(hydra_app.composed("train", hydra_app.to_overrides(overrides)))
     return load(name, home=home)
 
 
@@ -297,7 +297,7 @@ class Model:
             self._vocoders[vocoder] = select(settings, self.name, own, spec, self._home, device)
         return self._vocoders[vocoder]
 
-    def _read(self, recording: PathLike):
+    def _read(self, recording: PathLike) -> AudioClip:
         from distillgan.data.cache import AudioCache
         from distillgan.synthesis.renderer import check_length
 

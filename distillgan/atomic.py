@@ -98,7 +98,7 @@ def copy_beside(source: Path, folder: Path, name: str) -> tuple[Path, bool]:
 
 def refused(path: str | Path, error: OSError) -> UserError:
     """The error to raise when the system refuses to write `path`: it names the path and the remedy."""
-    reason = _REMEDIES.get(error.errno, f"{error.strerror or error}: choose another folder")
+    reason = _REMEDIES.get(error.errno or 0, f"{error.strerror or error}: choose another folder")
     return UserError(f"{path} could not be written: {reason}")
 
 

@@ -12,7 +12,7 @@ import re
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -142,7 +142,7 @@ def counted(function: Callable[..., Result], *arguments: object) -> Result:
     return function(*arguments) if team is None else team.submit(_as_here(function), *arguments).result()
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_side: bool = True) -> Iterator[Result]:
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], side_by_side: bool = True) -> Generator[Result]:
     """function(item) of each, in their order; as many at once as is `limited`, else one more than torch has threads.
 
     The items are taken in the caller's thread, a few ahead of the results. What `function` raises is raised here, and

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from hydra._internal.core_plugins import file_config_source
@@ -190,7 +191,7 @@ def _scalars(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, yaml.Sc
                 yield from _scalars(value, f"{name}.")
 
 
-def build(node: DictConfig, **arguments):
+def build(node: DictConfig, **arguments: Any) -> Any:
     """The object that a configuration node describes.
 
     Raises:
@@ -206,6 +207,6 @@ def build(node: DictConfig, **arguments):
         raise UserError(str(cause)) from error
 
 
-def plain(config: DictConfig) -> dict:
+def plain(config: DictConfig) -> dict[str, Any]:
     """A node of the configuration as plain Python, every interpolation resolved."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True, throw_on_missing=True))

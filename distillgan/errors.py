@@ -19,8 +19,10 @@ class UserError(Exception):
 
 
 def printable(text: str | os.PathLike) -> str:
-    """A file name, or text from a file, for terminals and messages: line breaks, control characters and stray bytes
-    shown as escapes."""
+    """A file name, or text from a file, for terminals and messages.
+
+    Line breaks, control characters and stray bytes are shown as escapes.
+    """
     text = os.fspath(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
@@ -67,8 +69,9 @@ def duration(key: str, text: object) -> timedelta | None:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def _limits(least: float | None, most: float | None) -> str:
-    low, high = least not in (None, -math.inf), most not in (None, math.inf)
+def _limits(least: float, most: float | None) -> str:
+    most = math.inf if most is None else most
+    low, high = least != -math.inf, most != math.inf
     if low and high:
         return f" from {least:g} to {most:g}" if most < 1e6 else f" from {least} to {most}"
     return f" of at least {least:g}" if low else f" of at most {most:g}" if high else ""

@@ -4,11 +4,14 @@ import sys
 
 from distillgan.cli import hydra_app
 from distillgan.cli.overrides import model_by_name
-from distillgan.evaluation.tasks import evaluate
 
 
 def main(arguments: list[str] | None = None) -> None:
-    hydra_app.run(evaluate, "evaluate", model_by_name(sys.argv[1:] if arguments is None else arguments))
+    arguments = model_by_name(sys.argv[1:] if arguments is None else arguments)
+    hydra_app.show_help("evaluate", arguments)
+    from distillgan.evaluation.tasks import evaluate
+
+    hydra_app.run(evaluate, "evaluate", arguments)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,23 @@
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from distillgan.cli import hydra_app
 from distillgan.cli.overrides import steered
-from distillgan.cli.serialization import arguments_of
 from distillgan.errors import UserError
-from distillgan.features.descriptors import NAMES
 from distillgan.paths import Home
-from distillgan.store.presets import Presets
-from distillgan.synthesis import generation
-from distillgan.synthesis.generation import RenderResult
-from distillgan.synthesis.request import RenderRequest
+
+if TYPE_CHECKING:
+    from distillgan.synthesis.generation import RenderResult
 
 
 def _check_sliders(arguments: list[str]) -> None:
     """Raises UserError for what Hydra would refuse in words that help nobody."""
+    from distillgan.features.descriptors import NAMES
+
     for argument in arguments:
         name, equals, _ = argument.removeprefix("--").partition("=")
         if not equals and not argument.startswith("--"):
@@ -39,6 +39,9 @@ def with_preset(overrides: list[str]) -> list[str]:
     name = hydra_app.value_of(overrides, "preset")
     if name is None:
         return overrides
+    from distillgan.cli.serialization import arguments_of
+    from distillgan.store.presets import Presets
+
     model = hydra_app.value_of(overrides, "model.name")
     preset = Presets(Home(hydra_app.home_of(overrides))).find(str(name), None if model is None else str(model))
     settings = dict(preset.settings)
@@ -47,13 +50,18 @@ def with_preset(overrides: list[str]) -> list[str]:
     return arguments_of(settings, overrides) + overrides
 
 
-def generate(config: DictConfig) -> list[RenderResult]:
+def generate(config: DictConfig) -> "list[RenderResult]":
     """What the composed configuration asks for, as files. Raises UserError."""
+    # Here, not above: torch takes a second, which --help need not wait.
+    from distillgan.synthesis import generation
+    from distillgan.synthesis.request import RenderRequest
+
     return generation.generate(RenderRequest.from_config(config))
 
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
+    hydra_app.show_help("generate", steered(arguments))
     try:
         _check_sliders(arguments)
         overrides = with_preset(hydra_app.to_overrides(steered(arguments)))

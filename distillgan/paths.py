@@ -1,4 +1,4 @@
-"""Where conf/, vendor/, the models, the runs and the cache are."""
+"""Where conf/, the models, the runs and the cache are."""
 
 import os
 import re
@@ -25,12 +25,6 @@ def conf_dir() -> Path:
     """Hydra's config folder: the copy inside an installed wheel, else ../conf of a checkout."""
     packaged = _PACKAGE / "conf"
     return packaged if packaged.is_dir() else _PACKAGE.parent / "conf"
-
-
-def vendor_dir() -> Path:
-    """vendor/ with the pins: inside an installed wheel, else ../vendor of a checkout."""
-    packaged = _PACKAGE / "vendor"
-    return packaged if packaged.is_dir() else _PACKAGE.parent / "vendor"
 
 
 def default_home() -> Path:
@@ -77,7 +71,7 @@ def stage_folder(run: Path, stage: str) -> Path:
 
 
 def is_name(name: str) -> bool:
-    """Can it name a run and a model file on every system?"""
+    """Whether it can name a run and a model file on every system."""
     name = composed(name)
     return (
         0 < len(name) <= MAX_NAME
@@ -133,7 +127,7 @@ def _in_names(sign: str) -> bool:
 class Home:
     """The folder that holds all that is made: runs/, models/, audio/ and cache/."""
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | os.PathLike[str]):
         """Makes the folder if it is missing. Raises UserError if that cannot be."""
         if not str(root or "").strip():
             raise UserError("paths.home is empty: name a folder, or leave it out")

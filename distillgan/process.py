@@ -100,7 +100,7 @@ def raise_when_told() -> None:
 
 
 def ignored(signum: int) -> bool:
-    """Was the process started to go on without its terminal (nohup), or, for the others, in the background?"""
+    """Whether the process was started to go on without its terminal (nohup), or, for the others, in the background."""
     return signal.getsignal(signum) is signal.SIG_IGN
 
 

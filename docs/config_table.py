@@ -1,4 +1,6 @@
-"""The README's table of configuration groups, made from conf/: python docs/config_table.py
+"""The README's table of configuration groups, made from conf/.
+
+    python docs/config_table.py
 
 Each option is told of by the first sentence of the comment at the head of its file. What starts with _ is part of
 others and left out.

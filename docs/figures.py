@@ -1,4 +1,6 @@
-"""The figures of the README, from a real model: python docs/figures.py MODEL RECORDING
+"""The figures of the README, from a real model.
+
+    python docs/figures.py MODEL RECORDING
 
 docs/road.png: the road that sound takes. docs/spectrograms.png: a recording, what the model hears in it, and new sound.
 """

@@ -1,4 +1,6 @@
-"""The two small corpora that the studies train on: python experiments/corpora.py ambient|drums|all
+"""The two small corpora that the studies train on.
+
+    python experiments/corpora.py ambient|drums|all
 
 Recordings of Sonic Pi, each placed in the public domain (CC0) by its author on freesound: twenty drones, glasses,
 guitars, bells and a choir (`ambient`, 94 s), and twenty single strokes (`drums`). They come out of Debian's package
@@ -29,7 +31,7 @@ def wanted(name: str) -> dict[str, str]:
 
 
 def whole(folder: Path, files: dict[str, str]) -> bool:
-    """Does the folder hold these files, and no others?"""
+    """Whether the folder holds these files, and no others."""
     if not folder.is_dir() or {path.name for path in folder.iterdir()} != set(files):
         return False
     return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in files.items())

@@ -1,4 +1,6 @@
-"""A sweep's runs over their seeds: python experiments/spread.py SWEEP [SWEEP …] [--sliders]
+"""A sweep's runs over their seeds.
+
+    python experiments/spread.py SWEEP [SWEEP …] [--sliders]
 
 SWEEP is a folder that `python -m distillgan.train -m … seed=1,2,3` wrote, with its table.json. For each setting a line:
 mean ± standard deviation of what differs by nothing but the seed. --sliders reads the models, too (paths.home, or

@@ -40,8 +40,11 @@ class Repo:
 
 @dataclass
 class Store:
-    """faults: what is next in a list of (part of the path, status, words) is what the first such request is answered;
-    renamed: path that is listed → path that it is said to have."""
+    """What the hub holds, and what it does wrong.
+
+    faults: what is next in a list of (part of the path, status, words) is what the first such request is answered;
+    renamed: path that is listed → path that it is said to have.
+    """
 
     url: str = ""
     repos: dict[str, Repo] = field(default_factory=dict)

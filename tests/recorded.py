@@ -33,7 +33,7 @@ def account(model="rain", seed=1, **settings) -> dict:
 
 
 def tone(seconds=2.0, amplitude=0.3, channels=1, frequency=440.0) -> np.ndarray:
-    """float32 [C, N]"""
+    """A sine, float32 [C, N]."""
     wave = amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * RATE)) / RATE)
     return np.tile(wave.astype(np.float32), (channels, 1))
 

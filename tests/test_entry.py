@@ -62,7 +62,7 @@ def test_forms(arguments, overrides):
         ["-m"], ["--multirun"], ["--help"], ["-h"], ["--hydra-help"], ["--version"], ["--resolve"],
         ["--cfg", "job"], ["--cfg=job"], ["-c", "job"], ["--package", "mel"], ["-p", "mel"],
         ["--config-name", "x"], ["-cn", "x"], ["--config-dir", "some dir"], ["-cd", "some dir"], ["-cp", "x"],
-        ["--info"], ["--info", "defaults"], ["--info", "seed=1"], ["--experimental-rerun", "job.pickle"],
+        ["--info"], ["--info", "defaults"], ["--info", "seed=1"],
         ["--cfg", "job", "seed=1", "-m"],
     ],
     ids=" ".join,

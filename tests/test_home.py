@@ -10,7 +10,7 @@ from cli_runner import Done, call, distillgan
 
 from distillgan import paths
 from distillgan.cli import hydra_app
-from distillgan.paths import conf_dir, default_home, vendor_dir
+from distillgan.paths import conf_dir, default_home
 
 MADE = Path(__file__).parent / "compat" / "0.1.0"
 HELD = ("models/rain.distillgan", "runs/rain/vae/status.json", "library.sqlite")
@@ -22,7 +22,7 @@ def checkout(tmp_path, monkeypatch) -> Path:
     clone, here = tmp_path / "clone", tmp_path / "here"
     here.mkdir()
     put(clone / "experiments", "beta/README.md", "beta/models/table.md", "runs/.rain.lock", "models/.DS_Store")
-    for folder in (conf_dir(), vendor_dir()):
+    for folder in (conf_dir(), conf_dir().with_name("vendor")):
         (clone / folder.name).symlink_to(folder)
     monkeypatch.delenv("DISTILLGAN_HOME", raising=False)
     monkeypatch.setattr(paths, "_PACKAGE", clone / "distillgan")

@@ -58,9 +58,9 @@ def test_the_wheel_holds_the_package_with_conf_and_vendor_and_nothing_else(wheel
     expected = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "distillgan").rglob("*.py")}
     universal = (CHECKOUT / "distillgan" / "models" / "vocoders" / "universal").iterdir()
     expected |= {path.relative_to(CHECKOUT) for path in universal} | {Path("distillgan/py.typed")}
-    for beside in ("conf", "vendor"):
-        files = [path for path in (CHECKOUT / beside).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        expected |= {Path("distillgan") / path.relative_to(CHECKOUT) for path in files}
+    for place in ("conf", "vendor"):
+        files = [path for path in (CHECKOUT / place).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        expected |= {"distillgan" / path.relative_to(CHECKOUT) for path in files}
     held = {Path(name) for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     missing, foreign = (sorted(map(str, names)) for names in (expected - held, held - expected))
     assert not missing and not foreign, f"[tool.setuptools] of pyproject.toml: missing {missing}, foreign {foreign}"

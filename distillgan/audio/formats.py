@@ -5,7 +5,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import soundfile as sf
@@ -30,7 +30,7 @@ class Format(ABC):
     """
 
     suffix: str
-    sample_rates = SAMPLE_RATES
+    sample_rates: ClassVar[tuple[int, ...]] = SAMPLE_RATES
 
     def __init__(self, sample_rate: int):
         self.sample_rate = _one_of("sample_rate", sample_rate, self.sample_rates, f"Hz ({self.suffix})")

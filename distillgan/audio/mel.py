@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distillgan.audio.spec import MelSpec
-from distillgan.audio.torchaudio_compat import torchaudio
+from distillgan.audio.spec import HERTZ_A_MEL, KNEE_HERTZ, KNEE_MEL, LOG_STEP, MelSpec, mel_of
 
 LOG_FLOOR = 1e-5
 _MAGNITUDE_EPS = 1e-9
@@ -33,14 +32,15 @@ class MelSpectrogram(nn.Module):
     magnitude sqrt(re² + im² + 1e-9), Slaney filterbank with area normalisation.
     """
 
+    bank: Tensor
+    window: Tensor
+
     def __init__(self, spec: MelSpec):
         super().__init__()
         self.spec = spec
         self.pad = (spec.n_fft - spec.hop_length) // 2
-        bank = torchaudio.functional.melscale_fbanks(
-            spec.n_fft // 2 + 1, spec.f_min, spec.f_max, spec.n_mels, spec.sample_rate, "slaney", "slaney"
-        )
-        self.register_buffer("bank", bank.T.contiguous(), persistent=False)
+        bank = slaney_filters(spec.n_fft // 2 + 1, spec.n_mels, spec.sample_rate, spec.f_min, spec.f_max)
+        self.register_buffer("bank", bank, persistent=False)
         self.register_buffer("window", torch.hann_window(spec.n_fft), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
@@ -79,6 +79,21 @@ class MelSpectrogram(nn.Module):
     def of_spectra(self, spectra: Tensor) -> Tensor:
         """Complex spectra [B, n_fft / 2 + 1, T] → linear magnitude mel [B, n_mels, T]."""
         return self.bank @ magnitudes(spectra)
+
+
+def slaney_filters(bins: int, bands: int, sample_rate: float, f_min: float, f_max: float) -> Tensor:
+    """Triangular filters [bands, bins] from 0 Hz to half of `sample_rate`, each of area 1 over Hz.
+
+    Their edges and centres are evenly spaced from f_min to f_max Hz on the mel scale (Slaney 1998, "Auditory Toolbox"),
+    and each reaches from the centre before it to the one after it. Filters narrower than a bin may be empty.
+    """
+    mels = torch.linspace(mel_of(f_min), mel_of(f_max), bands + 2)
+    above = KNEE_HERTZ * torch.exp(LOG_STEP * (mels - KNEE_MEL))
+    edges = torch.where(mels < KNEE_MEL, HERTZ_A_MEL * mels, above)[:, None]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    hertz = torch.linspace(0, sample_rate / 2, bins)
+    triangles = torch.minimum((hertz - low) / (centre - low), (high - hertz) / (high - centre)).clamp(min=0)
+    return triangles * (2 / (high - low))
 
 
 def magnitudes(spectra: Tensor) -> Tensor:

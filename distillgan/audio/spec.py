@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass, fields
 
 from distillgan.errors import UserError, number, whole
 
+# Slaney's scale: Hz in a mel below the knee, and above it the logarithm of the frequencies' ratio in a mel.
+HERTZ_A_MEL, LOG_STEP = 200 / 3, math.log(6.4) / 27
+KNEE_HERTZ, KNEE_MEL = 1000, 15
+
 
 @dataclass(frozen=True)
 class MelSpec:
@@ -22,9 +26,10 @@ class MelSpec:
     f_max: float = 22050.0
     log1p_gain: float = 1000.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
+            kind = int if field.type is int else float
+            object.__setattr__(self, field.name, kind(getattr(self, field.name)))
         if not 0 < self.hop_length <= self.n_fft:
             raise UserError(f"mel.hop_length={self.hop_length} must be between 1 and mel.n_fft={self.n_fft}")
         if (self.n_fft - self.hop_length) % 2:
@@ -49,8 +54,8 @@ class MelSpec:
 
     def band_of(self, hertz: float) -> float:
         """Where a frequency lies on the axis of bands: a whole number is the middle of that band, counted from 0."""
-        low, high = _slaney(self.f_min), _slaney(self.f_max)
-        return (_slaney(hertz) - low) / (high - low) * (self.n_mels + 1) - 1
+        low, high = mel_of(self.f_min), mel_of(self.f_max)
+        return (mel_of(hertz) - low) / (high - low) * (self.n_mels + 1) - 1
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -79,6 +84,6 @@ class MelSpec:
             raise UserError(f"the mel of {mine} and of {theirs} differ:\n  {mine}: {self}\n  {theirs}: {other}")
 
 
-def _slaney(hertz: float) -> float:
+def mel_of(hertz: float) -> float:
     """Hz → mel: even below 1 kHz, 27 steps for each factor of 6.4 above (Slaney 1998, "Auditory Toolbox", 3)."""
-    return 3 * hertz / 200 if hertz < 1000 else 15 + 27 * math.log(hertz / 1000) / math.log(6.4)
+    return hertz / HERTZ_A_MEL if hertz < KNEE_HERTZ else KNEE_MEL + math.log(hertz / KNEE_HERTZ) / LOG_STEP

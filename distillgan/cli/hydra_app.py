@@ -6,12 +6,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from hydra.version import setbase
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
@@ -29,13 +32,22 @@ _COMPOSING = threading.Lock()
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
     """Compose conf/<config_name>.yaml with the arguments and call `task` with it; see `command`."""
-    with command(config_name, arguments) as main:
-        main(task)()
+    with command(config_name, arguments) as call:
+        call(task)
+
+
+def show_help(config_name: str, arguments: list[str]) -> None:
+    """Shows a command's help and ends the process, if the arguments ask for it.
+
+    It is called before what the command needs is imported: torch and Lightning take seconds.
+    """
+    if {"-h", "--help"} & set(arguments):
+        run(lambda config: None, config_name, arguments)
 
 
 @contextmanager
-def command(config_name: str, arguments: list[str]) -> Iterator[Callable]:
-    """Hydra's decorator for a command's task, which gets the composed configuration (once for each job of a sweep).
+def command(config_name: str, arguments: list[str]) -> Iterator[Callable[[Callable[[DictConfig], object]], None]]:
+    """Hydra around a command's task: what is yielded calls it with the composed configuration, once for each job.
 
     Within the block a UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM
     and SIGHUP end it with 130, 143 and 129.
@@ -58,10 +70,13 @@ def command(config_name: str, arguments: list[str]) -> Iterator[Callable]:
     keep_texts_of_files()
     try:
         overrides, flags = parted(to_overrides(arguments))
-        sys.argv = [sys.argv[0], *overrides, *flags]  # Hydra takes overrides in one piece only
-        main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
+        parser = get_args_parser()
+        parsed = parser.parse_args([*overrides, *flags])  # overrides in one piece only
+        setbase("1.3")
+        # What hydra.main comes to; that itself reads sys.argv, where the arguments stand as they were typed.
+        call = partial(_run_hydra, parsed, parser, config_path=str(conf_dir()), config_name=config_name)
         with _hydra_raises():
-            yield lambda task: main(guard()(task))
+            yield lambda task: call(guard()(task))
     except UserError as error:
         _leave(error)
     except (HydraException, ValueError) as error:
@@ -87,9 +102,7 @@ def _hydra_raises() -> Iterator[None]:
 
 
 class _Reader:
-    """Output whose reader may leave (`| head`, a terminal that is closed) or know few letters: no reason for a training
-
-    to die."""
+    """Output whose reader may leave (`| head`, a closed terminal) or know few letters; a training goes on."""
 
     def __init__(self, stream):
         self._stream = stream

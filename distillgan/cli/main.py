@@ -76,6 +76,11 @@ def _call(arguments: list[str]) -> None:
     elif verb == "controls" and _is_name(rest):
         rest = [f"--model={rest[0]}", *rest[1:]]
     module = _VERBS[verb][0]
+    if module == "engine_commands" and {"-h", "--help"} & set(rest):  # it imports torch, which takes seconds
+        from distillgan.cli.hydra_app import show_help
+        from distillgan.cli.overrides import model_by_name
+
+        show_help(verb.replace("-", "_"), model_by_name(rest))
     if module is None:
         import_module(f"distillgan.{verb}").main(rest)
     else:

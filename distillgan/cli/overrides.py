@@ -12,6 +12,7 @@ from distillgan.configuration import FREE, NAMES, as_read, is_text, literal
 from distillgan.errors import UserError
 
 _FLAGS = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}  # Hydra's own
+del _FLAGS["--experimental-rerun"]  # it unpickles a file, and loading runs no code
 _SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
 _MODEL = re.compile(r"(--)?(model)(=.*)?", re.DOTALL)
 _STEERED = re.compile(r"(--)?(model|blend(?:\.models)?|controls(?:\.[\w-]+)?)(=.*)?", re.DOTALL)
@@ -140,7 +141,7 @@ def _config_folders(arguments: list[str]) -> tuple[Path, ...]:
 
 
 def _value_follows(waiting: list[str]) -> bool:
-    """Is the next argument a flag's value: no flag (a negative number is none), and no override?"""
+    """Whether the next argument is a flag's value: no flag (a negative number is none), and no override."""
     return bool(waiting) and not re.match(rf"--|-[A-Za-z]|{_OVERRIDE}", waiting[0])
 
 
@@ -179,7 +180,7 @@ def _text(value: str, always: bool, in_lists: bool) -> str:
 
 
 def _stays(value: str) -> bool:
-    """Does Hydra's grammar read it as the same text?"""
+    """Whether Hydra's grammar reads it as the same text."""
     if _EVIDENT.fullmatch(value):
         return True
     try:
@@ -209,5 +210,5 @@ def _is_path(value: str) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Can it be nothing but text, yet Hydra's grammar refuses it without quotes?"""
+    """Whether it can be nothing but text, yet Hydra's grammar refuses it without quotes."""
     return not value.isascii() or _is_path(value) or bool(_SPECIAL.search(value) and value.startswith(_PATH_START))

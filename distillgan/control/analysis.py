@@ -82,12 +82,11 @@ class Analyser:
         return counted(log1p_to_log_clamp, decode(self.network, z, z.shape[-1] * self.network.stride), self.spec)
 
     def _directions(self, values: np.ndarray, axes: Axes) -> tuple[np.ndarray, np.ndarray]:
-        """What to add to the latent for a standard deviation more of a spectral descriptor, [8, D]; and how much of
-        that reaches rendered sound for DIRECT of it, [8].
+        """What to add to the latent for a standard deviation more of a spectral descriptor, [8, D], and its yield, [8].
 
-        A ridge regression of the segments' means on all descriptors together says where the latent goes when one alone
-        changes. These directions are then rendered on some segments, and mixed so that each moves its own descriptor
-        and little else.
+        The yield is how much of that reaches rendered sound for DIRECT of it. A ridge regression of the segments' means
+        on all descriptors together says where the latent goes when one alone changes. These directions are then
+        rendered on some segments, and mixed so that each moves its own descriptor and little else.
         """
         z = self.corpus.z.numpy()
         directions, delivered = np.zeros((len(NAMES), z.shape[1])), np.zeros(len(NAMES))

@@ -94,7 +94,7 @@ class Survey:
         self._rest = rows[:, whole:].copy()
 
     def _take(self, blocks: np.ndarray) -> None:
-        """[C + 1, k, n]"""
+        """Blocks [C + 1, k, n] are added to what was seen before."""
         self._counts.append(np.full(blocks.shape[1], blocks.shape[2]))
         self._sums.append(blocks.sum(2, dtype=np.float64).T)
         self._squares.append(np.einsum("ckn,ckn->kc", blocks, blocks, dtype=np.float64))

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distillgan.audio.filters import butterworth, sosfiltfilt
-from distillgan.audio.torchaudio_compat import torchaudio
+from distillgan.audio.mel import slaney_filters
 
 _N_FFT, _HOP, _MELS = 1024, 256, 64
 _LEAD = 8  # frames of silence put before
@@ -58,20 +58,20 @@ class OnsetFeatures:
         return cls(flux[_LEAD:], level_db[_LEAD:], np.maximum(onsets - _LEAD, 0), np.asarray(decays, float), frame_rate)
 
     def rhythm(self, seconds: np.ndarray) -> np.ndarray:
-        """Windows (first, last second) [W, 2] → dB of flux that comes and goes 0.5 to 8 times a second, root mean
+        """Windows (first, last second) [W, 2] → RMS, in dB, of flux that comes and goes 0.5 to 8 times a second.
 
-        square (the range of onset modulations that carries rhythm: Pampalk 2006, "Computational models of music
-        similarity", section 2.2.4).
+        That range of onset modulations carries rhythm (Pampalk 2006, "Computational models of music similarity",
+        section 2.2.4).
         """
         sections, padding = butterworth(2, _RHYTHM, self.frame_rate), round(2 * self.frame_rate)
         beating = sosfiltfilt(sections, self.flux[None], min(len(self.flux) - 1, padding))[0]
         return np.sqrt(self._means(np.square(beating), seconds))
 
     def pulse(self, seconds: np.ndarray) -> np.ndarray:
-        """Windows [W, 2] → autocorrelation of the flux at lags of one, two and three beats, 0…1, over 4.5 s about each
+        """Windows [W, 2] → autocorrelation of the flux, 0…1, at lags of one, two and three beats.
 
-        window, for the beat that makes their mean the largest (after Tzanetakis and Cook 2002, "Musical genre
-        classification of audio signals", section III.C).
+        It is taken over 4.5 s about each window, for the beat that makes the mean of the three the largest (after
+        Tzanetakis and Cook 2002, "Musical genre classification of audio signals", section III.C).
         """
         length = round(_PULSE_SECONDS * self.frame_rate)
         blur = np.hanning(round(2 * _PULSE_BLUR * self.frame_rate) + 2)
@@ -87,7 +87,7 @@ class OnsetFeatures:
         beats = np.arange(least, min(most, (length - 1) // _PULSE_BEATS[-1]))
         if len(beats) == 0:  # too short for three of them
             return np.zeros(len(seconds))
-        together = sum(lags[:, times * beats] for times in _PULSE_BEATS) / len(_PULSE_BEATS)
+        together = np.mean([lags[:, times * beats] for times in _PULSE_BEATS], axis=0)
         return np.clip(together.max(1) / (lags[:, 0] + _PULSE_FLOOR), 0, 1)
 
     def density(self, seconds: np.ndarray) -> np.ndarray:
@@ -126,9 +126,8 @@ def _flux(wave: Tensor, rate: int) -> np.ndarray:
     """Wave [N] → rise of the mean mel band in dB a frame, [1 + N // _HOP], 0 where it falls."""
     window = torch.hann_window(_N_FFT)
     spectra = torch.stft(wave, _N_FFT, _HOP, window=window, pad_mode="constant", return_complex=True)
-    bins = (_N_FFT // 2 + 1, 0.0, rate / 2, _MELS, rate)
-    bank = torchaudio.functional.melscale_fbanks(*bins, norm="slaney", mel_scale="slaney")
-    bands_db = 10 * torch.log10((bank.T @ (spectra.real.square() + spectra.imag.square())).clamp(min=1e-9))
+    bank = slaney_filters(_N_FFT // 2 + 1, _MELS, rate, 0.0, rate / 2)
+    bands_db = 10 * torch.log10((bank @ (spectra.real.square() + spectra.imag.square())).clamp(min=1e-9))
     bands_db = bands_db.clamp(min=float(bands_db.max()) - _TOP_DB)
     rise = bands_db.diff().clamp(min=0).mean(0).numpy()
     # A frame is centred: what begins is in its window half a window earlier.

@@ -23,6 +23,8 @@ from distillgan.audio.mel import MelSpec
 from distillgan.compute import counted, in_order
 from distillgan.errors import UserError
 
+_Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of the network's weights; call `update_parameters(network)` after each step.
@@ -31,7 +33,7 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def update(average: list[Tensor], current: list[Tensor], count) -> None:
+    def update(average: _Tensors, current: _Tensors, count: Tensor | int) -> None:
         ramp = min(decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(average, current, 1 - ramp)
 
@@ -62,9 +64,9 @@ class Vocoder(nn.Module, ABC):
         """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length]."""
 
     def carried(self, mel: Tensor, state: Any = None) -> tuple[Tensor | None, Any]:
-        """What the frames of mel [B, n_mels, T] owe to all frames before them, [B, C, T], or None if nothing;
+        """What the frames of mel [B, n_mels, T] owe to all frames before them, [B, C, T] or None, and the next state.
 
-        and the state to call it with for the frames that come next. Without a state they are the first.
+        It is called with that state for the frames that come next. Without a state they are the first.
         """
         return None, None
 
@@ -118,7 +120,8 @@ class Vocoder(nn.Module, ABC):
 
     def _pieces(self, mels: Iterable[Tensor]) -> Iterator["_Piece"]:
         """What is to be rendered, in order, each as soon as the frames after it are there."""
-        window, lengths, state, device = _Window(self.context_frames), deque(), None, self._device
+        window, state, device = _Window(self.context_frames), None, self._device
+        lengths: deque[int] = deque()
         for mel in mels:
             if not mel.shape[-1]:
                 continue
@@ -145,9 +148,10 @@ class Vocoder(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class _Piece:
-    """Frames to be rendered, with their context: mel [B, n_mels, T], what they owe to those before them, the number of
+    """Frames to be rendered, with their context.
 
-    the first of the T frames in the whole stream, and how many frames of context there are before and after.
+    Mel [B, n_mels, T], what they owe to those before them, the number of the first of the T frames in the whole stream,
+    and how many frames of context there are before and after.
     """
 
     mel: Tensor
@@ -175,10 +179,11 @@ class _Window:
 
     def has_context(self, length: int) -> bool:
         """Whether all of the context after the next `length` frames is there."""
-        return self._left + length + self.context <= self._mel.shape[-1]
+        return self._mel is not None and self._left + length + self.context <= self._mel.shape[-1]
 
     def cut(self, length: int) -> _Piece:
         """The next `length` frames with what there is of context; those that are no longer context are let go of."""
+        assert self._mel is not None, "there are no frames before the first `append`"
         right, left = self._left + length + self.context, self._left
         carried = None if self._carried is None else self._carried[..., :right]
         mel = self._mel[..., :right]

@@ -15,14 +15,15 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import distillgan
+from distillgan import __version__
 from distillgan.atomic import replace_file
 from distillgan.audio.spec import MelSpec
 from distillgan.errors import UserError
@@ -56,8 +57,7 @@ def package_versions() -> dict[str, str]:
     import safetensors
     import torch  # here, not above: who reads headers need not wait a second for it
 
-    packages = (distillgan, torch, safetensors)
-    return {package.__name__: str(package.__version__) for package in packages}
+    return {"distillgan": __version__, "torch": str(torch.__version__), "safetensors": str(safetensors.__version__)}
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Header:
 
     @property
     def sliders_pending(self) -> bool:
-        """Was it packed before its sliders were measured, and is it to be measured yet?"""
+        """Whether it was packed before its sliders were measured, and is to be measured yet."""
         return self.training["vae"].get("sliders") == PENDING
 
     @property
@@ -137,8 +137,11 @@ class Header:
 
     @classmethod
     def from_json(cls, text: str) -> "Header":
-        """Raises UserError, which says what is wrong but not in which file: a newer schema, a field missing or of the
-        wrong type, a checksum that does not match."""
+        """The header that a file's JSON describes.
+
+        Raises UserError, which says what is wrong but not in which file: a newer schema, a field missing or of the
+        wrong type, a checksum that does not match.
+        """
         values = parse_object(text, "its distillgan header")
         if type(values.get("schema")) is int and values["schema"] > SCHEMA:
             raise UserError(
@@ -296,7 +299,7 @@ def read_header(path: str | Path) -> Header:
 
 
 @contextmanager
-def open_model(path: Path) -> Iterator[BinaryIO]:
+def open_model(path: Path) -> Iterator[BufferedReader]:
     """Open a model to read, and put the path before each fault that is found in it."""
     try:
         mode = path.stat().st_mode
@@ -477,7 +480,7 @@ def copy_model(source: Path, target: Path, change: Callable[[Header], Header] | 
             os.utime(temporary, ns=(modified, modified))
 
 
-def _parts(path: Path, change: Callable[[Header], Header] | None) -> Iterator[bytes]:
+def _parts(path: Path, change: Callable[[Header], Header] | None) -> Generator[bytes]:
     """The bytes of the copy. By itself, so that what cannot be read is never taken for what cannot be written."""
     with open_model(path) as file:
         header, entries, start = read_entries(file)

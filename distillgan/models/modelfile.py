@@ -118,5 +118,5 @@ def replace_vocoder(
 
 
 def _checksum_of(tensor: Tensor) -> str:
-    data = tensor.reshape(-1).view(torch.uint8).numpy()
+    data = tensor.reshape(-1).view(torch.uint8).numpy().data
     return digest(_DTYPE_NAMES[tensor.dtype], list(tensor.shape), data).hexdigest()

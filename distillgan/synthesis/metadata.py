@@ -72,7 +72,7 @@ class Inspector:
     _described: list[np.ndarray] = field(default_factory=list)
 
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """What is rendered: is it sound, and like the recordings?"""
+        """The blocks, and meanwhile whether they are sound, and like the recordings."""
         for block in blocks:
             self._add(block)
             yield block

@@ -63,7 +63,7 @@ class Original:
 
     @property
     def broken_off(self) -> bool:
-        """Is it the beginning of what its settings say?"""
+        """Whether it is the beginning of what its settings say."""
         return bool(self.metadata.get("interrupted"))
 
     def request(self, home: Home) -> tuple[RenderRequest, list[str]]:
@@ -128,7 +128,7 @@ def models_now(home: Home, metadata: Mapping[str, Any], notes: list[str]) -> dic
 
 
 def _is_metadata(metadata: object) -> bool:
-    """Has it the shape of what `generate` writes, as far as it is made use of?"""
+    """Whether it has the shape of what `generate` writes, as far as it is made use of."""
     if not isinstance(metadata, dict) or MARK not in metadata:
         return False
     settings, models = metadata.get("settings"), metadata.get("models")

@@ -30,7 +30,7 @@ from distillgan.training.run_status import CURVES, StageStatus
 
 
 def check(config: DictConfig, vocoder: bool) -> None:
-    """Raises UserError unless what is counted in batches comes out even; `vocoder`: is one to be trained, too?"""
+    """Raises UserError unless what is counted in batches comes out even; `vocoder`: whether one is trained, too."""
     key = "trainer.accumulate_grad_batches"
     count = whole(key, config.trainer.accumulate_grad_batches, 1)
     if count > 1 and vocoder:

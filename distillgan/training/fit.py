@@ -51,9 +51,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What came of a stage: steps and seconds so far, the best error, on which files, the checkpoint to pack, and what
+    """What came of a stage: steps and seconds so far, the best error, on which files, and the checkpoint to pack.
 
-    it was computed with last (`compute.hardware`).
+    hardware: what it was computed with last (`compute.hardware`).
     """
 
     steps: int

@@ -59,7 +59,7 @@ def write_vae(
 
 
 def is_packed(run: Run, network: VAENetwork) -> bool:
-    """Has the model file these very weights of the VAE already?"""
+    """Whether the model file has these very weights of the VAE already."""
     if not run.model_path.exists():
         return False
     try:

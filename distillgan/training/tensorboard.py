@@ -40,8 +40,10 @@ SIDE = 32  # pixels of a point's picture
 
 @dataclass(frozen=True)
 class CorpusPoints:
-    """P points. means: float64 [P, D], of each moment's latent frames; columns, rows: names, and the texts of each
-    point; pictures: float32 [P, 3, SIDE, SIDE], 0…1, its mel, low bands below, dark where there is sound.
+    """P points of the latent space, one for each moment.
+
+    means: float64 [P, D], of each moment's latent frames; columns, rows: names, and the texts of each point; pictures:
+    float32 [P, 3, SIDE, SIDE], 0…1, its mel, low bands below, dark where there is sound.
     """
 
     means: np.ndarray

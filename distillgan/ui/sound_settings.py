@@ -172,8 +172,10 @@ def _moving(text: str) -> dict[str, str]:
 
 
 def _kept(home: Home, recording: Path) -> Path:
-    """A copy of an uploaded recording in `paths.home`/audio/recordings: uploads go when the page is closed, and a sound
-    that is in the history can be made again as long as its recording is there."""
+    """A copy of an uploaded recording in `paths.home`/audio/recordings.
+
+    Uploads go when the page is closed, and a sound in the history can be made again as long as its recording is there.
+    """
     folder = home.audio / "recordings"
     if recording.parent == folder:
         return recording

@@ -1,4 +1,6 @@
-"""How near to its recordings is what a model invents? python experiments/beta/samples.py RECORDINGS SWEEP
+"""How near to its recordings what a model invents is.
+
+    python experiments/beta/samples.py RECORDINGS SWEEP
 
 Fréchet distance (Heusel et al. 2017, section 3; for audio Kilgour et al. 2019) between windows of 1.5 s of the
 recordings and of sound rendered from each of the sweep's models. A window is described by the mean and the standard

@@ -1,4 +1,6 @@
-"""One table of what a GPU does here: experiments/gpu/check.sh [--tiny] [--json FILE]
+"""One table of what a GPU does here.
+
+    experiments/gpu/check.sh [--tiny] [--json FILE]
 
 Each part is a process of its own with a time limit: one that fails, crashes or is too slow has its words in the table
 and the others go on; the exit code is then 1. With --tiny everything is small and runs on the CPU, which shows that it

@@ -1,4 +1,6 @@
-"""What a HiFi-GAN costs by its width: python experiments/hifigan_width/speed.py
+"""What a HiFi-GAN costs by its width.
+
+    python experiments/hifigan_width/speed.py
 
 Processor time of one thread: of a step of the generator on mel losses (4 windows of 8192 samples), and of playing a
 second of sound; each the least of five rounds in which the widths alternate.

@@ -1,4 +1,4 @@
-"""Are the edges of the blocks that a long sound was rendered in louder than what lies between them?
+"""Whether the edges of the blocks that a long sound was rendered in are louder than what lies between them.
 
     python experiments/long_sound/seams.py SOUND.wav
 

@@ -73,6 +73,8 @@ VARIANTS = {
 
 
 class Clock(Callback):
+    """The processor's and the wall's seconds of each step."""
+
     def __init__(self):
         self.seconds = []
 

@@ -1,4 +1,6 @@
-"""Builds the universal vocoder's corpus: python experiments/universal_hifigan/build_corpus.py
+"""Builds the universal vocoder's corpus.
+
+    python experiments/universal_hifigan/build_corpus.py
 
 From the packages that sources.yaml names and from our own synthesis: corpus/train/<source>/*.flac, corpus/held_out/…,
 mono at 44.1 kHz, and corpus/manifest.json with the origin, licence, length and hash of each. `--packages FOLDER` is

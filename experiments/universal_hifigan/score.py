@@ -1,4 +1,6 @@
-"""Scores universal vocoders on whole held-out sources: python experiments/universal_hifigan/score.py WEIGHTS …
+"""Scores universal vocoders on whole held-out sources.
+
+    python experiments/universal_hifigan/score.py WEIGHTS …
 
 WEIGHTS are what train.py writes. Rows: each yardstick (`--yardsticks`, a module:callable each, found from the folder of
 the clone) and each file of weights; true mels in. `--clips` at most of each source are taken (four times as many of the

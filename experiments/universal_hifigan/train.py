@@ -1,4 +1,4 @@
-"""Trains a universal vocoder:
+"""Trains a universal vocoder.
 
     python experiments/universal_hifigan/train.py vocoder=harmonic data.dir=CORPUS name=harmonic
 

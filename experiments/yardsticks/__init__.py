@@ -1,4 +1,7 @@
-"""What a vocoder has to beat: python -m distillgan.evaluate … vocoders=[auto,experiments.yardsticks:griffin_lim]"""
+"""What a vocoder has to beat.
+
+python -m distillgan.evaluate … vocoders=[auto,experiments.yardsticks:griffin_lim]
+"""
 
 from experiments.yardsticks.phases import griffin_lim
 

@@ -1,3 +1,5 @@
+"""Files of every format are read as one sound, in blocks, resampled, and refused with file and remedy."""
+
 import os
 
 import numpy as np

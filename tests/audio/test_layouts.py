@@ -1,3 +1,5 @@
+"""A file's loudspeaker layout or sound field, as each format says it."""
+
 import struct
 
 import numpy as np

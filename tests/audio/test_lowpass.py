@@ -1,3 +1,5 @@
+"""A low-pass takes away what is above its limit, in blocks as in the whole, and losses see nothing of it."""
+
 import numpy as np
 import pytest
 import torch

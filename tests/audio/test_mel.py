@@ -8,7 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, log1p_to_log_clamp, to_log1p, to_log_clamp
+from distillgan.audio.mel import (
+    MelSpec,
+    MelSpectrogram,
+    from_log1p,
+    log1p_to_log_clamp,
+    slaney_filters,
+    to_log1p,
+    to_log_clamp,
+)
 from distillgan.errors import UserError
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "bigvgan" / "mel_44k_128.safetensors"
@@ -42,6 +50,24 @@ def test_equals_the_release(mel, reference):
     ours = to_log_clamp(mel(reference["audio"]))
     assert ours.shape == reference["log_mel"].shape == (1, 128, 172)
     assert (ours - reference["log_mel"]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "bands", "rate", "low", "high"),
+    [
+        (2048, 128, 44100, 0, 22050),
+        (2048, 64, 44100, 0, 22050),
+        (1024, 40, 16000, 0, 8000),
+        (1024, 20, 22050, 50, 9000),
+    ],
+)
+def test_the_filters_are_triangles_of_area_one_as_librosas(n_fft, bands, rate, low, high):
+    filters = slaney_filters(n_fft // 2 + 1, bands, rate, low, high)
+    theirs = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=bands, fmin=low, fmax=high)
+    assert filters.shape == (bands, n_fft // 2 + 1)
+    assert (filters - torch.from_numpy(theirs)).abs().max() < 1e-5 * theirs.max()
+    area = filters.sum(1) * rate / n_fft
+    assert (area[bands // 2 :] - 1).abs().max() < 0.05  # lower bands fall between the bins
 
 
 def test_batches_and_channels(mel, reference):

@@ -36,7 +36,7 @@ def shift(found, wanted):
 
 
 def near(found, wanted, db=-30):
-    """Is the difference of [N, C] so much quieter than what is wanted?"""
+    """Whether the difference of [N, C] is so much quieter than what is wanted."""
     error = found[: len(wanted)] - wanted[: len(found)]
     return np.mean(error**2) < 10 ** (db / 10) * np.mean(wanted**2)
 

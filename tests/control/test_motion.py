@@ -13,7 +13,7 @@ DRONE = harmonic(110, seconds=SECONDS)
 
 
 def decay_of(wave: np.ndarray) -> float:
-    """dB/s"""
+    """The decay in dB/s."""
     return 2 ** -described(wave)["reverb"]
 
 

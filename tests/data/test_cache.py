@@ -1,3 +1,5 @@
+"""The cache decodes each sound once, whatever its file is called, and survives damage and interruption."""
+
 import os
 import pickle
 import shutil

@@ -1,3 +1,5 @@
+"""A decoded file keeps pitch, level and dynamics; channels are mixed and the gain is one a file."""
+
 import numpy as np
 import pytest
 import soundfile as sf

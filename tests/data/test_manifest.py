@@ -1,3 +1,5 @@
+"""A manifest is whole or old, round-trips, and a damaged one names file and fault."""
+
 import json
 import os
 from dataclasses import replace

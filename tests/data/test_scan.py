@@ -1,3 +1,5 @@
+"""A scan uses or skips each file with its reason, and splits by sound and not by name."""
+
 import errno
 import os
 import shutil

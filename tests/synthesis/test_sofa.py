@@ -20,8 +20,10 @@ TAPS, FRONT = 200, 12  # the front is DIRECTIONS[12]
 
 
 def responses(rate: int = RATE) -> np.ndarray:
-    """[36, 2, 200]: a smooth pulse a direction, at times and levels that tell which it is: the left ear's is late by
-    0.1 ms for each of them, the right one's by 0.1 ms less."""
+    """Responses [36, 2, 200]: a smooth pulse a direction, at times and levels that tell which it is.
+
+    The left ear's is late by 0.1 ms for each of them, the right one's by 0.1 ms less.
+    """
     time = np.arange(TAPS) / rate
     made = np.zeros((len(DIRECTIONS), 2, TAPS))
     for number in range(len(DIRECTIONS)):

@@ -1,4 +1,4 @@
-"""The vendored networks are found beside the package in a checkout; tests/test_wheel.py looks inside the wheel."""
+"""The vendored networks stand beside the package, which links to them; tests/test_wheel.py looks into the wheel."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ VENDOR = Path(__file__).resolve().parents[2] / "vendor"
 
 
 def test_the_checkouts_own_vendor_is_imported():
-    assert Path(distillgan.vendor.bigvgan.__file__) == VENDOR / "bigvgan" / "__init__.py"
+    assert Path(distillgan.vendor.bigvgan.__file__).resolve() == VENDOR / "bigvgan" / "__init__.py"
 
 
 def test_each_network_has_its_pin_and_the_licence_of_its_weights():

@@ -4,17 +4,18 @@ import sys
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
-from distillgan import compute
 from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
 from distillgan.paths import Home, check_name
-from distillgan.training.pipeline import train
-from distillgan.training.sweep import HERE, OPTUNA, choose, jobs_of, sweep_folder, write_tables
 
 
 def train_main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
+    hydra_app.show_help("train", arguments)
+    from distillgan.training.pipeline import train
+    from distillgan.training.sweep import write_tables
+
     try:
         sweep = _sweep(arguments)
     except UserError as error:
@@ -22,8 +23,8 @@ def train_main(arguments: list[str] | None = None) -> None:
         sys.exit(hydra_app.EXIT_USER_ERROR)
     folder, more = sweep or (None, [])
     try:
-        with hydra_app.command("train", [*arguments, *more]) as main:
-            main(train)()
+        with hydra_app.command("train", [*arguments, *more]) as call:
+            call(train)
     except BrokenExecutor as gone:  # killed, as where memory runs out
         told = " ".join(str(gone).split())
         hydra_app.report(
@@ -51,6 +52,9 @@ def _sweep(arguments: list[str]) -> tuple[Path, list[str]] | None:
     searched = hydra_app.value_of(overrides, "search") is not None
     if not (searched or flags) or set(flags) - {"-m", "--multirun"}:
         return None
+    from distillgan import compute
+    from distillgan.training.sweep import HERE, OPTUNA, choose, jobs_of, sweep_folder
+
     hydra_app.check("train", overrides)
     chosen = {key: hydra_app.value_of(overrides, key) for key in {item.partition("=")[0] for item in overrides}}
     launcher = str(chosen.get("hydra/launcher"))

@@ -27,7 +27,7 @@ _OPSET, _IR = 17, 8  # what ONNX Runtime has read since 1.12
 
 
 def hifigan_graph(generator: nn.Module, metadata: dict[str, str]) -> bytes:
-    """ "mel" [batch, num_mels, frames] → "wave" [batch, 1, samples], all three sizes but the bands free."""
+    """The graph "mel" [batch, num_mels, frames] → "wave" [batch, 1, samples], of any size but for the bands."""
     graph = _Graph()
     slope, final_slope = generator.slopes
     parallel = len(generator.resblocks) // len(generator.ups)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distillgan.audio.mel import LOG_FLOOR, MelSpec, MelSpectrogram, to_log_clamp
-from distillgan.audio.torchaudio_compat import torchaudio
+from distillgan.audio.mel import LOG_FLOOR, MelSpec, MelSpectrogram, slaney_filters, to_log_clamp
 from distillgan.models.vocoders.discriminators import DiscriminatorOutput
 
 
@@ -85,12 +84,10 @@ class _Scale(nn.Module):
     def __init__(self, sample_rate: int, n_fft: int, n_mels: int):
         super().__init__()
         self.n_fft = n_fft
-        bank = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
-        )
-        if not bank.any(dim=0).all():
+        bank = slaney_filters(n_fft // 2 + 1, n_mels, sample_rate, 0.0, sample_rate / 2)
+        if not bank.any(dim=1).all():
             raise ValueError(f"n_mels={n_mels} are too many for n_fft={n_fft}: some bands would be empty")
-        self.register_buffer("bank", bank.T.contiguous(), persistent=False)
+        self.register_buffer("bank", bank, persistent=False)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:

@@ -29,8 +29,9 @@ from distillgan.models.modelfile import read_model
 from distillgan.models.vocoders.harmonic import HarmonicVocoder
 from distillgan.models.vocoders.hifigan import HiFiGANVocoder
 from distillgan.models.vocoders.trained import TrainedVocoder
-from distillgan.paths import MODEL_SUFFIX, Home, current_kind, vendor_dir
+from distillgan.paths import MODEL_SUFFIX, Home, current_kind
 from distillgan.progress import Cancelled, OnTransfer
+from distillgan.vendor import bigvgan
 
 if TYPE_CHECKING:
     from distillgan.models.vocoders.weights import Weights
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 # A file names its vocoder in words: a path to a class, as in the configuration, would let it choose what is run.
 _TYPES: dict[str, type[TrainedVocoder]] = {kind.name: kind for kind in (HiFiGANVocoder, HarmonicVocoder)}
 OWN = tuple(_TYPES)
+_PIN = Path(bigvgan.__file__).with_name("PIN")
 
 
 def load_own(description: Mapping, tensors: Mapping[str, Tensor], spec: MelSpec) -> TrainedVocoder:
@@ -145,7 +147,7 @@ class Selected:
 def select(
     settings: Mapping,
     model: str,
-    own: TrainedVocoder | None,
+    own: Vocoder | None,
     spec: MelSpec,
     home: Home,
     device: torch.device,
@@ -192,7 +194,7 @@ def open_weights(settings: Mapping, home: Home) -> "Weights":
     from distillgan.models.vocoders.weights import Release, Weights
 
     pin, folder = _path("vocoder.pin", settings["pin"]), _path("vocoder.weights_dir", settings["weights_dir"])
-    release = Release.read(vendor_dir() / "bigvgan" / "PIN" if pin is None else pin)
+    release = Release.read(_PIN if pin is None else pin)
     return Weights(release, home.root / "cache" / "weights.json", folder)
 
 

@@ -279,7 +279,7 @@ class FastForm:
 
 
 def worth_it(tensor: Tensor) -> bool:
-    """Are the fast forms for this machine, and for tensors such as this one?"""
+    """Whether the fast forms are for this machine, and for tensors such as this one."""
     return _plain(tensor) and _unsupported() is None
 
 

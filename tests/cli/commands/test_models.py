@@ -231,7 +231,7 @@ def test_it_needs_nothing_that_is_slow_to_import():
     assert "distillgan" in done.stdout.split() and not slow & set(done.stdout.split())
 
 
-def test_a_thousand_models_are_listed_in_two_seconds(tmp_path):
+def test_a_thousand_models_are_listed_in_a_second(tmp_path):
     """The whole process, with headers as long as real ones; its own seconds, not those of its neighbours."""
     corpus = {"fingerprint": "0" * 64, "minutes": 1.0, "files": 100, "train": [f"{n:064}" for n in range(100)]}
     first = write_small(tmp_path / "models", "model0", corpus=corpus)
@@ -245,4 +245,4 @@ def test_a_thousand_models_are_listed_in_two_seconds(tmp_path):
         assert len(done.stdout.splitlines()) == 1001
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(listing() for _ in range(2)) < 2
+    assert min(listing() for _ in range(2)) < 1

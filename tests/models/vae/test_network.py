@@ -82,7 +82,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("values", SHAPES, ids=str)
 def test_the_decoder_reaches_as_far_as_it_says(values):
-    """By gradients: on which latent frames do the mel frames of one latent frame depend?"""
+    """By gradients: the latent frames on which the mel frames of one latent frame depend."""
     made = network(**values).double()
     centre, frames = 60, 121
     z = torch.randn(1, 4, frames, dtype=torch.float64, requires_grad=True)

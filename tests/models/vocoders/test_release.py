@@ -3,17 +3,18 @@
 import errno
 import os
 import re
+from pathlib import Path
 
 import pytest
 from hub import CONFIG, REPO, REVISION, small_release, write_pin
 
 from distillgan.errors import UserError
 from distillgan.models.vocoders.weights import Release
-from distillgan.paths import vendor_dir
+from distillgan.vendor import bigvgan
 
 
 def test_the_pin_of_the_release():
-    release = Release.read(vendor_dir() / "bigvgan" / "PIN")
+    release = Release.read(Path(bigvgan.__file__).with_name("PIN"))
     assert release.repo == "nvidia/bigvgan_v2_44khz_128band_512x" and len(release.revision) == 40
     assert (release.config.size, release.checkpoint.size) == (1403, 489041291)
 
