@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 
 from distillgan.configuration import FREE, NAMES, as_read, is_text, literal
 from distillgan.errors import UserError
+from distillgan.models.plugins import conf_folders
 
 _FLAGS = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}  # Hydra's own
 _SHORT = {"model": "model.name", "blend": "blend.models", "blend.models": "blend.models"}
@@ -48,7 +49,7 @@ def to_overrides(arguments: list[str]) -> list[str]:
     Raises:
         UserError: an argument is neither a flag nor an override.
     """
-    overrides, waiting, folders = [], list(arguments), _config_folders(arguments)
+    overrides, waiting, folders = [], list(arguments), (*conf_folders(), *_config_folders(arguments))
     while waiting:
         argument = waiting.pop(0)
         name, equals, value = argument.partition("=")

@@ -30,6 +30,7 @@ from distillgan.errors import UserError
 from distillgan.evaluation.slider_fidelity import draw_map
 from distillgan.features.descriptors import readable
 from distillgan.models.header import damaged_tensors
+from distillgan.models.plugins import VAE
 from distillgan.paths import MODEL_SUFFIX, Home
 from distillgan.store import library as shelf
 from distillgan.store import model_store
@@ -114,7 +115,6 @@ def _row(slider: Slider) -> str:
 
 
 _POINTS = 1000  # of each curve that are read
-_STAGES = {"vae": "VAE", "vocos": "vocoder (vocos)", "hifigan": "vocoder (hifigan)"}
 _LOSSES, _ERRORS = ("loss", "reconstruction"), ("error",)
 
 Curves = dict[str, tuple[list[int], list[float]]]
@@ -123,11 +123,9 @@ Curves = dict[str, tuple[list[int], list[float]]]
 def curves(run: Path) -> dict[str, Curves]:
     """Stage → name, as it was logged → steps and values: what was trained on and what was held out. {} of no run."""
     found = {}
-    for stage in _STAGES:
-        folder = run / stage
-        if not folder.is_dir():
-            continue
-        events = EventAccumulator(str(folder), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})
+    logged = {path.parent.name for path in run.glob("*/events.out.tfevents.*") if ".old-" not in path.parent.name}
+    for stage in sorted(logged, key=lambda name: (name != VAE, name)):
+        events = EventAccumulator(str(run / stage), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})
         events.Reload()
         names = [name for name in events.Tags()["scalars"] if _group(name) is not None]
         scalars = {name: events.Scalars(name) for name in names}
@@ -150,7 +148,8 @@ def draw_curves(found: dict[str, Curves], name: str) -> Figure:
                     axis.plot(
                         *points, label=line.partition("/")[2].replace("_", " "), marker="." if kind == "val" else ""
                     )
-            axis.set_title(f"{_STAGES[stage]}, {'losses' if kind == 'train' else 'error on the held-out recordings'}")
+            title = "VAE" if stage == VAE else f"vocoder ({stage})"
+            axis.set_title(f"{title}, {'losses' if kind == 'train' else 'error on the held-out recordings'}")
             axis.set_xlabel("step")
             if axis.lines:
                 _scale(axis)

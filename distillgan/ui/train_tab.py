@@ -15,6 +15,7 @@ import gradio as gr
 import pandas as pd
 
 from distillgan.atomic import Holder
+from distillgan.models.plugins import LATENT_MODELS, VAE, kinds
 from distillgan.store.library import models_in
 from distillgan.ui import training_form as form
 from distillgan.ui.data_tab import Corpora
@@ -39,10 +40,13 @@ _PHASES = {
     "stopped": "stopped. Resume goes on from here.",
     "failed": "broke off.",
 }
-STAGES = {"vae": "the model", "vocos": "its vocoder (vocos)", "hifigan": "its vocoder (hifigan)"}
 _PARTS = {"model": "the model", "vocoder": "its vocoder"}
 _NOT_RESUMED = "stopped. The command that it was started with goes on from here."
 _UNITS = {"val/mel_error_db": " dB", "val/mel_error": ""}
+
+
+def stage_in_words(stage: str) -> str:
+    return "the model" if stage == VAE else f"its vocoder ({stage})"
 
 
 def called(key: Key) -> str:
@@ -53,7 +57,7 @@ def called(key: Key) -> str:
 def run_in_words(state: State, log: list[str], packed: str) -> str:
     """HTML: how far it is, what is left, how good it is; why it broke off, if it did; `packed`: what became of it."""
     standing = state.standing
-    of = _PARTS[state.key.part] if standing is None else STAGES.get(standing.stage, standing.stage)
+    of = _PARTS[state.key.part] if standing is None else stage_in_words(standing.stage)
     phase = _NOT_RESUMED if state.phase == "stopped" and not state.resumable else _PHASES[state.phase]
     head = f"<p><b>{escape(f'{state.key.name}, {of}')}</b>: {phase}</p>"
     body = "" if standing is None else _progress(state, standing)
@@ -225,7 +229,7 @@ def _curves(standing: Standing | None) -> list[Any]:
 def _previews(standing: Standing | None) -> list[Any]:
     if standing is None or standing.picture is None:
         return [gr.update(visible=False)] * 3
-    stage = STAGES.get(standing.stage, standing.stage)
+    stage = stage_in_words(standing.stage)
     heard = [(_HEARD[name], path) for name, path in standing.heard()]
     players = [gr.update(value=str(path), label=label, visible=True) for label, path in heard[:2]]
     picture = gr.update(value=str(standing.picture), label=f"What {stage} makes of recordings", visible=True)
@@ -260,6 +264,8 @@ class _Train:
         self.name = gr.Textbox(
             "", label="Name of the model", placeholder="that of the recordings", max_length=80, elem_id="train-name"
         )
+        latent_models = kinds(LATENT_MODELS)
+        self.latent = gr.Radio(latent_models, value=VAE, label="Kind", visible=len(latent_models) > 1)
         self.size = gr.Radio(list(form.SIZES), value="medium", label="Size", info=form.SIZE_WORDS)
         with gr.Row():
             self.steps = gr.Number(
@@ -284,8 +290,8 @@ class _Train:
         self.model = gr.Dropdown([], value=None, label="Model", elem_id="vocoder-model")
         self.sounds = gr.Dropdown([form.ITS_OWN], value=form.ITS_OWN, label="Recordings")
         self.kind = gr.Radio(
-            list(form.KINDS),
-            value=form.KINDS[0],
+            form.vocoders(),
+            value=form.VOCODER,
             label="Kind",
             info="vocos: plays from its first step, in tune. hifigan: starts from noise, wants hours or a GPU.",
         )
@@ -299,7 +305,7 @@ class _Train:
             label="Begin anew", info="What was trained of this kind is kept beside it. Otherwise it goes on."
         )
         self.vocoder_fields, self.vocoder_more = _advanced(
-            form.VOCODER_FIELDS, [f"vocoder={form.KINDS[0]}"], "vocoder-more"
+            form.VOCODER_FIELDS, [f"vocoder={form.VOCODER}"], "vocoder-more"
         )
         self.vocoder_start = gr.Button("Train vocoder", variant="primary", elem_id="vocoder-start")
         with gr.Column(visible=False) as self.asking:
@@ -313,7 +319,8 @@ class _Train:
         return gr.Dropdown(there, value=given if given in there else "auto", label="Device")
 
     def _wire(self) -> None:
-        asked = [self.corpus, self.name, self.size, self.device, self.steps, self.minutes, self.grow, self.anew]
+        asked = [self.corpus, self.name, self.latent, self.size, self.device, self.steps, self.minutes]
+        asked += [self.grow, self.anew]
         self.start.click(
             errors_shown(self._start), [*asked, self.more, *self.fields], self.panel.name, **_TRAIN_TAB_HIDDEN
         )
@@ -340,8 +347,10 @@ class _Train:
         )
 
     def _start(self, corpus: str, name: str, *values: Any) -> Any:
-        size, device, steps, minutes, grow, anew, more, *fields = values
-        overrides = form.model_overrides(self._corpora, corpus, size, device, steps, minutes, grow, anew, fields, more)
+        kind, size, device, steps, minutes, grow, anew, more, *fields = values
+        overrides = form.model_overrides(
+            self._corpora, corpus, size, device, steps, minutes, grow, anew, fields, more, kind
+        )
         return self._started(name.strip() or ("demo" if corpus == form.DEMO else corpus), overrides)
 
     def _start_vocoder(self, model: str, *values: Any) -> tuple[Any, ...]:

@@ -11,12 +11,13 @@ from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
 from distillgan.models.header import read_header
+from distillgan.models.plugins import VAE, VOCODERS, kinds
 from distillgan.paths import CONFIG, Home
 from distillgan.ui.data_tab import Corpora
 
 DEMO = "the built-in demo"
 ITS_OWN = "those it was trained on"
-KINDS = ("vocos", "hifigan")
+VOCODER = "vocos"  # the kind that is offered first
 
 # Measured on one core: 0.08, 0.22 and 0.44 s for a step's 16 segments.
 SIZES = {
@@ -73,6 +74,11 @@ _NOT_HERE = re.compile(
 _CODE = re.compile(r"_target_|\$\{|\.\.")
 
 
+def vocoders() -> list[str]:
+    """The kinds that can be trained, those of installed packages too. Raises UserError if two have one name."""
+    return [VOCODER, *(kind for kind in kinds(VOCODERS) if kind != VOCODER)]
+
+
 def devices() -> list[str]:
     """Those of this machine, and `auto`."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -97,11 +103,13 @@ def model_overrides(
     anew: bool,
     values: list[str],
     more: str,
+    kind: str = VAE,
 ) -> list[str]:
-    """For a model. `values` are those of MODEL_FIELDS, `more` lines of key=value.
+    """For a model of the kind. `values` are those of MODEL_FIELDS, `more` lines of key=value.
 
     Raises:
-        UserError: no recordings are chosen, or a line is none or sets what the page sets itself.
+        UserError: no recordings are chosen, the size is none of the kind's, or a line is none or sets what the page
+            sets itself.
     """
     if not corpus:
         raise UserError("choose the recordings to learn from, or add some on the Data tab")
@@ -110,6 +118,10 @@ def model_overrides(
     chosen = [] if corpus == DEMO else [f"data.dir={quote(str(corpora.folder(corpus)))}"]
     if grow and not chosen:
         raise UserError("a model grows with recordings of yours: choose some on the Data tab")
+    if kind != VAE:
+        if SIZES[size]:
+            raise UserError(f"{size} is a size of the {VAE}: take medium, and a {kind}'s own settings as lines below")
+        chosen.append(f"model={kind}")
     chosen += SIZES[size] + [f"device={device}"] + _limits("model", steps, minutes)
     chosen += ["extend=true"] * grow + ["resume=never"] * anew
     return [*chosen, *_filled(MODEL_FIELDS, values), *lines(more)]

@@ -1,13 +1,7 @@
-"""Published weights: pinned, found, fetched from a hub, and checked.
-
-A published vocoder's pin: which files of which repository at which revision, with their sizes and hashes.
-
-One file of the hub into its standard cache: with progress, cancellable, and with errors in words.
+"""A published vocoder's weights: pinned by size and hash, found in the hub's cache or a folder, fetched where missing.
 
 The hub's own client does the work. When a connection stalls or ends early it goes on from its last whole piece,
 five times before it gives up; and it gives a file its name only when all of it is there.
-
-A release's two files: found in the hub's cache or a folder, checked against the pin, fetched where missing.
 """
 
 import errno
@@ -157,11 +151,10 @@ def cache_folder() -> Path:
 def download(
     repo: str, revision: str, file: PinnedFile, instead_of: Path | None = None, progress: OnTransfer | None = None
 ) -> Path:
-    """Fetch one file of a repository, at a commit, into the hub's cache and return its path; `instead_of` is a wrong
-    one that is there.
+    """The path of a file of a repository, at a commit, that is fetched into the hub's cache.
 
-    An unreachable hub is told within 10 s. `progress` is called on this thread or the client's; what it raises ends
-    the download.
+    `instead_of` is a wrong one that is there. An unreachable hub is an error within 10 s. `progress` is called on this
+    thread or the client's; what it raises ends the download.
 
     Raises:
         DownloadError: no connection, no such file, no permission, no room …
@@ -316,12 +309,12 @@ class Weights:
         return Path(found) if isinstance(found, str) else None
 
     def checked(self, file: PinnedFile) -> bool:
-        """Is a file there and known to be the pinned one from an earlier look?"""
+        """Whether a file is there and known to be the pinned one from an earlier look."""
         path = self.find(file)
         return path is not None and self._remembered().get(os.path.realpath(path)) == _state(path, file)
 
     def here(self) -> bool:
-        """Are all files there, unchecked?"""
+        """Whether all files are there, unchecked."""
         return all(self.find(file) is not None for file in self.release.files)
 
     def get(self, progress: OnTransfer | None = None) -> tuple[Path, Path]:
