@@ -77,11 +77,18 @@ def installed(site, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(site, recordings, tmp_path_factory) -> Path:
-    """A home in which a process that has the wheel on its PYTHONPATH has trained both, sizes by `--config-dir`."""
-    home, conf = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("conf")
-    (conf / "experiment").mkdir()
-    (conf / "experiment" / "mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(MINI))
+def conf(tmp_path_factory) -> Path:
+    """A folder for `--config-dir` with small sizes."""
+    folder = tmp_path_factory.mktemp("conf")
+    (folder / "experiment").mkdir()
+    (folder / "experiment" / "mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(MINI))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(site, conf, recordings, tmp_path_factory) -> Path:
+    """A home in which a process that has the wheel on its PYTHONPATH has trained both."""
+    home = tmp_path_factory.mktemp("home")
     words = ["model=linear", "vocoder=frames", "experiment=mini", f"data.dir={recordings}", "name=tiny", "device=cpu"]
     command = (sys.executable, "-m", "distillgan.train", "--config-dir", conf, *words, "~callbacks.preview")
     run(*command, folder=conf, PYTHONPATH=f"{ROOT}{os.pathsep}{site}", DISTILLGAN_HOME=str(home))
@@ -178,15 +185,18 @@ def test_settings_of_another_network_are_refused(installed, tmp_path, recordings
     assert "model.module.network: the arguments ['blocks', 'channels', 'fine_channels'] are" in done.stderr
 
 
-def test_growing_wants_the_kind_that_the_model_is_of(installed, home, recordings, tmp_path):
+def test_it_grows_as_the_kind_that_it_is(installed, home, conf, recordings, tmp_path):
     copy_of(home, tmp_path)
     more = tmp_path / "more"
     more.mkdir()
     wave, rate = soundfile.read(recordings / "take1.wav")
     soundfile.write(more / "new.wav", wave[::-1], rate)
-    words = ["extend=true", f"data.dir={more}", "name=tiny", "device=cpu"]
-    done = distillgan("train", *words, DISTILLGAN_HOME=tmp_path)
-    assert done.returncode == 2 and "the model is a linear, not a vae: add model=linear" in done.stderr
+    words = ["experiment=mini", "extend=true", f"data.dir={more}", "name=tiny", "device=cpu", "model.module.lr=0"]
+    done = distillgan("train", "--config-dir", conf, *words, "~callbacks.preview", DISTILLGAN_HOME=tmp_path)
+    assert done.returncode == 0, done.stderr
+    header = read_header(tmp_path / "models" / "tiny.distillgan")
+    assert header.latent_model == {"name": "linear", **WROTE} and header.corpus["files"] == 7
+    assert header.training["vae"]["extends"] == read_header(home / "models" / "tiny.distillgan").fingerprint
 
 
 # --- without the package ----------------------------------------------------------------------------------------------
