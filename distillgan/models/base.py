@@ -8,7 +8,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from distillgan.compute import counted, in_order
 from distillgan.errors import UserError
 from distillgan.models.plugins import VAE
 
+Network = TypeVar("Network", bound=nn.Module)
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -45,7 +46,7 @@ def check_arguments(network: type[nn.Module], arguments: Mapping[str, Any]) -> N
         raise UserError(f"the arguments {wrong} are missing or unknown; expected {known}")
 
 
-def blank(network: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+def blank(network: type[Network], arguments: Mapping[str, Any]) -> Network:
     """The network of these arguments on the meta device: nothing is allocated or drawn before weights are known to fit.
 
     Raises UserError if an argument is missing, unknown or refused.
@@ -58,7 +59,7 @@ def blank(network: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"it cannot be built: {error}") from error
 
 
-def filled(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> nn.Module:
+def filled(network: Network, tensors: Mapping[str, Tensor], origin: str) -> Network:
     """The blank network with these weights. Raises UserError, naming `origin`, unless they are all of its own."""
     check_tensors(tensors, network.state_dict(), origin)
     network.load_state_dict(tensors, assign=True)

@@ -14,14 +14,17 @@ import functools
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from distillgan.errors import UserError, printable
 
 LATENT_MODELS, VOCODERS = "distillgan.latent_models", "distillgan.vocoders"
 VAE = "vae"
+Contract = TypeVar("Contract")
 
 # The same as in pyproject.toml, where they are declared for other programs.
 BUILT_IN = {
@@ -41,24 +44,34 @@ def kinds(group: str) -> list[str]:
     return [*BUILT_IN[group], *installed(group)]
 
 
-def installed(group: str) -> dict[str, EntryPoint]:
+@dataclass(frozen=True)
+class Kind:
+    """A kind that another package brings: the entry point, and the package's name and version."""
+
+    point: EntryPoint
+    package: str
+    version: str
+
+
+def installed(group: str) -> dict[str, Kind]:
     """The kinds that other packages bring, by name.
 
     Raises UserError, naming the package, if one has a name that is taken or that no file can have.
     """
-    found: dict[str, EntryPoint] = {}
+    found: dict[str, Kind] = {}
     for point in sorted(_declared(tuple(sys.path)).select(group=group), key=lambda point: point.name):
-        if point.dist.name == "distillgan":
+        if point.dist is None or point.dist.name == "distillgan":
             continue
-        claim = f"the package {point.dist.name} brings a {_WORDS[group]} {point.name!r}"
-        remedy = f"uninstall it (pip uninstall {point.dist.name}), or ask its author for another name"
+        package = point.dist.name
+        claim = f"the package {package} brings a {_WORDS[group]} {point.name!r}"
+        remedy = f"uninstall it (pip uninstall {package}), or ask its author for another name"
         if point.name in BUILT_IN[group] or point.name in _RESERVED:
             raise UserError(f"{claim}, a name that distillgan keeps for itself: {remedy}")
         if not re.fullmatch(r"[A-Za-z][\w-]{0,39}", point.name, re.ASCII):
             raise UserError(f"{claim}: a name has at most 40 letters, digits, '_' and '-', a letter first; {remedy}")
         if point.name in found:
-            raise UserError(f"{claim}, and so does {found[point.name].dist.name}: uninstall one of them")
-        found[point.name] = point
+            raise UserError(f"{claim}, and so does {found[point.name].package}: uninstall one of them")
+        found[point.name] = Kind(point, package, point.dist.version)
     return found
 
 
@@ -75,56 +88,56 @@ def describe(group: str, kind: str) -> dict[str, str]:
     """
     if kind in BUILT_IN[group]:
         return {"name": kind}
-    point = installed(group).get(kind)
-    if point is None:
+    found = installed(group).get(kind)
+    if found is None:
         raise UserError(
             f"there is no {_WORDS[group]} {kind!r} ({', '.join(kinds(group))}): a class of one's own is declared as an "
             f"entry point of the group {group}, and its package installed"
         )
-    return {"name": kind, "distribution": point.dist.name, "version": point.dist.version}
+    return {"name": kind, "distribution": found.package, "version": found.version}
 
 
-def load(group: str, description: Mapping[str, str], contract: type) -> type:
+def load(group: str, description: Mapping[str, str], contract: type[Contract]) -> type[Contract]:
     """The class of a kind, from what `describe` said of it: nothing but an entry point of that name is imported.
 
     Raises UserError if it is not installed, naming the package that it was written with; if it comes from another
     package now, cannot be imported, or is no subclass of `contract`, the base class of the group.
     """
-    kind, wrote = description["name"], description.get("distribution")
-    if kind in BUILT_IN[group] and wrote is None:
-        return EntryPoint(kind, BUILT_IN[group][kind], group).load()
-    point = installed(group).get(kind)
-    if point is None and wrote is None:
-        raise UserError(f"its {_WORDS[group]} {kind!r} is none that this version knows ({', '.join(kinds(group))})")
-    if point is None:
+    name, wrote = description["name"], description.get("distribution")
+    if name in BUILT_IN[group] and wrote is None:
+        return EntryPoint(name, BUILT_IN[group][name], group).load()
+    kind, called = installed(group).get(name), f"{_WORDS[group]} {name!r}"
+    if kind is None and wrote is None:
+        raise UserError(f"its {called} is none that this version knows ({', '.join(kinds(group))})")
+    if kind is None:
         raise UserError(
-            f"its {_WORDS[group]} {kind!r} was written with the package {printable(str(wrote))} "
+            f"its {called} was written with the package {printable(str(wrote))} "
             f"{printable(str(description.get('version')))}, which is not installed here: install it, if you trust its "
             "author"
         )
-    if wrote not in (None, point.dist.name):
+    if wrote not in (None, kind.package):
         raise UserError(
-            f"its {_WORDS[group]} {kind!r} was written with the package {printable(str(wrote))}; the one that is "
-            f"installed here comes from {point.dist.name}"
+            f"its {called} was written with the package {printable(str(wrote))}; the one that is installed here comes "
+            f"from {kind.package}"
         )
     try:
-        found = point.load()
+        found = kind.point.load()
     except Exception as error:  # another's code: anything may be wrong with it
         raise UserError(
-            f"the {_WORDS[group]} {kind!r} of the package {point.dist.name} {point.dist.version} cannot be imported: "
+            f"the {called} of the package {kind.package} {kind.version} cannot be imported: "
             f"{type(error).__name__}: {error}"
         ) from error
-    if not isinstance(found, type) or not issubclass(found, contract) or getattr(found, "name", None) != kind:
+    if not isinstance(found, type) or not issubclass(found, contract) or getattr(found, "name", None) != name:
         raise UserError(
-            f"{point.value} of the package {point.dist.name} is no {_WORDS[group]} of the name {kind!r}: it must be a "
-            f"subclass of {contract.__module__}.{contract.__name__} with this `name`"
+            f"{kind.point.value} of the package {kind.package} is no {_WORDS[group]} of the name {name!r}: it must be "
+            f"a subclass of {contract.__module__}.{contract.__name__} with this `name`"
         )
     return found
 
 
 def conf_folders() -> tuple[Path, ...]:
     """The folders conf/ in the packages that bring kinds. Nothing of theirs is imported."""
-    packages = {point.module.partition(".")[0] for group in BUILT_IN for point in installed(group).values()}
+    packages = {kind.point.module.partition(".")[0] for group in BUILT_IN for kind in installed(group).values()}
     found = [find_spec(package) for package in sorted(packages)]
     places = [Path(place, "conf") for spec in found if spec for place in spec.submodule_search_locations or ()]
     return tuple(folder for folder in places if folder.is_dir())
