@@ -106,7 +106,7 @@ def read_model(path: str | Path, prefixes: str | tuple[str, ...] = "") -> tuple[
 
 def latent_class(header: Header) -> type[LatentModel]:
     """The class of the model's kind. Raises UserError if it is not installed."""
-    return load(LATENT_MODELS, header.latent_model, LatentModel)
+    return load(LATENT_MODELS, header.latent_model, LatentModel)  # type: ignore[type-abstract]
 
 
 def load_latent_model(header: Header, tensors: dict[str, Tensor], path: str | Path) -> LatentModel:

@@ -59,7 +59,7 @@ def installed(group: str) -> dict[str, Kind]:
     Raises UserError, naming the package, if one has a name that is taken or that no file can have.
     """
     found: dict[str, Kind] = {}
-    for point in sorted(_declared(tuple(sys.path)).select(group=group), key=lambda point: point.name):
+    for point in sorted(_declared(group, tuple(sys.path)), key=lambda point: point.name):
         if point.dist is None or point.dist.name == "distillgan":
             continue
         package = point.dist.name
@@ -75,10 +75,10 @@ def installed(group: str) -> dict[str, Kind]:
     return found
 
 
-@functools.lru_cache(maxsize=1)
-def _declared(path: tuple[str, ...]) -> EntryPoints:
-    """All entry points of the packages on `path`, which is sys.path: read once a process, in some 10 ms."""
-    return entry_points()
+@functools.lru_cache(maxsize=2)
+def _declared(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """The entry points of the packages on `path`, which is sys.path: read once a process, in some 10 ms."""
+    return entry_points(group=group)
 
 
 def describe(group: str, kind: str) -> dict[str, str]:
