@@ -195,7 +195,8 @@ def build(node: DictConfig, **arguments: Any) -> Any:
     """The object that a configuration node describes.
 
     Raises:
-        UserError: a value of it is refused; in the constructor's own words.
+        UserError: a value of it is refused; in the constructor's own words, with the node's place in the configuration
+            before the name of an argument.
     """
     try:
         # Hydra resolves a node, and then each value of it once more: a text with ${ in it is to outlive both.
@@ -204,7 +205,10 @@ def build(node: DictConfig, **arguments: Any) -> Any:
         cause: BaseException = error
         while cause.__cause__ is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
-        raise UserError(str(cause)) from error
+        named = re.match(r"(\w+)[.=:]", str(cause))
+        # A class knows the names of its arguments, and the node knows where in the configuration they stand.
+        place = f"{node._get_full_key('')}." if named and named[1] in node else ""
+        raise UserError(f"{place}{cause}") from error
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -8,6 +8,8 @@ Values of the configuration that must be numbers within limits: what is wrong is
 import math
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 
@@ -30,6 +32,15 @@ def printable(text: str | os.PathLike) -> str:
 def message(error: Exception | str) -> str:
     """What is told of it: its lines as they are, nothing in them that a terminal would take for a command."""
     return "\n".join(map(printable, str(error).split("\n")))
+
+
+@contextmanager
+def within(key: str) -> Iterator[None]:
+    """A context in which a refused value is one of those under `key`: its name gets `key` and a dot before it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}.{error}") from error
 
 
 def whole(key: str, value: object, least: int, most: int | None = None) -> int:

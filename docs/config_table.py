@@ -2,6 +2,8 @@
 
     python docs/config_table.py
 
+For the README of another package the table of its folder is printed: python docs/config_table.py PATH/conf
+
 Each option is told of by the first sentence of the comment at the head of its file. What starts with _ is part of
 others and left out.
 """
@@ -62,4 +64,7 @@ def put_in(readme: str, made: str) -> str:
 
 if __name__ == "__main__":
     page = ROOT / "README.md"
-    page.write_text(put_in(page.read_text("utf-8"), table(ROOT / "conf")), "utf-8")
+    if len(sys.argv) > 1:
+        print(table(Path(sys.argv[1])))
+    else:
+        page.write_text(put_in(page.read_text("utf-8"), table(ROOT / "conf")), "utf-8")

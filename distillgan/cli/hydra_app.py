@@ -12,8 +12,11 @@ from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.version import setbase
 from omegaconf import DictConfig
 from rich.console import Console
@@ -24,10 +27,24 @@ from distillgan.cli import diagnostics
 from distillgan.cli.overrides import parted, to_overrides, value_of
 from distillgan.configuration import keep_texts_of_files
 from distillgan.errors import UserError, message
+from distillgan.models.plugins import conf_folders
 from distillgan.paths import conf_dir, default_home
 
 EXIT_USER_ERROR = 2
 _COMPOSING = threading.Lock()
+
+
+class PackageConfigs(SearchPathPlugin):
+    """Hydra's search path also leads to the conf/ of each package that brings kinds of models."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in conf_folders():
+            search_path.append("distillgan-packages", f"file://{folder}")
+
+
+def _prepare_hydra() -> None:
+    keep_texts_of_files()
+    Plugins.instance().register(PackageConfigs)
 
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
@@ -67,7 +84,7 @@ def command(config_name: str, arguments: list[str]) -> Iterator[Callable[[Callab
 
     sys.stdout, sys.stderr = _Reader(sys.stdout), _Reader(sys.stderr)
     signals.raise_when_told()
-    keep_texts_of_files()
+    _prepare_hydra()
     try:
         overrides, flags = parted(to_overrides(arguments))
         parser = get_args_parser()
@@ -170,7 +187,7 @@ def _composing() -> Iterator[None]:
         state = GlobalHydra.instance()
         around, state.hydra = state.hydra, None
         try:
-            keep_texts_of_files()
+            _prepare_hydra()
             with hydra.initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
                 yield
         finally:

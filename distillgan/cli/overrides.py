@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 
 from distillgan.configuration import FREE, NAMES, as_read, is_text, literal
 from distillgan.errors import UserError
+from distillgan.models.plugins import conf_folders
 
 _FLAGS = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}  # Hydra's own
 del _FLAGS["--experimental-rerun"]  # it unpickles a file, and loading runs no code
@@ -49,7 +50,7 @@ def to_overrides(arguments: list[str]) -> list[str]:
     Raises:
         UserError: an argument is neither a flag nor an override.
     """
-    overrides, waiting, folders = [], list(arguments), _config_folders(arguments)
+    overrides, waiting, folders = [], list(arguments), (*conf_folders(), *_config_folders(arguments))
     while waiting:
         argument = waiting.pop(0)
         name, equals, value = argument.partition("=")

@@ -14,7 +14,7 @@ from distillgan.control.latents import FRAMES, CorpusLatents, Segments
 from distillgan.control.sliders import PERCENTILES, POSITIONS, Analysis, Axes, Controls, Curve
 from distillgan.control.trajectory import DIRECT, Material, SamplingStrategy, decode, draw, mel_blocks
 from distillgan.features.descriptors import DESCRIPTORS, NAMES, describe, mean_known, windows_of
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.base import LatentModel
 
 Play = Callable[[Tensor], np.ndarray]  # log-clamp mel [1, n_mels, T] → wave float32 [T * hop_length]
 
@@ -33,7 +33,7 @@ class Analyser:
 
     def __init__(
         self,
-        network: VAENetwork,
+        network: LatentModel,
         spec: MelSpec,
         corpus: CorpusLatents,
         play: Play,

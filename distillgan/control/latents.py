@@ -12,7 +12,7 @@ from torch import Tensor
 from distillgan.audio.mel import MelSpectrogram, to_log1p
 from distillgan.data.manifest import AudioClip
 from distillgan.errors import UserError
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.base import LatentModel
 
 MAX_FRAMES = 20_000  # about half an hour; more would make the model file, not the sound, larger
 _CHUNK_SECONDS = 30.0
@@ -70,7 +70,7 @@ class Chunk(NamedTuple):
 
 
 def encode_corpus(
-    network: VAENetwork,
+    network: LatentModel,
     mel: MelSpectrogram,
     clips: Sequence[AudioClip],
     progress: Callable[[int, int], None] = lambda done, total: None,

@@ -15,7 +15,7 @@ from distillgan.control.latents import CorpusLatents, Segments
 from distillgan.control.segments import AXIS_SHARE, Grain, Selection, axis_target, envelope_db
 from distillgan.control.sliders import Analysis, Controls
 from distillgan.errors import UserError
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.base import LatentModel
 
 PATHS = ("chunk", "crossfade", "interpolate")
 SOURCES = ("corpus", "prior")
@@ -259,7 +259,7 @@ def _slow_noise(channels: int, frames: int, rng: np.random.Generator) -> np.ndar
     return values[:, left] * np.sqrt(1 - blend) + values[:, left + 1] * np.sqrt(blend)
 
 
-def encode(network: VAENetwork, x: Tensor) -> Tensor:
+def encode(network: LatentModel, x: Tensor) -> Tensor:
     """Posterior mean [D, ceil(T / stride)] of a log1p mel x [n_mels, T], in blocks that equal the whole."""
     context, stride, frames = network.context_frames, network.stride, x.shape[-1]
     parts = []
@@ -270,7 +270,7 @@ def encode(network: VAENetwork, x: Tensor) -> Tensor:
     return torch.cat(parts, -1)
 
 
-def decode_block(network: VAENetwork, z: Tensor, start: int) -> Tensor:
+def decode_block(network: LatentModel, z: Tensor, start: int) -> Tensor:
     """Log1p mel [1, n_mels, t] of latent frames start … start + BLOCK of z [D, L], equal to that of the whole."""
     device, context, stride = next(network.parameters()).device, network.context_frames, network.stride
     left = max(0, start - context)
@@ -279,12 +279,12 @@ def decode_block(network: VAENetwork, z: Tensor, start: int) -> Tensor:
     return mel[..., (start - left) * stride :][..., : BLOCK * stride].cpu()
 
 
-def decode(network: VAENetwork, z: Tensor, frames: int) -> Tensor:
+def decode(network: LatentModel, z: Tensor, frames: int) -> Tensor:
     """Log1p mel [1, n_mels, frames] of a latent sequence z [D, L], in blocks that equal the whole."""
     return torch.cat([decode_block(network, z, start) for start in range(0, z.shape[-1], BLOCK)], -1)[..., :frames]
 
 
-def mel_blocks(network: VAENetwork, spec: MelSpec, trajectory: Trajectory) -> Iterator[Tensor]:
+def mel_blocks(network: LatentModel, spec: MelSpec, trajectory: Trajectory) -> Iterator[Tensor]:
     """Log-clamp mel blocks [1, n_mels, t] of a trajectory, T frames in all."""
     tail = None if trajectory.tail is None else Tail(spec)
     size = BLOCK * network.stride
@@ -293,7 +293,7 @@ def mel_blocks(network: VAENetwork, spec: MelSpec, trajectory: Trajectory) -> It
 
 
 def _mel_block(
-    network: VAENetwork, spec: MelSpec, trajectory: Trajectory, tail: "Tail | None", first: int, last: int
+    network: LatentModel, spec: MelSpec, trajectory: Trajectory, tail: "Tail | None", first: int, last: int
 ) -> Tensor:
     """Mel frames `first` to `last`; all before them must have been through `tail`."""
     power = 0

@@ -15,8 +15,8 @@ from distillgan.control.latents import CorpusLatents
 from distillgan.control.sliders import Controls
 from distillgan.control.trajectory import Material, SamplingStrategy, draw
 from distillgan.data.cache import AudioClip
-from distillgan.models.vae.losses import KLDivergence, active_dimensions, mel_error_db
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.base import LatentModel
+from distillgan.models.vae.network import KLDivergence, active_dimensions, mel_error_db
 from distillgan.synthesis.renderer import Model
 
 _FRAMES = 512  # latent frames of each draw, 48 s
@@ -39,7 +39,7 @@ class Levels:
 
 
 @torch.inference_mode()
-def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> Levels:
+def drawn_levels(network: LatentModel, corpus: CorpusLatents, spec: MelSpec) -> Levels:
     """Levels of the decoded corpus, and of draws from it."""
     own = np.concatenate([_levels_db(network, corpus.chunk(number).T, spec) for number in range(corpus.chunks)])
     low, high = np.percentile(own, (1, 99))
@@ -57,7 +57,7 @@ def drawn_levels(network: VAENetwork, corpus: CorpusLatents, spec: MelSpec) -> L
     return Levels(float(low), float(high), share_within(walks), share_within(normal))
 
 
-def _levels_db(network: VAENetwork, z: Tensor, spec: MelSpec) -> np.ndarray:
+def _levels_db(network: LatentModel, z: Tensor, spec: MelSpec) -> np.ndarray:
     """Level in dB of each decoded latent frame of z [D, L], [L]: root mean square over its bands and mel frames."""
     device = next(network.parameters()).device
     mel = from_log1p(network.decode(z[None].to(device), z.shape[-1] * network.stride), spec)[0]

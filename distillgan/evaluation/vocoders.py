@@ -22,7 +22,7 @@ from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError
 from distillgan.evaluation.metrics import METRICS, SPEED, TrueWave, mean, not_installed
 from distillgan.models.base import Vocoder
-from distillgan.models.vocoders.registry import NAMES, select
+from distillgan.models.vocoders.registry import playable, select
 from distillgan.paths import Home, current_kind
 from distillgan.progress import transfer_bar
 from distillgan.synthesis.renderer import Model
@@ -147,14 +147,14 @@ def _names(config: DictConfig) -> list[str | None]:
         return [config.vocoder.name]
     names = config.vocoders if isinstance(config.vocoders, ListConfig) else [config.vocoders]
     names = [current_kind(name) for name in names]
-    known = f"{', '.join(NAMES)}, or module:callable for one from outside"
+    known = f"{', '.join(playable())}, or module:callable for one from outside"
     for name in names:
         if isinstance(name, str) and name in _FORMER:
             raise UserError(
                 f"vocoders={names}: {name} is no vocoder of the package any more. In the folder of a clone of the "
                 f"repository the yardstick is {_FORMER[name]}: vocoders=[auto,{_FORMER[name]}]"
             )
-    if not names or any(name not in NAMES and not (isinstance(name, str) and ":" in name) for name in names):
+    if not names or any(name not in playable() and not (isinstance(name, str) and ":" in name) for name in names):
         raise UserError(f"vocoders={names}: list one or more of {known}")
     return names
 

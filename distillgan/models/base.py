@@ -1,18 +1,14 @@
-"""The contract mel → wave that every vocoder keeps, and weights averaged over a training.
+"""The two contracts, `LatentModel` (mel ↔ latent sequence) and `Vocoder` (mel → wave), and what both are made with."""
 
-Weights averaged over a training: steadier than any single step's, and what is judged and packed.
-
-What every vocoder shares: the mel → wave contract, and block-wise rendering.
-"""
-
+import inspect
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +18,9 @@ from torch.optim.swa_utils import AveragedModel
 from distillgan.audio.mel import MelSpec
 from distillgan.compute import counted, in_order
 from distillgan.errors import UserError
+from distillgan.models.plugins import VAE
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -40,6 +39,103 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=update).requires_grad_(False)
 
 
+def check_arguments(network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
+    """Raises UserError unless these are the arguments of the network's constructor, all of them."""
+    known = list(inspect.signature(network).parameters)
+    wrong = sorted(set(arguments) ^ set(known))
+    if wrong:
+        raise UserError(f"the arguments {wrong} are missing or unknown; expected {known}")
+
+
+def blank(network: type[Network], arguments: Mapping[str, Any]) -> Network:
+    """The network of these arguments on the meta device: nothing is allocated or drawn before weights are known to fit.
+
+    Raises UserError if an argument is missing, unknown or refused.
+    """
+    check_arguments(network, arguments)
+    try:
+        with torch.device("meta"):
+            return network(**arguments)
+    except (RuntimeError, TypeError, ValueError) as error:  # torch's own words for impossible sizes, or another's code
+        raise UserError(f"it cannot be built: {error}") from error
+
+
+def filled(network: Network, tensors: Mapping[str, Tensor], origin: str) -> Network:
+    """The blank network with these weights. Raises UserError, naming `origin`, unless they are all of its own."""
+    check_tensors(tensors, network.state_dict(), origin)
+    network.load_state_dict(tensors, assign=True)
+    return network
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], origin: str) -> None:
+    """Raises UserError, naming `origin`, unless keys and shapes are the expected ones and all values are finite."""
+    faults = {
+        "missing": [key for key in expected if key not in tensors],
+        "unexpected": [key for key in tensors if key not in expected],
+        "of another shape": [
+            f"{key} {list(tensors[key].shape)}, expected {list(value.shape)}"
+            for key, value in expected.items()
+            if key in tensors and tensors[key].shape != value.shape
+        ],
+        "not finite": [key for key, value in tensors.items() if not value.isfinite().all()],
+    }
+    found = [
+        f"{len(keys)} {kind} ({'; '.join(keys[:3])}{'; …' if len(keys) > 3 else ''})"
+        for kind, keys in faults.items()
+        if keys
+    ]
+    if found:
+        raise UserError(f"{origin}: the weights are not those of this network: {', '.join(found)}")
+
+
+class LatentModel(nn.Module, ABC):
+    """log1p mel [B, n_mels, T] ↔ latent sequence [B, latent_dim, L] with L = ceil(T / stride).
+
+    The latent keeps time, so any T decodes, and what lies more than `context_frames` away changes nothing: long sounds
+    are encoded and decoded in blocks whose results equal the whole. A subclass sets, in its constructor or as
+    properties,
+
+        latent_dim       channels of the latent sequence
+        stride           mel frames a latent frame
+        context_frames   latent frames on either side that decide on a frame's latent or mel; 0 if none do
+
+    and has a `name`, by which the configuration and files name it. A model file holds the constructor's arguments as
+    its header's `vae`, the name as `latent_model` (with distribution and version, of a kind from another package), and
+    the state dict as tensors `vae.*`. Loading builds it on the meta device first: a buffer that is in no state dict
+    must be made on a device of its own.
+    """
+
+    name: ClassVar[str]
+    latent_dim: int
+    stride: int
+    context_frames: int
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """log1p mel [B, n_mels, T] → mean and log variance of the latent, each [B, latent_dim, L].
+
+        One that draws nothing gives a log variance of -12 everywhere.
+        """
+
+    @abstractmethod
+    def decode(self, z: Tensor, frames: int) -> Tensor:
+        """Latent sequence [B, latent_dim, L] → log1p mel [B, n_mels, frames]; ValueError if frames > L · stride."""
+
+    def latent_frames(self, frames: int) -> int:
+        """Latent frames of a mel of `frames` frames."""
+        return -(-frames // self.stride)
+
+    @classmethod
+    def from_state(cls, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], origin: str) -> Self:
+        """From a header's arguments and the state dict, for inference. Raises UserError, naming `origin`."""
+        called = "VAE" if cls.name == VAE else f"latent model {cls.name}"
+        try:
+            network = blank(cls, arguments)
+        except UserError as error:
+            raise UserError(f"{origin}: its header describes no {called} that this version knows: {error}") from error
+        return filled(network, tensors, f"{origin}: the {called}").eval().requires_grad_(False)
+
+
 class Vocoder(nn.Module, ABC):
     """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length] in -1…1, at `spec.sample_rate`.
 
@@ -48,10 +144,15 @@ class Vocoder(nn.Module, ABC):
     It has a parameter or a buffer, and plays on the device where the first of them lies.
 
     One whose operations are small sets `side_by_side`: on a CPU several blocks are then rendered at once, a thread
-    each. What rounds otherwise with another number of threads it does by `parallel.counted`: so the samples stay the
+    each. What rounds otherwise with another number of threads it does by `compute.counted`: so the samples stay the
     same.
+
+    A kind that model files hold has a `name`, too, and `from_state`; `TrainedVocoder` is the base class of those that
+    are trained. A file holds the generator's arguments as its header's `vocoder["generator"]`, beside the name (and
+    distribution and version, of a kind from another package), and the weights as tensors `vocoder.*`.
     """
 
+    name: ClassVar[str] = ""
     side_by_side: ClassVar[bool] = False
 
     def __init__(self, spec: MelSpec, context_frames: int):
@@ -62,6 +163,14 @@ class Vocoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, mel: Tensor) -> Tensor:
         """Log-clamp mel [B, n_mels, T] → wave [B, 1, T * hop_length]."""
+
+    @classmethod
+    def from_state(cls, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], spec: MelSpec) -> Self:
+        """From what a file holds: the generator's arguments, and the tensors without their prefix.
+
+        Raises UserError if they do not belong together or to `spec`.
+        """
+        raise UserError(f"{cls.__name__} is not made to be kept in files: it has no from_state")
 
     def carried(self, mel: Tensor, state: Any = None) -> tuple[Tensor | None, Any]:
         """What the frames of mel [B, n_mels, T] owe to all frames before them, [B, C, T] or None, and the next state.
@@ -77,7 +186,7 @@ class Vocoder(nn.Module, ABC):
     def inner_block(self, mel: Tensor, carried: Tensor | None, first: int, context: tuple[int, int]) -> Tensor:
         """As `block`, without the wave of so many frames of context before and after.
 
-        One that need not make all of that wave to begin with says so here.
+        A vocoder that need not make that wave to begin with overrides it.
         """
         before, after = (frames * self.spec.hop_length for frames in context)
         wave = self.block(mel, carried, first)
@@ -88,8 +197,7 @@ class Vocoder(nn.Module, ABC):
         """The wave of a mel that comes in blocks [B, n_mels, t], in order, a block [B, 1, t * hop_length] for each.
 
         The mels may lie on another device than the vocoder; the wave is on the vocoder's. Blocks of no frames are
-        passed over.
-        Each block is rendered with `context_frames` more frames on each side, so the blocks joined equal
+        passed over. Each block is rendered with `context_frames` more frames on each side, so the blocks joined equal
         `self(the mels joined)`. It comes as soon as the frames after it are there: nothing else is kept, so memory
         depends on the blocks' lengths, not on their number.
 

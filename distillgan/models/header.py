@@ -1,13 +1,7 @@
-"""A model file without its tensors: the JSON header, the layout, and copies; without torch.
-
-The JSON header of a `.distillgan` file: what is in it, and the checks that it passes in both directions.
-
-Is this file a whole model, and where does each tensor lie? Answered from its first bytes and its size alone.
+"""A model file without its tensors: the JSON header, where each tensor lies, and copies; without torch.
 
 Own code rather than the safetensors library, to say in words what is wrong, to read nothing that is not wanted, and
-to believe no size before it is compared with the file's own. Without torch: many models are listed at once.
-
-Model files checked, copied, and given another header: in pieces, without torch, every tensor as it was.
+to believe no size before it is compared with the file's own. Many models are listed at once.
 """
 
 import hashlib
@@ -27,6 +21,7 @@ from distillgan import __version__
 from distillgan.atomic import replace_file
 from distillgan.audio.spec import MelSpec
 from distillgan.errors import UserError
+from distillgan.models.plugins import VAE
 from distillgan.paths import MODEL_SUFFIX, check_name, current_kind
 
 SCHEMA = 2
@@ -36,6 +31,7 @@ PENDING, MEASURED = "pending", "measured"  # training.vae.sliders; files from be
 _SEAL_LENGTH = len(',"sha256":""}') + 64
 _NUMBER = (int, float)
 _OPTIONAL = (dict, type(None))
+_VAE = {"name": VAE}
 _STAGE = {"steps": int, "seconds": _NUMBER, "date": str}
 _WORDS = {
     int: "a whole number",
@@ -65,8 +61,10 @@ class Header:
     """All that is known of a model without its tensors.
 
     mel: the only mel its VAE and vocoder understand.
-    vae: arguments of the VAE network.
-    vocoder: None, or {"name": "hifigan" or "harmonic", "generator": {arguments of the generator}}.
+    vae: arguments of the latent model's network.
+    latent_model: its kind, {"name"}; of one from another package {"name", "distribution", "version"}. Files of the VAE
+        say nothing of it, as files from before there was a choice.
+    vocoder: None, or its kind in the same way and {"generator": {arguments of the generator}}.
     corpus: {"fingerprint": text, "minutes": number, "files": whole number, …, "source_lufs": number or None}; where no
         recording goes all the way up BAND_LIMIT, Hz.
     training: {"vae": {"steps", "seconds", "date", "sliders", losses …}, "vocoder": the same or None}.
@@ -83,6 +81,7 @@ class Header:
     corpus: dict[str, Any]
     training: dict[str, Any]
     vocoder: dict[str, Any] | None = None
+    latent_model: dict[str, str] = field(default_factory=lambda: dict(_VAE))
     licence: str = ""
     note: str = ""
     tags: list[str] = field(default_factory=list)
@@ -125,6 +124,8 @@ class Header:
     def to_dict(self) -> dict[str, Any]:
         """The header's fields as JSON can hold them. Numbers that JSON lacks (NaN, infinity) become None."""
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extra"}
+        if self.latent_model == _VAE:
+            del values["latent_model"]
         return _plain({**self.extra, **values, "mel": self.mel.to_dict()})
 
     def to_json(self) -> str:
@@ -154,7 +155,7 @@ class Header:
         if _sealed(text[:-_SEAL_LENGTH] + "}") != text:
             raise UserError("damaged or edited: its header does not match its checksum. Copy it again, or retrain")
         del values["sha256"]
-        values.setdefault("tags", [])
+        values = {"tags": [], "latent_model": dict(_VAE)} | values
         _check_fields(values)
         known = {item.name for item in fields(cls)} - {"extra"}
         extra = {key: value for key, value in values.items() if key not in known}
@@ -182,8 +183,9 @@ def show(value: Any) -> str:
 
 
 def _check_fields(values: dict[str, Any]) -> None:
-    top = {"name": str, "created": str, "mel": dict, "vae": dict, "vocoder": _OPTIONAL, "corpus": dict}
-    top |= {"training": dict, "licence": str, "note": str, "tags": list, "versions": dict, "checksums": dict}
+    top = {"name": str, "created": str, "mel": dict, "vae": dict, "vocoder": _OPTIONAL, "latent_model": dict}
+    top |= {"corpus": dict, "training": dict, "licence": str, "note": str, "tags": list}
+    top |= {"versions": dict, "checksums": dict}
     _check(values, top, "")
     # The name ends up in paths: "../../x" in a file from a stranger must not
     values["name"] = check_name(values["name"])
@@ -198,8 +200,11 @@ def _check_fields(values: dict[str, Any]) -> None:
     if values["training"]["vocoder"] is not None:
         _check(values["training"]["vocoder"], _STAGE, "training.vocoder.")
     if values["vocoder"] is not None:
-        _check(values["vocoder"], {"name": str, "generator": dict}, "vocoder.")
-        values["vocoder"]["name"] = current_kind(values["vocoder"]["name"])
+        _check(values["vocoder"], {"generator": dict}, "vocoder.")
+    for part in ("latent_model", "vocoder"):
+        kind = values[part] or {"name": ""}
+        _check(kind, {"name": str} | {key: str for key in ("distribution", "version") if key in kind}, f"{part}.")
+        kind["name"] = current_kind(kind["name"])
     for table in ("versions", "checksums"):
         # The types at once: a field after the other takes as long as parsing them
         if not set(map(type, values[table].values())) <= {str}:

@@ -2,9 +2,9 @@
 
     bytes 0-7         length of the safetensors header, little-endian
     safetensors JSON  {"__metadata__": {"distillgan": JSON of `Header`}, tensor name: {dtype, shape, data_offsets} …}
-    tensors           vae.*  latent.*  vocoder.*  without gaps
+    tensors           vae.* (the latent model)  latent.* (what it learnt of the corpus)  vocoder.*  without gaps
 
-Written with the safetensors library, read by `modellayout`; `modelcopy` copies one without torch.
+Written with the safetensors library; `header` reads what is not a tensor, and copies a file, without torch.
 """
 
 from dataclasses import replace
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from distillgan.atomic import replace_file
 from distillgan.errors import UserError
+from distillgan.models.base import LatentModel
 from distillgan.models.header import (
     AGAIN,
     METADATA_KEY,
@@ -28,6 +29,7 @@ from distillgan.models.header import (
     show,
     slots,
 )
+from distillgan.models.plugins import LATENT_MODELS, load
 
 DTYPES = {
     "F64": torch.float64,
@@ -100,6 +102,24 @@ def read_model(path: str | Path, prefixes: str | tuple[str, ...] = "") -> tuple[
                 flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
                 tensors[name] = flat.reshape(slot.shape)
         return header, tensors
+
+
+def latent_class(header: Header) -> type[LatentModel]:
+    """The class of the model's kind. Raises UserError if it is not installed."""
+    return load(LATENT_MODELS, header.latent_model, LatentModel)  # type: ignore[type-abstract]
+
+
+def load_latent_model(header: Header, tensors: dict[str, Tensor], path: str | Path) -> LatentModel:
+    """The latent model of a file at `path`, for inference, from those of its tensors that are named vae.*.
+
+    Raises UserError, naming the file, if its kind is not installed, or header and tensors do not fit together.
+    """
+    state = {name.removeprefix("vae."): tensor for name, tensor in tensors.items() if name.startswith("vae.")}
+    try:
+        kind = latent_class(header)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return kind.from_state(header.vae, state, str(path))
 
 
 def replace_vocoder(

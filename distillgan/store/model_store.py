@@ -12,6 +12,7 @@ from typing import Any
 
 from distillgan.errors import UserError, printable
 from distillgan.models.header import Header, open_model, read_entries, read_header, slots
+from distillgan.models.plugins import VAE
 from distillgan.paths import MODEL_SUFFIX, Home
 
 
@@ -63,6 +64,7 @@ class StoredModel:
             "files": header and header.corpus["files"],
             "sample_rate": header and header.mel.sample_rate,
             "error_db": self.error_db,
+            "latent_model": header and header.latent_model["name"],
             "vocoder": self.vocoder,
             "tags": header and header.tags,
             "note": header and header.note,
@@ -176,6 +178,7 @@ def described(model: StoredModel, parameters: Mapping[str, int]) -> dict[str, st
         "licence": header.licence,
         "recordings": f"{header.corpus['files']} files, {header.corpus['minutes']:.1f} minutes, {_listed(corpus)}",
         "mel": _listed(header.mel.to_dict()),
+        "latent model": "" if header.latent_model == {"name": VAE} else _listed(header.latent_model),
         "vae": f"{millions(parameters.get('vae', 0))}, {_listed(header.vae)}",
         "vae trained": _listed(header.training["vae"]),
         "vocoder": "none of its own",

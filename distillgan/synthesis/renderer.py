@@ -16,11 +16,9 @@ from distillgan.control.sliders import Analysis, Controls
 from distillgan.control.trajectory import Layer, Material, SamplingStrategy, draw, encode, mel_blocks, offsets, shaped
 from distillgan.data.cache import AudioClip
 from distillgan.errors import UserError, number
-from distillgan.models.base import Vocoder
-from distillgan.models.modelfile import Header, read_model
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.base import LatentModel, Vocoder
+from distillgan.models.modelfile import Header, load_latent_model, read_model
 from distillgan.models.vocoders.registry import load_own
-from distillgan.models.vocoders.trained import check_tensors
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 24 * 3600.0
 _VOCODER_FRAMES = 256  # mel frames that a vocoder plays at once, 3 s
@@ -32,7 +30,7 @@ class Model:
     """A `.distillgan` file, ready to play. `vocoder` is the model's own, or None if it has none."""
 
     header: Header
-    network: VAENetwork
+    network: LatentModel
     material: Material
     vocoder: Vocoder | None
 
@@ -57,14 +55,7 @@ class Model:
     def load(cls, path: Path, device: torch.device) -> "Model":
         """Raises UserError, naming the file, if it is not a whole, untampered model whose parts fit together."""
         header, tensors = read_model(path)
-        try:
-            with torch.device("meta"):  # nothing is allocated before its sizes are known to be those of the tensors
-                network = VAENetwork(**header.vae)
-        except (UserError, TypeError, ValueError, RuntimeError) as error:  # torch's own words for impossible sizes
-            raise UserError(f"{path}: its header describes no VAE that this version knows: {error}") from error
-        state = {name.removeprefix("vae."): tensor for name, tensor in tensors.items() if name.startswith("vae.")}
-        check_tensors(state, network.state_dict(), f"{path}: the VAE")
-        network.load_state_dict(state, assign=True)
+        network = load_latent_model(header, tensors, path)
         vocoder = None
         if header.vocoder is not None:
             try:
@@ -74,7 +65,7 @@ class Model:
         corpus = CorpusLatents.from_tensors(tensors, network.latent_dim, str(path))
         analysis = Analysis.from_tensors(tensors, network.latent_dim, len(Segments.of(corpus)), str(path))
         material = Material(corpus, analysis, header.mel.frame_rate, network.stride)
-        return cls(header, network.to(device).eval().requires_grad_(False), material, vocoder)
+        return cls(header, network.to(device), material, vocoder)
 
 
 def rendered_mels(

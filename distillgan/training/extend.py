@@ -18,10 +18,10 @@ from distillgan.data.downmix import MIX, chosen
 from distillgan.data.manifest import HELD_OUT, TRAIN, Entry, Manifest
 from distillgan.data.scan import split
 from distillgan.errors import UserError
+from distillgan.models.base import LatentModel
 from distillgan.models.header import read_header
-from distillgan.models.modelfile import read_model
-from distillgan.models.vae.losses import mel_error_db
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.modelfile import latent_class, read_model
+from distillgan.models.vae.network import mel_error_db
 from distillgan.paths import CONFIG, Home
 from distillgan.training.run_status import MANIFEST, Run
 
@@ -60,10 +60,10 @@ class Extension:
         more = max(1.0, REPLAYED / (1 - REPLAYED) * new / old)
         return [more if entry.audio_hash in known else 1.0 for entry in entries]
 
-    def network(self, home: Home) -> VAENetwork:
+    def network(self, home: Home) -> LatentModel:
         """The model before. Raises UserError if it is not there any more."""
         header, tensors = read_model(home.model(self.model), "vae.")
-        network = VAENetwork(**header.vae)
+        network = latent_class(header)(**header.vae)
         network.load_state_dict({name.removeprefix("vae."): tensor for name, tensor in tensors.items()})
         return network.eval()
 
@@ -158,15 +158,16 @@ def extend(
 
 def settings_of(extension: Extension, home: Home) -> dict[str, object]:
     """Settings, by key, in which an extension follows the model that it extends."""
-    network = read_header(home.model(extension.model)).vae
-    return {
-        "model.latent_dim": network["latent_dim"],
-        "model.module.network": network,
+    header = read_header(home.model(extension.model))
+    latent_dim = {"model.latent_dim": header.vae["latent_dim"]} if "latent_dim" in header.vae else {}
+    return latent_dim | {
+        "model.kind": header.latent_model["name"],
+        "model.module.network": header.vae,
         "model.module.kl.warmup_steps": 0,  # the KL is there: without its weight the latent would drift meanwhile
     }
 
 
-def forgotten(manifest: Manifest, home: Home, spec: MelSpec, extension: Extension, network: VAENetwork) -> dict:
+def forgotten(manifest: Manifest, home: Home, spec: MelSpec, extension: Extension, network: LatentModel) -> dict:
     """What the header notes of how much is forgotten: the error on the old recordings before and now.
 
     Raises:
@@ -206,7 +207,7 @@ def judged_clips(manifest: Manifest, home: Home, extension: Extension) -> list[A
 
 
 @torch.inference_mode()
-def error_on(network: VAENetwork, spec: MelSpec, clips: list[AudioClip]) -> float:
+def error_on(network: LatentModel, spec: MelSpec, clips: list[AudioClip]) -> float:
     """The mean over whole clips of the error of what the posterior's mean decodes to, in dB, up to each one's limit."""
     mel, errors = MelSpectrogram(spec).to(next(network.parameters()).device), []
     for clip in clips:

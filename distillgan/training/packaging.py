@@ -5,9 +5,10 @@ from torch import Tensor
 from distillgan.audio.mel import MelSpec
 from distillgan.data.manifest import HELD_OUT, Manifest
 from distillgan.errors import UserError
+from distillgan.models.base import LatentModel
 from distillgan.models.header import BAND_LIMIT, Header, read_header, utc_now
 from distillgan.models.modelfile import read_model, replace_vocoder, write_model
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.plugins import LATENT_MODELS, describe
 from distillgan.training.fit import FitResult
 from distillgan.training.run_status import Run
 
@@ -15,7 +16,7 @@ from distillgan.training.run_status import Run
 def write_vae(
     run: Run,
     result: FitResult,
-    network: VAENetwork,
+    network: LatentModel,
     network_args: dict,
     learnt: dict[str, Tensor],
     spec: MelSpec,
@@ -39,6 +40,7 @@ def write_vae(
         name=run.name,
         mel=spec,
         vae=network_args,
+        latent_model=describe(LATENT_MODELS, network.name),
         vocoder=vocoder,
         corpus={
             "fingerprint": manifest.fingerprint,
@@ -58,7 +60,7 @@ def write_vae(
     write_model(run.model_path, header, weights | learnt | vocoder_tensors)
 
 
-def is_packed(run: Run, network: VAENetwork) -> bool:
+def is_packed(run: Run, network: LatentModel) -> bool:
     """Whether the model file has these very weights of the VAE already."""
     if not run.model_path.exists():
         return False

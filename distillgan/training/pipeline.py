@@ -13,6 +13,7 @@ from distillgan.configuration import build
 from distillgan.data.corpus import prepare_corpus
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.models.header import copy_model, read_header
+from distillgan.models.plugins import VOCODERS, describe
 from distillgan.training.auto_settings import auto_settings, check_settings
 from distillgan.training.callbacks import Interrupted, InterruptGuard
 from distillgan.training.context import (
@@ -143,6 +144,7 @@ def prepare(request: TrainRequest, processes: Processes, held: ExitStack, consol
     check_settings(config)
     check_analysis(config.analysis)
     if VOCODER in stages:
+        describe(VOCODERS, config.vocoder.name)
         build(config.vocoder.module)
     _begin_anew(request, extension is not None, console)
     for setting in chosen:

@@ -19,13 +19,12 @@ from distillgan.data.band import readable
 from distillgan.data.datamodule import AudioDataModule
 from distillgan.data.manifest import HELD_OUT, TRAIN
 from distillgan.errors import UserError, number, whole
-from distillgan.models.base import Vocoder
+from distillgan.models.base import LatentModel, Vocoder
 from distillgan.models.header import MEASURED, PENDING
-from distillgan.models.modelfile import read_model
-from distillgan.models.vae.network import VAENetwork
+from distillgan.models.modelfile import latent_class, read_model
+from distillgan.models.plugins import VAE, VOCODERS, describe
 from distillgan.models.vocoders.module import VocoderModule
 from distillgan.models.vocoders.registry import UNIVERSAL, GeneratorWeights, load_own, read_packaged, read_weights
-from distillgan.models.vocoders.trained import TrainedVocoder
 from distillgan.paths import MODEL_SUFFIX
 from distillgan.progress import progress_bar
 from distillgan.training.auto_settings import note_settings
@@ -54,6 +53,8 @@ def prepare_vae(context: TrainContext, console: Console) -> Stage:
         console.print(f"no recording holds anything above {limit}: nothing will be made there")
     extension, folder = context.extension, run.stage("vae")
     depends = {"model.module.network": plain(config.model.module.network)}
+    if module.network.name != VAE:
+        depends["model.kind"] = module.network.name
     if extension is not None:
         depends["extends"] = extension.fingerprint
         if not (folder / LAST).exists():
@@ -111,7 +112,7 @@ def finish_vae(
     on_first(pack)
     console.print(
         f"VAE: {result.steps} steps in {result.seconds:.0f} s, error {result.error:.2f} dB on {result.judged_on}, "
-        f"{measured['active_dimensions']:.0f} of {config.model.latent_dim} dimensions active, "
+        f"{measured['active_dimensions']:.0f} of {network.latent_dim} dimensions active, "
         f"{measured['kl_nats']:.1f} nats a frame → {run.model_path}"
     )
     return result.error
@@ -126,7 +127,7 @@ def prepare_vocoder(context: TrainContext, console: Console) -> Stage:
     torch.manual_seed(config.seed)
     header, tensors = read_model(run.model_path, "vae.")
     spec.require(header.mel, "the configuration", str(run.model_path))
-    vae = VAENetwork(**header.vae)
+    vae = latent_class(header)(**header.vae)
     vae.load_state_dict({name.removeprefix("vae."): tensor for name, tensor in tensors.items()})
     vae.to(context.processes.device).eval().requires_grad_(False)
     module = build(config.vocoder.module)
@@ -146,7 +147,7 @@ def finish_vocoder(
     """Add the trained vocoder to the model file; the held-out mel error."""
     module, run = stage.module, context.run
     module.load_state_dict(result.checkpoint["state_dict"])
-    description = {"name": stage.name, "generator": module.generator.args}
+    description = {**describe(VOCODERS, stage.name), "generator": module.generator.args}
     weights = {f"vocoder.{key}": tensor for key, tensor in module.averaged.module.export_state().items()}
 
     def pack() -> str | None:
@@ -190,7 +191,7 @@ def _data_module(config: DictConfig, context: TrainContext, weights: list[float]
     )
 
 
-def own_vocoder(run: Run) -> TrainedVocoder | None:
+def own_vocoder(run: Run) -> Vocoder | None:
     """The vocoder that the model has already."""
     if not run.model_path.exists():
         return None
@@ -198,7 +199,7 @@ def own_vocoder(run: Run) -> TrainedVocoder | None:
     return None if header.vocoder is None else load_own(header.vocoder, tensors, header.mel)
 
 
-def _universal(spec: MelSpec) -> TrainedVocoder | None:
+def _universal(spec: MelSpec) -> Vocoder | None:
     """The universal vocoder, if it is for this mel."""
     weights = read_packaged(UNIVERSAL)
     return weights.vocoder() if weights is not None and weights.spec == spec else None
@@ -234,7 +235,7 @@ def start(module: VocoderModule, settings: DictConfig, spec: MelSpec, models: Pa
     if different:
         raise UserError(f"vocoder.init={init}: its weights are those of another network: {different}")
     spec.require(weights.spec, "the configuration", weights.origin)
-    module.start_from(weights.tensors, weights.origin, settings.init_rate)
+    module.start_from(weights.tensors, weights.origin, number("vocoder.init_rate", settings.init_rate, 0))
     return origin
 
 
@@ -255,7 +256,7 @@ def _differences(weights: GeneratorWeights, name: str, arguments: dict) -> str:
 
 
 def analyse(
-    network: VAENetwork,
+    network: LatentModel,
     spec: MelSpec,
     corpus: CorpusLatents,
     own: Vocoder | None,

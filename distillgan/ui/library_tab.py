@@ -24,6 +24,7 @@ from distillgan.errors import UserError
 from distillgan.evaluation.slider_fidelity import draw_map
 from distillgan.features.descriptors import readable
 from distillgan.models.header import damaged_tensors
+from distillgan.models.plugins import VAE
 from distillgan.paths import MODEL_SUFFIX, Home, current_kind
 from distillgan.store import library, model_store
 from distillgan.store.model_store import StoredModel, described, local_time, parameters, size, tags
@@ -115,7 +116,7 @@ def curves(run: Path) -> dict[str, Curves]:
     """Stage → name, as it was logged → steps and values: what was trained on and what was held out. {} of no run."""
     found = {}
     logged = {path.parent.name for path in run.glob("*/events.out.tfevents.*") if ".old-" not in path.parent.name}
-    for stage in sorted(logged, key=lambda name: (name != "vae", name)):
+    for stage in sorted(logged, key=lambda name: (name != VAE, name)):
         events = EventAccumulator(str(run / stage), size_guidance={"scalars": _POINTS, "images": 1, "audio": 1})
         events.Reload()
         lines = {name: events.Scalars(name) for name in events.Tags()["scalars"] if _group(name) is not None}
@@ -139,7 +140,7 @@ def draw_curves(found: dict[str, Curves], name: str) -> Figure:
                     axis.plot(
                         *points, label=line.partition("/")[2].replace("_", " "), marker="." if kind == "val" else ""
                     )
-            title = "VAE" if stage == "vae" else f"vocoder ({stage})"
+            title = "VAE" if stage == VAE else f"vocoder ({stage})"
             axis.set_title(f"{title}, {'losses' if kind == 'train' else 'error on the held-out recordings'}")
             axis.set_xlabel("step")
             if axis.lines:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from distillgan.errors import UserError
 from distillgan.models.header import Header, read_header
+from distillgan.models.plugins import LATENT_MODELS, VAE, kinds
 from distillgan.paths import Home
 from distillgan.store.library import models_in
 from distillgan.training.run_status import CURVES, KILLED, RunProcess, StageStatus
@@ -104,7 +105,7 @@ def failure_text(state: RunState) -> str:
 
 
 def _stage_text(stage: str) -> str:
-    return _PARTS["model"] if stage == "vae" else f"{_PARTS['vocoder']} ({stage})"
+    return _PARTS["model"] if stage == VAE else f"{_PARTS['vocoder']} ({stage})"
 
 
 def _key_text(key: RunKey) -> str:
@@ -308,6 +309,8 @@ class _TrainTab:
         name = gr.Textbox(
             "", label="Name of the model", placeholder="that of the recordings", max_length=80, elem_id="train-name"
         )
+        latent_models = kinds(LATENT_MODELS)
+        kind = gr.Radio(latent_models, value=VAE, label="Kind", visible=len(latent_models) > 1)
         size = gr.Radio(list(form.SIZES), value="medium", label="Size", info=form.SIZE_WORDS)
         limits = self._limits("0: by the length of the recordings.")
         grow = gr.Checkbox(
@@ -317,7 +320,7 @@ class _TrainTab:
         anew = gr.Checkbox(label="Begin anew", info="What there was of this name is kept beside it.")
         more = _advanced(form.MODEL_FIELDS, ["device=auto"], "train-more")
         self.start = gr.Button("Start training", variant="primary", elem_id="train-start")
-        return [name, self.corpus, size, grow, anew, *limits, *more]
+        return [name, self.corpus, kind, size, grow, anew, *limits, *more]
 
     def _vocoder_form(self) -> list[Any]:
         words = (
@@ -327,8 +330,8 @@ class _TrainTab:
         self.model = gr.Dropdown([], value=None, label="Model", elem_id="vocoder-model")
         self.sounds = gr.Dropdown([form.ITS_OWN], value=form.ITS_OWN, label="Recordings")
         kind = gr.Radio(
-            list(form.KINDS),
-            value=form.KINDS[0],
+            form.vocoders(),
+            value=form.VOCODER,
             label="Kind",
             info="harmonic: plays from its first step, in tune. hifigan: starts from noise, wants hours or a GPU.",
         )
@@ -336,7 +339,7 @@ class _TrainTab:
         anew = gr.Checkbox(
             label="Begin anew", info="What was trained of this kind is kept beside it. Otherwise it goes on."
         )
-        more = _advanced(form.VOCODER_FIELDS, [f"vocoder={form.KINDS[0]}"], "vocoder-more")
+        more = _advanced(form.VOCODER_FIELDS, [f"vocoder={form.VOCODER}"], "vocoder-more")
         self.vocoder_start = gr.Button("Train vocoder", variant="primary", elem_id="vocoder-start")
         with gr.Column(visible=False) as self.asking:
             self.question = gr.HTML(padding=False)

@@ -12,12 +12,13 @@ from distillgan.cli import hydra_app
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
 from distillgan.models.header import read_header
+from distillgan.models.plugins import VAE, VOCODERS, kinds
 from distillgan.paths import CONFIG, Home
 from distillgan.ui.data_tab import Corpora
 
 DEMO = "the built-in demo"
 ITS_OWN = "those it was trained on"
-KINDS = ("harmonic", "hifigan")
+VOCODER = "harmonic"  # the kind that is offered first
 
 # Measured on one core: 0.08, 0.22 and 0.44 s for a step's 16 segments.
 SIZES = {
@@ -74,6 +75,11 @@ _NOT_HERE = re.compile(
 _CODE = re.compile(r"_target_|\$\{|\.\.")
 
 
+def vocoders() -> list[str]:
+    """The kinds that can be trained, those of installed packages too. Raises UserError if two have one name."""
+    return [VOCODER, *(kind for kind in kinds(VOCODERS) if kind != VOCODER)]
+
+
 def devices() -> list[str]:
     """Those of this machine, and `auto`."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -87,11 +93,14 @@ def defaults(fields: list[Field], overrides: list[str]) -> list[str]:
     return [field.null if value is None else str(value) for field, value in zip(fields, values, strict=True)]
 
 
-def model_overrides(corpora: Corpora, corpus: str, size: str, grow: bool, anew: bool, *common: Any) -> list[str]:
-    """For a model; `common` are the arguments of `_common` from `steps` on.
+def model_overrides(
+    corpora: Corpora, corpus: str, kind: str, size: str, grow: bool, anew: bool, *common: Any
+) -> list[str]:
+    """For a model of the kind; `common` are the arguments of `_common` from `steps` on.
 
     Raises:
-        UserError: no recordings are chosen, or a line is none or sets what the page sets itself.
+        UserError: no recordings are chosen, the size is none of the kind's, or a line is none or sets what the page
+            sets itself.
     """
     if not corpus:
         raise UserError("choose the recordings to learn from, or add some on the Data tab")
@@ -100,7 +109,10 @@ def model_overrides(corpora: Corpora, corpus: str, size: str, grow: bool, anew: 
     if grow and corpus == DEMO:
         raise UserError("a model grows with recordings of yours: choose some on the Data tab")
     recordings = [] if corpus == DEMO else [f"data.dir={quote(str(corpora.folder(corpus)))}"]
-    return [*recordings, *SIZES[size], *["extend=true"] * grow, *_common("model", MODEL_FIELDS, anew, *common)]
+    if kind != VAE and SIZES[size]:
+        raise UserError(f"{size} is a size of the {VAE}: take medium, and a {kind}'s own settings as lines below")
+    chosen = [f"model={kind}"] * (kind != VAE) + SIZES[size] + ["extend=true"] * grow
+    return [*recordings, *chosen, *_common("model", MODEL_FIELDS, anew, *common)]
 
 
 def vocoder_overrides(

@@ -12,7 +12,7 @@ from distillgan.configuration import build
 from distillgan.data.datamodule import AudioDataModule, learnt_limits
 from distillgan.data.scan import scan
 from distillgan.models.header import read_header
-from distillgan.models.vae.losses import ReconstructionLoss
+from distillgan.models.vae.network import ReconstructionLoss
 from distillgan.paths import Home
 from distillgan.training.pipeline import train
 

@@ -21,7 +21,7 @@ def corpora(tmp_path, recordings):
 
 
 def model(corpora, corpus="rain", size="medium", steps=0, minutes=0, grow=False, anew=False, values=NO_FIELDS, more=""):
-    return form.model_overrides(corpora, corpus, size, grow, anew, steps, minutes, "cpu", more, *values)
+    return form.model_overrides(corpora, corpus, "vae", size, grow, anew, steps, minutes, "cpu", more, *values)
 
 
 def test_every_field_is_a_setting_and_says_what_it_is_when_left_empty():

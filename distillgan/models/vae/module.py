@@ -6,28 +6,41 @@ from torch import Tensor
 
 from distillgan.audio.augment import stretch_mel
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, lowest_hertz, to_log1p
-from distillgan.errors import number, pair, whole
-from distillgan.models.base import averaged
-from distillgan.models.vae.losses import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
-from distillgan.models.vae.network import VAENetwork
+from distillgan.errors import UserError, number, pair, whole, within
+from distillgan.models.base import LatentModel, averaged, check_arguments
+from distillgan.models.plugins import LATENT_MODELS, VAE, describe, load
+from distillgan.models.vae.network import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
+
+
+def _network(kind: str, arguments: dict) -> LatentModel:
+    network = load(LATENT_MODELS, describe(LATENT_MODELS, kind), LatentModel)
+    try:
+        check_arguments(network, arguments)
+    except UserError as error:
+        raise UserError(f"network: {error}") from error
+    with within("network"):
+        return network(**arguments)
 
 
 class VAEModule(L.LightningModule):
-    """Trains a `VAENetwork` on batches of the shared DataModule.
+    """Trains a `LatentModel` as a VAE, on batches of the shared DataModule.
 
     Every random number of a step comes from a generator seeded by (seed, step, rank), so a resumed run equals an
     unbroken one with no random state to keep. Under mixed precision the network alone trains in bfloat16: mels, losses
-    and what is judged stay at 32 bits.
+    and validation stay at 32 bits.
 
     Args:
         spec: fields of the run's `MelSpec`.
-        network: arguments of `VAENetwork`.
+        network: arguments of the latent model's constructor.
         lr, betas, weight_decay: of AdamW; `lr` rises over the first `lr_warmup_steps`.
-        ema_decay: of the averaged weights, which are what is judged and packed.
+        ema_decay: of the averaged weights, which are validated and packed.
         kl: arguments of `KLDivergence`.
         clip_norm: gradient norm above which gradients are scaled down.
         max_steps: steps of the whole training.
         seed: of the noise.
+        kind: of the latent model, by name.
+
+    Raises UserError if there is no such kind, or a value is refused; it begins with the name of the argument.
     """
 
     def __init__(
@@ -44,28 +57,30 @@ class VAEModule(L.LightningModule):
         segment_frames: int,
         max_steps: int,
         seed: int,
+        kind: str = VAE,
     ):
         super().__init__()
         self.save_hyperparameters()
-        number("model.module.lr", lr, 0)
-        pair("model.module.betas", betas, 0, 0.999999)
-        number("model.module.weight_decay", weight_decay, 0)
-        number("model.module.ema_decay", ema_decay, 0, 1)
-        number("model.module.clip_norm", clip_norm, 0)
-        whole("model.module.lr_warmup_steps", lr_warmup_steps, 0)
+        number("lr", lr, 0)
+        pair("betas", betas, 0, 0.999999)
+        number("weight_decay", weight_decay, 0)
+        number("ema_decay", ema_decay, 0, 1)
+        number("clip_norm", clip_norm, 0)
+        whole("lr_warmup_steps", lr_warmup_steps, 0)
         self.spec = MelSpec.from_dict(spec)
         self.mel = MelSpectrogram(self.spec)
-        self.network = VAENetwork(**network)
+        self.network = _network(kind, network)
         self.averaged = averaged(self.network, ema_decay)
         self.reconstruction_loss = ReconstructionLoss()
-        self.kl = KLDivergence(**kl)
+        with within("kl"):
+            self.kl = KLDivergence(**kl)
         self.max_steps = max_steps
         self.judged_from = lr_warmup_steps
         self.steps_done = 0
-        self._judged: list[tuple[float, Tensor]] = []
+        self._validated: list[tuple[float, Tensor]] = []
         self._measured: dict[str, float] = {}
 
-    def start_from(self, network: VAENetwork) -> None:
+    def start_from(self, network: LatentModel) -> None:
         """Begin with the weights of a network of the same arguments, averaged ones too."""
         self.judged_from = 0
         self.network.load_state_dict(network.state_dict())
@@ -75,15 +90,15 @@ class VAEModule(L.LightningModule):
         frames = self.hparams.segment_frames
         with torch.no_grad(), self._full_precision():
             target = to_log1p(stretch_mel(self.mel(batch["wave"]), batch["rate"], frames), self.spec)
-            told = self._below(batch["limit"]) if "limit" in batch else None
-            seen = target if told is None else target * self._below(batch["seen"])[..., None]
+            known = self._below(batch["limit"]) if "limit" in batch else None
+            seen = target if known is None else target * self._below(batch["seen"])[..., None]
         seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009 + self.global_rank
         noise = torch.Generator(device=self.device).manual_seed(seed % 2**63)
         mean, log_variance = (part.float() for part in self.network.encode(seen))
         z = mean + (log_variance / 2).exp() * torch.randn(
             mean.shape, generator=noise, device=mean.device, dtype=mean.dtype
         )
-        reconstruction = self.reconstruction_loss(self.network.decode(z, frames).float(), target, told)
+        reconstruction = self.reconstruction_loss(self.network.decode(z, frames).float(), target, known)
         per_dimension = self.kl.per_dimension(mean, log_variance)
         weight = self.kl.weight_at(self.steps_done)
         loss = reconstruction + weight * self.kl(per_dimension)
@@ -110,7 +125,7 @@ class VAEModule(L.LightningModule):
         self.averaged.update_parameters(self.network)
 
     def on_validation_start(self) -> None:
-        self._judged = []
+        self._validated = []
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
         """One whole clip [1, 1, N]: error up to its limit of the mel decoded from the posterior's mean, in dB."""
@@ -119,12 +134,13 @@ class VAEModule(L.LightningModule):
             x = to_log1p(mel, self.spec)
             mean, log_variance = self.averaged.module.encode(x)
             decoded = from_log1p(self.averaged.module.decode(mean, x.shape[-1]), self.spec)
-            told = self._below(batch["limit"])[0] if "limit" in batch else slice(None)
-        self._judged.append((mel_error_db(mel[0][told], decoded[0][told]), self.kl.per_dimension(mean, log_variance)))
+            known = self._below(batch["limit"])[0] if "limit" in batch else slice(None)
+        error = mel_error_db(mel[0][known], decoded[0][known])
+        self._validated.append((error, self.kl.per_dimension(mean, log_variance)))
 
     def on_validation_epoch_end(self) -> None:
-        error = sum(e for e, _ in self._judged) / len(self._judged)
-        per_dimension = torch.stack([d for _, d in self._judged]).mean(0)
+        error = sum(e for e, _ in self._validated) / len(self._validated)
+        per_dimension = torch.stack([d for _, d in self._validated]).mean(0)
         self.log("val/mel_error_db", error, sync_dist=True)
         self.log("error_dB", error, prog_bar=True, logger=False, sync_dist=True)
         self._measured = {

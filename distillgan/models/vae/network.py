@@ -1,14 +1,16 @@
-"""The VAE's network: log1p mel [B, n_mels, T] ↔ latent sequence [B, latent_dim, ceil(T / stride)].
+"""The VAE: its network, what it is trained on, and its errors.
 
-1-D convolutions over time with mel bands as channels: time stays in the latent, so any T decodes. All
-normalisation is per frame (over channels only), so what a frame becomes never depends on how long the piece is.
+The network's convolutions run over time, with mel bands as channels. All normalisation is per frame (over channels
+only), so what a frame becomes never depends on how long the sound is.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distillgan.errors import UserError, whole
+from distillgan.errors import UserError, number, whole
+from distillgan.models.base import LatentModel
+from distillgan.models.plugins import VAE
 
 
 class ResidualBlock(nn.Module):
@@ -39,7 +41,7 @@ def _blocks(count: int, channels: int, kernel_size: int, expansion: int) -> nn.S
     return nn.Sequential(*[ResidualBlock(channels, kernel_size, expansion) for _ in range(count)])
 
 
-class VAENetwork(nn.Module):
+class VAENetwork(LatentModel):
     """Encoder and decoder, each at two rates: mel frames (`fine_*`) and latent frames, `stride` times slower.
 
     Args:
@@ -51,8 +53,10 @@ class VAENetwork(nn.Module):
         kernel_size: of the depthwise convolutions; odd.
 
     Raises:
-        UserError: stride odd or kernel_size even.
+        UserError: stride odd, kernel_size even, or a value out of range.
     """
+
+    name = VAE
 
     def __init__(
         self,
@@ -77,11 +81,11 @@ class VAENetwork(nn.Module):
             ("stride", stride, 2, 64),
             ("kernel_size", kernel_size, 1, 129),
         ):
-            whole(f"model.network.{key}", value, least, most)
+            whole(key, value, least, most)
         if stride % 2:
-            raise UserError(f"model.network.stride={stride} must be an even number, 2 or more")
+            raise UserError(f"stride={stride} must be an even number, 2 or more")
         if kernel_size % 2 == 0:
-            raise UserError(f"model.network.kernel_size={kernel_size} must be odd")
+            raise UserError(f"kernel_size={kernel_size} must be odd")
         self.latent_dim = latent_dim
         self.stride = stride
         self._reach = (blocks * (kernel_size // 2) + 1, fine_blocks * (kernel_size // 2) + 1)
@@ -116,25 +120,62 @@ class VAENetwork(nn.Module):
         coarse, fine = self._reach
         return (fine + 3 * self.stride // 2 - 1) // self.stride + coarse
 
-    def latent_frames(self, frames: int) -> int:
-        """Latent frames of a mel of `frames` frames."""
-        return -(-frames // self.stride)
-
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """log1p mel [B, n_mels, T] → mean and log variance of the posterior, each [B, latent_dim, ceil(T / stride)].
-
-        T is filled up to whole latent frames by repeating the last frame.
-        """
+        """Mean and log variance of the posterior; T is filled up to whole latent frames by repeating the last frame."""
         missing = -x.shape[-1] % self.stride
         mean, log_variance = self.encoder(F.pad(x, (0, missing), mode="replicate")).chunk(2, dim=1)
         return mean, log_variance.clamp(-12, 6)
 
     def decode(self, z: Tensor, frames: int) -> Tensor:
-        """z [B, latent_dim, L] → log1p mel [B, n_mels, frames].
-
-        Raises:
-            ValueError: `frames` is more than L · stride.
-        """
         if frames > z.shape[-1] * self.stride:
             raise ValueError(f"{z.shape[-1]} latent frames decode to at most {z.shape[-1] * self.stride}, not {frames}")
         return self.decoder(z)[..., :frames]
+
+
+class ReconstructionLoss(nn.Module):
+    """Mean absolute error of the log1p mels [B, n_mels, T], a scalar: proportional to dB above the silence knee.
+
+    Of the bands [B, n_mels] that are `known`, where not all are: above a recording's band limit there is no target.
+    """
+
+    def forward(self, reconstruction: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+        error = (reconstruction - target).abs()
+        return error.mean() if known is None else error[known[..., None].expand_as(error)].mean()
+
+
+class KLDivergence(nn.Module):
+    """Divergence of the posterior from N(0, 1) in nats a latent frame (Kingma & Welling 2014, appendix B).
+
+    Free bits (Kingma et al. 2016, appendix C.8): a dimension is not pressed below `free_bits` nats, which keeps it from
+    collapsing. The weight rises linearly to `weight` over `warmup_steps`.
+    """
+
+    def __init__(self, weight: float, free_bits: float, warmup_steps: int):
+        super().__init__()
+        self.weight = number("weight", weight, 0)
+        self.free_bits = number("free_bits", free_bits, 0)
+        self.warmup_steps = whole("warmup_steps", warmup_steps, 0)
+
+    def weight_at(self, step: int) -> float:
+        return self.weight * min(1.0, (step + 1) / max(1, self.warmup_steps))
+
+    @staticmethod
+    def per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Posterior mean and log variance [B, D, L] → nats a frame of each dimension [D]."""
+        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(0, 2))
+
+    def forward(self, per_dimension: Tensor) -> Tensor:
+        """Nats a frame of each dimension [D] → the pressed total, a scalar."""
+        return per_dimension.clamp(min=self.free_bits).sum()
+
+
+def active_dimensions(per_dimension: Tensor, threshold: float = 0.05) -> int:
+    """How many latent dimensions carry more than `threshold` nats a frame; per_dimension [D]."""
+    return int((per_dimension > threshold).sum())
+
+
+def mel_error_db(mel: Tensor, reconstruction: Tensor, floor_db: float = 60.0) -> float:
+    """Mean absolute error in dB of a clip's linear mels [n_mels, T], both floored `floor_db` under the clip's peak."""
+    floor = mel.max() * 10 ** (-floor_db / 20)
+    decibels = [20 * torch.log10(torch.maximum(m, floor)) for m in (mel, reconstruction)]
+    return float((decibels[0] - decibels[1]).abs().mean())

@@ -1,17 +1,15 @@
 """The universal vocoder: BigVGAN-v2 (Lee et al. 2023) with released weights, behind the mel → wave contract."""
 
+import math
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.models.base import Vocoder
+from distillgan.models.base import Vocoder, blank, filled
 from distillgan.models.vocoders.trained import (
     TOPOLOGY,
-    check_fits,
-    check_tensors,
     checked_topology,
     context_frames,
     fold_weight_norm,
@@ -46,12 +44,8 @@ class BigVGANVocoder(Vocoder):
             args = _read_args(config, spec)
         except UserError as error:
             raise UserError(f"{config}: {error}") from error
-        # On the meta device nothing is allocated or drawn at random before the weights are known to fit.
-        with torch.device("meta"):
-            generator = BigVGANGenerator(**args)
-        tensors = fold_weight_norm(read_checkpoint(Path(checkpoint)), str(checkpoint))
-        check_tensors(tensors, generator.state_dict(), str(checkpoint))
-        generator.load_state_dict(tensors, strict=True, assign=True)
+        generator = blank(BigVGANGenerator, args)
+        filled(generator, fold_weight_norm(read_checkpoint(Path(checkpoint)), str(checkpoint)), str(checkpoint))
         before, reaches, after = generator.reaches
         return cls(generator, spec, context_frames(args, before, reaches, after))
 
@@ -60,7 +54,12 @@ def _read_args(path: Path, spec: MelSpec) -> dict:
     """The generator's arguments out of the release's config.json, whose mel must be `spec`."""
     config = read_config(path, (*TOPOLOGY, "activation", "snake_logscale"), spec)
     args = checked_topology(config)
-    check_fits(args, spec)
+    hop_length = math.prod(args["upsample_rates"])
+    if hop_length != spec.hop_length:
+        raise UserError(
+            f"upsample_rates={args['upsample_rates']} multiply to {hop_length} samples a frame, but the mel has "
+            f"hop_length={spec.hop_length}"
+        )
     if config["activation"] not in ACTIVATIONS:
         raise UserError(f"activation={config['activation']!r} must be one of {list(ACTIVATIONS)}")
     # The first version's configs do not name the last two: it has a tanh and a bias.

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from distillgan.audio.mel import MelSpec, MelSpectrogram, magnitudes, to_log_clamp
 from distillgan.compute import counted
 from distillgan.errors import UserError, number, whole
-from distillgan.models.vocoders.trained import TrainedVocoder
+from distillgan.models.vocoders.trained import Generator, TrainedVocoder
 
 
 class InverseSTFT(nn.Module):
@@ -336,7 +336,7 @@ class ConvNeXtBlock(nn.Module):
         return x + h.transpose(1, 2)
 
 
-class HarmonicGenerator(nn.Module):
+class HarmonicGenerator(Generator):
     """Log-clamp mel [B, num_mels, T] → wave [B, 1, T * hop_length] in -1…1.
 
     The wave begins as partials, whose frequencies and phases are read from the mel, and noise in windows as long as the
@@ -491,13 +491,6 @@ class HarmonicGenerator(nn.Module):
             _, _, first, last = inverse.reach(first, last)
         before, after, _, _ = self.long.reach(first, last)
         return max(-before, after) + _KERNEL // 2 * (1 + self.args["layers"])
-
-    def add_weight_norm(self) -> None:
-        """Nothing: layer norms keep the scale here."""
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Weights for a model file: float32 on the CPU, no shared memory."""
-        return {key: tensor.detach().float().cpu().clone() for key, tensor in self.state_dict().items()}
 
 
 def _at_most(levels: list[Tensor]) -> list[Tensor]:

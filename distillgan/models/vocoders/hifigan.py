@@ -16,9 +16,12 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
+from distillgan.models.base import blank, filled
 from distillgan.models.vocoders.trained import (
     TOPOLOGY,
+    Generator,
     TrainedVocoder,
+    check_mel,
     checked_topology,
     context_frames,
     fold_weight_norm,
@@ -69,7 +72,7 @@ class ResBlock(nn.Module):
         return x
 
 
-class HiFiGANGenerator(nn.Module):
+class HiFiGANGenerator(Generator):
     """Log-clamp mel [B, num_mels, T] → wave [B, 1, T * hop_length] in -1…1; hop_length is the product of the rates.
 
     The defaults are V2 for a hop of 512: 0.97 M parameters. `args` holds the arguments as plain types.
@@ -129,10 +132,6 @@ class HiFiGANGenerator(nn.Module):
         """Each upsampling, and the residual blocks after it, whose mean is taken."""
         parallel = len(self.resblocks) // len(self.ups)
         return [(up, list(self.resblocks)[i * parallel : (i + 1) * parallel]) for i, up in enumerate(self.ups)]
-
-    def draws(self, mel: Tensor, random: torch.Generator) -> list[Tensor]:
-        """One wave: there is nothing random in it."""
-        return [self(mel)]
 
     @property
     def context_frames(self) -> int:
@@ -270,7 +269,9 @@ class HiFiGANVocoder(TrainedVocoder):
         spec = spec or MelSpec()
         config = Path(config_json)
         try:
-            generator = cls._blank(checked_topology(read_config(config, TOPOLOGY, spec)), spec)
+            generator = blank(HiFiGANGenerator, checked_topology(read_config(config, TOPOLOGY, spec)))
+            check_mel(generator, spec)
         except UserError as error:
             raise UserError(f"{config}: {error}") from error
-        return cls._filled(generator, read_checkpoint(Path(checkpoint)), spec, str(checkpoint))
+        tensors = fold_weight_norm(read_checkpoint(Path(checkpoint)), str(checkpoint))
+        return cls(filled(generator, tensors, str(checkpoint)), spec)

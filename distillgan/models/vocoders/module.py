@@ -15,7 +15,7 @@ from torch.optim import AdamW, Optimizer
 from distillgan.audio.filters import below
 from distillgan.audio.mel import MelSpec, MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.errors import UserError, number, pair, whole
-from distillgan.models.base import averaged
+from distillgan.models.base import averaged, check_tensors
 from distillgan.models.vocoders.discriminators import DiscriminatorOutput, Discriminators
 from distillgan.models.vocoders.losses import (
     MelL1,
@@ -25,7 +25,7 @@ from distillgan.models.vocoders.losses import (
     generator_loss,
     random_windows,
 )
-from distillgan.models.vocoders.trained import check_mel, check_tensors
+from distillgan.models.vocoders.trained import check_mel
 
 _ANGLES = 33  # that a random phase response is drawn through, evenly spaced over the frequencies
 _LOSSES = ("loss_mel", "loss_mel_multi", "loss_convergence", "loss_adv", "loss_fm")
@@ -181,19 +181,19 @@ class VocoderModule(LightningModule):
         if set(loss_weights) != set(_LOSSES):
             raise UserError(f"vocoder loss_weights has {sorted(loss_weights)}, expected {list(_LOSSES)}")
         for name, weight in loss_weights.items():
-            number(f"vocoder.module.loss_weights.{name}", weight, 0)
-        whole("vocoder.module.segment_size", segment_size, 1)
-        number("vocoder.own_mels", own_mels, 0, 1)
+            number(f"loss_weights.{name}", weight, 0)
+        whole("segment_size", segment_size, 1)
+        number("own_mels", own_mels, 0, 1)
         if segment_size % self.spec.hop_length:
             raise UserError(
                 f"vocoder segment_size={segment_size} must be a multiple of mel.hop_length={self.spec.hop_length}"
             )
         for key in ("warm_learning_rate", "learning_rate", "discriminator_learning_rate"):
-            number(f"vocoder.module.{key}", self.hparams[key], 0)
-        pair("vocoder.module.betas", betas, 0, 0.999999)
-        number("vocoder.module.lr_decay", lr_decay, 0, 1)
-        whole("vocoder.module.decay_steps", decay_steps, 1)
-        number("vocoder.module.ema_decay", ema_decay, 0, 1)
+            number(key, self.hparams[key], 0)
+        pair("betas", betas, 0, 0.999999)
+        number("lr_decay", lr_decay, 0, 1)
+        whole("decay_steps", decay_steps, 1)
+        number("ema_decay", ema_decay, 0, 1)
         generator.add_weight_norm()
         self.generator = generator
         self.averaged = averaged(generator, ema_decay)
@@ -215,7 +215,6 @@ class VocoderModule(LightningModule):
 
         Raises UserError, naming `origin`, unless they are those of this generator.
         """
-        number("vocoder.init_rate", rate, 0)
         check_tensors(tensors, self.generator.export_state(), origin)
         with torch.no_grad():
             for name, tensor in tensors.items():

@@ -1,13 +1,7 @@
-"""Which vocoder plays a model: its own, BigVGAN, or the universal one that ships.
-
-A model's own vocoder out of its file: which class its header names.
-
-Weights that a vocoder can start from, or play with as it is: those that ship with the package, or a file of them.
+"""Vocoders out of files, and which of them plays a model: its own, BigVGAN, or the universal one that ships.
 
 A weights file is safetensors, any float precision, whose metadata "distillgan" is the JSON of
 {"name", "generator": arguments, "mel": the fields of MelSpec, …}.
-
-Which vocoder plays a model: an explicit choice is kept or refused, `auto` says what it took and why.
 """
 
 import functools
@@ -16,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,9 +20,7 @@ from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
 from distillgan.models.base import Vocoder
 from distillgan.models.modelfile import read_model
-from distillgan.models.vocoders.harmonic import HarmonicVocoder
-from distillgan.models.vocoders.hifigan import HiFiGANVocoder
-from distillgan.models.vocoders.trained import TrainedVocoder
+from distillgan.models.plugins import VOCODERS, kinds, load
 from distillgan.paths import MODEL_SUFFIX, Home, current_kind
 from distillgan.progress import Cancelled, OnTransfer
 from distillgan.vendor import bigvgan
@@ -36,47 +28,41 @@ from distillgan.vendor import bigvgan
 if TYPE_CHECKING:
     from distillgan.models.vocoders.weights import Weights
 
-
-# A file names its vocoder in words: a path to a class, as in the configuration, would let it choose what is run.
-_TYPES: dict[str, type[TrainedVocoder]] = {kind.name: kind for kind in (HiFiGANVocoder, HarmonicVocoder)}
-OWN = tuple(_TYPES)
-_PIN = Path(bigvgan.__file__).with_name("PIN")
-
-
-def load_own(description: Mapping, tensors: Mapping[str, Tensor], spec: MelSpec) -> TrainedVocoder:
-    """From a header's {"name", "generator": arguments} and the file's tensors (those named vocoder.* are taken).
-
-    Raises UserError if there is no such vocoder, or its parts do not fit together or to `spec`.
-    """
-    name = description["name"]
-    if name not in _TYPES:
-        raise UserError(f"its vocoder {name!r} is none that this version knows ({', '.join(_TYPES)})")
-    state = {key.removeprefix("vocoder."): value for key, value in tensors.items() if key.startswith("vocoder.")}
-    try:
-        return _TYPES[name].from_state(description["generator"], state, spec)
-    except RuntimeError as error:  # torch's own words for impossible sizes
-        raise UserError(f"its vocoder cannot be built: {error}") from error
-
-
 UNIVERSAL = "harmonic"  # the generator whose packaged weights play a model without a vocoder of its own
+_PIN = Path(bigvgan.__file__).with_name("PIN")
 _PACKAGED = Path(__file__).resolve().parent / "universal"
+
+
+def load_own(description: Mapping[str, Any], tensors: Mapping[str, Tensor], spec: MelSpec) -> Vocoder:
+    """A model's own vocoder, from its header's `vocoder` and the file's tensors (those named vocoder.* are taken).
+
+    Raises UserError if its kind is not here, or its parts do not fit together or to `spec`.
+    """
+    state = {key.removeprefix("vocoder."): tensor for key, tensor in tensors.items() if key.startswith("vocoder.")}
+    return load(VOCODERS, description, Vocoder).from_state(description["generator"], state, spec)
 
 
 @dataclass(frozen=True)
 class GeneratorWeights:
-    """A generator as plain weights: which, its arguments, its mel, its tensors by the generator's own names."""
+    """A generator as plain weights: where from, its header's `vocoder`, its mel, its tensors by their own names."""
 
     origin: str
-    name: str
-    arguments: dict
+    description: dict[str, Any]
     spec: MelSpec
     tensors: dict[str, Tensor]
 
-    def vocoder(self) -> TrainedVocoder:
+    @property
+    def name(self) -> str:
+        return self.description["name"]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.description["generator"]
+
+    def vocoder(self) -> Vocoder:
         """The generator behind the contract. Raises UserError, naming the origin, if the parts do not fit together."""
-        state = {f"vocoder.{key}": tensor for key, tensor in self.tensors.items()}
         try:
-            return load_own({"name": self.name, "generator": self.arguments}, state, self.spec)
+            return load(VOCODERS, self.description, Vocoder).from_state(self.arguments, self.tensors, self.spec)
         except UserError as error:
             raise UserError(f"{self.origin}: {error}") from error
 
@@ -113,7 +99,7 @@ def read_weights(path: str | Path) -> GeneratorWeights:
         if header.vocoder is None:
             raise UserError(f"{path}: the model has no vocoder of its own to start from")
         plain = {key.removeprefix("vocoder."): tensor for key, tensor in tensors.items()}
-        return GeneratorWeights(str(path), header.vocoder["name"], header.vocoder["generator"], header.mel, plain)
+        return GeneratorWeights(str(path), header.vocoder, header.mel, plain)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file of vocoder weights")
     try:
@@ -129,10 +115,12 @@ def read_weights(path: str | Path) -> GeneratorWeights:
         spec = MelSpec.from_dict(about["mel"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return GeneratorWeights(str(path), current_kind(about["name"]), about["generator"], spec, tensors)
+    return GeneratorWeights(str(path), {**about, "name": current_kind(about["name"])}, spec, tensors)
 
 
-NAMES = ("auto", "bigvgan", "universal", *OWN)
+def playable() -> list[str]:
+    """What `vocoder=` takes to play a model: three choices, and each kind of an own vocoder."""
+    return ["auto", "bigvgan", "universal", *kinds(VOCODERS)]
 
 
 @dataclass(frozen=True)
@@ -155,21 +143,20 @@ def select(
 ) -> Selected:
     """The vocoder that the node `vocoder` of a configuration asks for.
 
-    `own` is that of the model itself, if it has one; `spec` is the model's mel. `auto` takes it, else BigVGAN if its
-    weights are there or can be had, else the small universal one that ships with the package. `progress` is told of a
-    download.
+    `own` is that of the model itself, if it has one; `spec` is the model's mel. `auto` takes the model's own, else
+    BigVGAN if its weights are there or can be had, else the small universal one. `progress` follows a download.
 
     Raises:
         UserError: there is no such vocoder for this model, its weights cannot be had, or its mel is another.
     """
     name = current_kind(settings["name"])
-    if name not in NAMES:
-        raise UserError(f"vocoder={name or 'none'} cannot play: choose one of {', '.join(NAMES)}")
     if own is not None and name in ("auto", own.name):
         return Selected(own.name, own, "the model's own" if name == "auto" else "as asked for")
     if name == "universal":
         return Selected(name, _universal(spec, str(device)), "as asked for")
     if name not in ("auto", "bigvgan"):
+        if name not in kinds(VOCODERS):
+            raise UserError(f"vocoder={name or 'none'} cannot play: choose one of {', '.join(playable())}")
         given = "has no vocoder of its own yet" if own is None else f"has {own.name} of its own, not {name}"
         train = f"distillgan train-vocoder {model} vocoder={name}"
         raise UserError(f"model {model} {given}: train one with `{train}`, or use vocoder=auto")

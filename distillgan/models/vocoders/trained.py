@@ -1,15 +1,5 @@
-"""Vocoders with weights of their own behind the contract: topology, checkpoints, a fast form for CPUs.
+"""Vocoders that can be trained: a generator behind the mel → wave contract, published weights, a fast form for CPUs."""
 
-What HiFi-GAN and the networks built like it share: their config.json, what it must hold, how far they see.
-
-Published weights: reading them without running code, folding weight norm, checking that they fit the network.
-
-A generator's fast form where there is one that is faster and equal, else the generator itself.
-
-The vocoders that can be trained: a generator with plain weights behind the contract, as a model file keeps it.
-"""
-
-import inspect
 import json
 import logging
 import math
@@ -17,14 +7,14 @@ import pickle
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from distillgan.audio.mel import MelSpec
 from distillgan.errors import UserError
-from distillgan.models.base import Vocoder
+from distillgan.models.base import Vocoder, blank, filled
 
 TOPOLOGY = (
     "resblock",
@@ -116,18 +106,6 @@ def checked_topology(args: dict) -> dict:
     return args
 
 
-def check_fits(args: dict, spec: MelSpec) -> None:
-    """Raises UserError unless the bands and samples a frame of a checked topology are those of the mel."""
-    if args["num_mels"] != spec.n_mels:
-        raise UserError(f"num_mels={args['num_mels']}, but the mel has n_mels={spec.n_mels}")
-    hop_length = math.prod(args["upsample_rates"])
-    if hop_length != spec.hop_length:
-        raise UserError(
-            f"upsample_rates={args['upsample_rates']} multiply to {hop_length} samples a frame, "
-            f"but the mel has hop_length={spec.hop_length}"
-        )
-
-
 def context_frames(args: dict, before: int, reaches: Sequence[int], after: int) -> int:
     """Frames before or after frame t that its samples depend on, whichever is more.
 
@@ -207,27 +185,6 @@ def fold_weight_norm(tensors: Mapping[str, Tensor], origin: str) -> dict[str, Te
                 raise UserError(f"{origin}: {key} {list(g.shape)} does not fit {layer + direction} {list(v.shape)}")
             folded[layer + ".weight"] = v * (g / v.flatten(1).norm(dim=1).view_as(g))
     return {key: tensor.detach().float().cpu() for key, tensor in folded.items()}
-
-
-def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], origin: str) -> None:
-    """Raises UserError, naming `origin`, unless keys and shapes are the expected ones and all values are finite."""
-    faults = {
-        "missing": [key for key in expected if key not in tensors],
-        "unexpected": [key for key in tensors if key not in expected],
-        "of another shape": [
-            f"{key} {list(tensors[key].shape)}, expected {list(value.shape)}"
-            for key, value in expected.items()
-            if key in tensors and tensors[key].shape != value.shape
-        ],
-        "not finite": [key for key, value in tensors.items() if not value.isfinite().all()],
-    }
-    found = [
-        f"{len(keys)} {kind} ({'; '.join(keys[:3])}{'; …' if len(keys) > 3 else ''})"
-        for kind, keys in faults.items()
-        if keys
-    ]
-    if found:
-        raise UserError(f"{origin}: the weights are not those of this network: {', '.join(found)}")
 
 
 Function = Callable[[Tensor], Tensor]
@@ -312,25 +269,47 @@ def _difference(generator: nn.Module, function: Function) -> float:
     return (generator(mel) - function(mel)).abs().max().item()
 
 
+class Generator(nn.Module):
+    """A network that can be trained as a vocoder: log-clamp mel [B, num_mels, T] → wave [B, 1, T * hop_length].
+
+    A subclass sets, in its constructor or as properties,
+
+        args             all arguments of the constructor as plain types; those named as fields of MelSpec are the mel's
+        num_mels         bands of the mel
+        hop_length       samples a frame
+        context_frames   frames before or after frame t that its samples depend on, whichever is more
+
+    Loading builds it on the meta device first: a buffer that is in no state dict must be made on a device of its own.
+    """
+
+    args: dict[str, Any]
+    num_mels: int
+    hop_length: int
+    context_frames: int
+
+    def draws(self, mel: Tensor, random: torch.Generator) -> list[Tensor]:
+        """The waves of one mel: one of a deterministic generator, two independent ones of one that makes noise."""
+        return [self(mel)]
+
+    def add_weight_norm(self) -> None:
+        """Reparametrise it for training, in place; the function computed stays the same."""
+
+    def export_state(self) -> dict[str, Tensor]:
+        """The plain weights for a model file: float32 on the CPU, no shared memory."""
+        return {key: tensor.detach().float().cpu().clone() for key, tensor in self.state_dict().items()}
+
+
 class TrainedVocoder(Vocoder):
     """A generator behind the mel → wave contract; a subclass has a `name` and its `generator_type`.
 
-    Such a generator maps log-clamp mel [B, num_mels, T] to wave [B, 1, T * hop_length] and has
-
-        args                 its arguments as plain types; those named as fields of MelSpec are the mel's
-        num_mels, hop_length, context_frames
-        draws(mel, random)   its waves of one mel: one of a deterministic generator, two independent ones of another
-        add_weight_norm()    reparametrises it for training
-        export_state()       its plain weights, float32 on the CPU
-
-    A subclass may also name a `fast_form`: from a generator it makes the same function, faster on a CPU (see FastForm).
+    It may also name a `fast_form`: from a generator it makes the same function, faster on a CPU (see FastForm).
     """
 
     name: ClassVar[str]
-    generator_type: ClassVar[type[nn.Module]]
+    generator_type: ClassVar[type[Generator]]
     fast_form: ClassVar[Callable[[nn.Module], Function] | None] = None
 
-    def __init__(self, generator: nn.Module, spec: MelSpec):
+    def __init__(self, generator: Generator, spec: MelSpec):
         super().__init__(spec, generator.context_frames)
         self.generator = generator
         self._fast = FastForm(type(self).fast_form)
@@ -341,39 +320,17 @@ class TrainedVocoder(Vocoder):
         return self._fast(self.generator, mel)
 
     @classmethod
-    def from_state(cls, args: dict, tensors: dict[str, Tensor], spec: MelSpec) -> "TrainedVocoder":
-        """Build from the generator's `args` and `export_state()`, as a model file keeps them.
-
-        Raises UserError if they do not belong together or to `spec`.
-        """
+    def from_state(cls, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], spec: MelSpec) -> Self:
         origin = "the model's vocoder"
-        known = list(inspect.signature(cls.generator_type).parameters)
-        wrong = sorted(set(args) ^ set(known))
-        if wrong:
-            raise UserError(f"{origin}: the arguments {wrong} are missing or unknown; expected {known}")
         try:
-            generator = cls._blank(args, spec)
+            generator = blank(cls.generator_type, arguments)
+            check_mel(generator, spec)
         except UserError as error:
             raise UserError(f"{origin}: {error}") from error
-        return cls._filled(generator, tensors, spec, origin)
-
-    @classmethod
-    def _blank(cls, args: dict, spec: MelSpec) -> nn.Module:
-        # On the meta device nothing is allocated or drawn at random before the weights are known to fit.
-        with torch.device("meta"):
-            generator = cls.generator_type(**args)
-        check_mel(generator, spec)
-        return generator
-
-    @classmethod
-    def _filled(cls, generator: nn.Module, tensors: dict[str, Tensor], spec: MelSpec, origin: str) -> "TrainedVocoder":
-        tensors = fold_weight_norm(tensors, origin)
-        check_tensors(tensors, generator.state_dict(), origin)
-        generator.load_state_dict(tensors, strict=True, assign=True)
-        return cls(generator, spec)
+        return cls(filled(generator, fold_weight_norm(tensors, origin), origin), spec)
 
 
-def check_mel(generator: nn.Module, spec: MelSpec) -> None:
+def check_mel(generator: Generator, spec: MelSpec) -> None:
     """Raises UserError unless bands, samples a frame and whatever else of a mel the generator has are the mel's."""
     if generator.num_mels != spec.n_mels:
         raise UserError(f"num_mels={generator.num_mels}, but the mel has n_mels={spec.n_mels}")

@@ -1,13 +1,7 @@
-"""Published weights: pinned, found, fetched from a hub, and checked.
-
-A published vocoder's pin: which files of which repository at which revision, with their sizes and hashes.
-
-One file of the hub into its standard cache: with progress, cancellable, and with errors in words.
+"""A published vocoder's weights: pinned by size and hash, found in the hub's cache or a folder, fetched where missing.
 
 The hub's own client does the work. When a connection stalls or ends early it goes on from its last whole piece,
 five times before it gives up; and it gives a file its name only when all of it is there.
-
-A release's two files: found in the hub's cache or a folder, checked against the pin, fetched where missing.
 """
 
 import errno

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from distillgan.models.vae.losses import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
+from distillgan.models.vae.network import KLDivergence, ReconstructionLoss, active_dimensions, mel_error_db
 
 
 def test_reconstruction_by_hand():

@@ -162,10 +162,10 @@ def test_it_can_learn_a_clip_by_heart():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"stride": 7}, "model.network.stride=7 must be an even number, 2 or more"),
-        ({"stride": 0}, "model.network.stride=0 must be"),
-        ({"kernel_size": 4}, "model.network.kernel_size=4 must be odd"),
-        ({"kernel_size": -1}, "model.network.kernel_size=-1 must be a whole number"),
+        ({"stride": 7}, "stride=7 must be an even number, 2 or more"),
+        ({"stride": 0}, "stride=0 must be"),
+        ({"kernel_size": 4}, "kernel_size=4 must be odd"),
+        ({"kernel_size": -1}, "kernel_size=-1 must be a whole number"),
     ],
 )
 def test_impossible_values(values, words):
