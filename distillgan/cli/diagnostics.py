@@ -18,6 +18,7 @@ from distillgan.paths import current_kind
 
 _NEAR, _AS_NEAR = 0.72, 0.12  # of 1, the same; and how far under the nearest
 _OF_EXTRA = {"hydra/launcher": ("joblib", "submitit_local", "submitit_slurm"), "hydra/sweeper": ("optuna",)}
+_EXTRA_WANTED = "wants more than plain sweeps do: pip install 'distillgan[sweeps]'"
 
 
 def refused(error: Exception, config_name: str, overrides: Sequence[str]) -> UserError | None:
@@ -47,7 +48,7 @@ def mistake(config_name: str, overrides: Sequence[str]) -> str | None:
             return f"{item}: {group} is there already, leave out the +"
         for wrong in (value for value in values if options and current_kind(value) not in options):
             if wrong in _OF_EXTRA.get(group, ()):
-                return f"{group}={wrong} wants more than plain sweeps do: pip install 'distillgan[sweeps]'"
+                return f"{group}={wrong} {_EXTRA_WANTED}"
             near = "".join(f"did you mean {word}? T" for word in _nearest(wrong, options)[:1]) or "t"
             return f"there is no {group}={wrong}: {near}here are {', '.join(options)}"
         chosen.append(f"{override.get_key_element()}={values[0]}" if override.is_sweep_override() else item)
@@ -55,6 +56,8 @@ def mistake(config_name: str, overrides: Sequence[str]) -> str | None:
         hydra.compose(config_name, chosen)
     except HydraException as error:
         line = _line(error)
+        if any(f"'{group}/{name}'" in line for group, names in _OF_EXTRA.items() for name in names):
+            return f"search= {_EXTRA_WANTED}"
         missing = re.search(r"Could not override '([^'=]+)|config\. '([^'=]+)[^']*' does not exist", line)
         return _no_such(missing[1] or missing[2], config_name, chosen, groups, loader) if missing else line
     return None

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from distillgan import process as signals
+from distillgan import process
 from distillgan.cli import diagnostics
 from distillgan.cli.overrides import parted, to_overrides, value_of
 from distillgan.configuration import keep_texts_of_files
@@ -49,8 +49,8 @@ def _prepare_hydra() -> None:
 
 def run(task: Callable[[DictConfig], object], config_name: str, arguments: list[str]) -> None:
     """Compose conf/<config_name>.yaml with the arguments and call `task` with it; see `command`."""
-    with command(config_name, arguments) as call:
-        call(task)
+    with command(task, config_name, arguments) as call:
+        call()
 
 
 def show_help(config_name: str, arguments: list[str]) -> None:
@@ -63,7 +63,9 @@ def show_help(config_name: str, arguments: list[str]) -> None:
 
 
 @contextmanager
-def command(config_name: str, arguments: list[str]) -> Iterator[Callable[[Callable[[DictConfig], object]], None]]:
+def command(
+    task: Callable[[DictConfig], object], config_name: str, arguments: list[str]
+) -> Iterator[Callable[[], None]]:
     """Hydra around a command's task: what is yielded calls it with the composed configuration, once for each job.
 
     Within the block a UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM
@@ -83,7 +85,7 @@ def command(config_name: str, arguments: list[str]) -> Iterator[Callable[[Callab
             _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
 
     sys.stdout, sys.stderr = _Reader(sys.stdout), _Reader(sys.stderr)
-    signals.raise_when_told()
+    process.raise_when_told()
     _prepare_hydra()
     try:
         overrides, flags = parted(to_overrides(arguments))
@@ -91,9 +93,8 @@ def command(config_name: str, arguments: list[str]) -> Iterator[Callable[[Callab
         parsed = parser.parse_args([*overrides, *flags])  # overrides in one piece only
         setbase("1.3")
         # What hydra.main comes to; that itself reads sys.argv, where the arguments stand as they were typed.
-        call = partial(_run_hydra, parsed, parser, config_path=str(conf_dir()), config_name=config_name)
         with _hydra_raises():
-            yield lambda task: call(guard()(task))
+            yield partial(_run_hydra, parsed, parser, guard()(task), str(conf_dir()), config_name)
     except UserError as error:
         _leave(error)
     except (HydraException, ValueError) as error:
@@ -102,8 +103,8 @@ def command(config_name: str, arguments: list[str]) -> Iterator[Callable[[Callab
                 _leave(refusal)
         raise  # the task's own, or a sweeper's
     except KeyboardInterrupt:
-        print(signals.words(), file=sys.stderr)
-        sys.exit(signals.exit_code())
+        print(process.words(), file=sys.stderr)
+        sys.exit(process.exit_code())
 
 
 @contextmanager

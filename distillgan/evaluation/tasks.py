@@ -17,8 +17,7 @@ from distillgan.data.cache import AudioClip
 from distillgan.data.corpus import folders, prepare_corpus
 from distillgan.data.downmix import MIX, chosen
 from distillgan.errors import UserError, number
-from distillgan.evaluation import reconstruction as reconstructions
-from distillgan.evaluation import report, slider_fidelity
+from distillgan.evaluation import reconstruction, report, slider_fidelity
 from distillgan.evaluation.vocoders import evaluate_vocoders, vocoder_adapters
 from distillgan.models.vocoders.registry import select
 from distillgan.paths import CONFIG, Home
@@ -55,8 +54,8 @@ def _reconstruction(
     config: DictConfig, console: Console, home: Home, device: torch.device, model: Model, stem: Path
 ) -> dict:
     clips, known = _clips(config, console, home, model)
-    result = reconstructions.reconstruction(model, clips, known, config.floor_db, device)
-    console.print(reconstructions.table(result))
+    result = reconstruction.reconstruction(model, clips, known, config.floor_db, device)
+    console.print(reconstruction.table(result))
     levels = result["drawn_levels"]
     console.print(
         f"drawn latents within the corpus's range of levels ({levels['low_db']:.0f} to {levels['high_db']:.0f} dB): "

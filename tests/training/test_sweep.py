@@ -1,6 +1,5 @@
 """Sweeps: searched by Optuna, in other processes, on copies of a model; broken off and gone on with."""
 
-import importlib
 import json
 import shutil
 import signal
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from distillgan.cli.commands.train_command import train_main
 from distillgan.cli.overrides import quote
 from distillgan.models.modelfile import read_model
 from distillgan.paths import Home, is_name
@@ -32,9 +32,7 @@ def sweep(monkeypatch, capsys, recordings):
         monkeypatch.setattr(sys, "argv", ["train"])
         monkeypatch.setattr(sys, "stdout", sys.stdout)
         with pytest.raises(SystemExit) as end:
-            importlib.import_module("distillgan.train").main(
-                [*arguments, *SMALL, f"data.dir={recordings}", f"paths.home={home}"]
-            )
+            train_main([*arguments, *SMALL, f"data.dir={recordings}", f"paths.home={home}"])
         folders = [*(home / "sweeps").iterdir()] if (home / "sweeps").exists() else []
         rows = json.loads((folders[0] / "table.json").read_text()) if len(folders) == 1 else []
         output = capsys.readouterr()

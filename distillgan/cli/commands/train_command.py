@@ -23,8 +23,8 @@ def train_main(arguments: list[str] | None = None) -> None:
         sys.exit(hydra_app.EXIT_USER_ERROR)
     folder, more = sweep or (None, [])
     try:
-        with hydra_app.command("train", [*arguments, *more]) as call:
-            call(train)
+        with hydra_app.command(train, "train", [*arguments, *more]) as call:
+            call()
     except BrokenExecutor as gone:  # killed, as where memory runs out
         told = " ".join(str(gone).split())
         hydra_app.report(
