@@ -2,7 +2,7 @@
 
     python docs/figures.py MODEL RECORDING
 
-docs/road.png: the road that sound takes. docs/spectrograms.png: a recording, what the model hears in it, and new sound.
+docs/pipeline.png: the pipeline. docs/spectrograms.png: a recording, what the model hears in it, and new sound.
 """
 
 import sys
@@ -46,7 +46,7 @@ def line(axis: Axes, wave: np.ndarray) -> None:
     axis.margins(x=0)
 
 
-def road(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
+def pipeline(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
     heard = model.reconstruct(recording, vocoder="universal").wave[0][: int(SECONDS * spec.sample_rate)]
     z = model.encode(recording)[:, : int(SECONDS * model.latent_rate)]
     new = model.render(SECONDS, seed=2, vocoder="universal").wave[0]
@@ -113,7 +113,7 @@ def spectrograms(model: dg.api.Model, recording: Path, spec: MelSpec) -> Figure:
 
 def main(name: str, recording: Path) -> None:
     model, spec = dg.load(name, device="cpu"), MelSpec()
-    save_figure(road(model, recording, spec), HERE / "road.png")
+    save_figure(pipeline(model, recording, spec), HERE / "pipeline.png")
     save_figure(spectrograms(model, recording, spec), HERE / "spectrograms.png")
 
 
