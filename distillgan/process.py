@@ -7,7 +7,7 @@
     evaluation      as rendering            the renderings of what=controls, one a core; else the blocks of each
     page            as what it starts
     a sweep's jobs  cores / jobs            the jobs
-    ddp             cores / processes       the processes; Lightning shares the cores out
+    ddp             cores / processes       the processes (`training.distributed`)
     data workers    one                     the workers, by PyTorch itself
 
 All of them turn for a moment, until the next operation has usually come, and then wait: OpenMP's threads would else
@@ -30,7 +30,7 @@ from distillgan.errors import whole
 
 # Of GNU's OpenMP, which PyTorch has on Linux, and of LLVM's and Intel's, which it has elsewhere: each is read once,
 # when its library is loaded.
-_WAITING = {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "0"}
+_WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 _SAID = {*_WAITING, "OMP_WAIT_POLICY", "KMP_LIBRARY"}
 NUMBER = "OMP_NUM_THREADS"
 _MOST = 1024

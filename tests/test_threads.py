@@ -34,10 +34,10 @@ def environment(monkeypatch):
 
 def test_threads_turn_for_a_moment_and_wait():
     threads.settle()
-    assert (os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"]) == ("30000", "0")
+    assert (os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"]) == ("1000", "0")
     assert "OMP_NUM_THREADS" not in os.environ, "how many there are is torch's own choice"
     threads.settle()
-    assert os.environ["GOMP_SPINCOUNT"] == "30000"
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
 
 
 @pytest.mark.parametrize("name", VARIABLES[:4])
@@ -52,7 +52,7 @@ def test_it_is_said_before_torch_is_loaded():
     run = subprocess.run(
         [sys.executable, "-c", WATCHED, "export-vocoder", "x", "--format=nothing"], capture_output=True, text=True
     )
-    assert "torch comes: 30000 0" in run.stdout, run.stderr
+    assert "torch comes: 1000 0" in run.stdout, run.stderr
 
 
 def test_jobs_share_the_cores_unless_the_person_has_said(monkeypatch):
