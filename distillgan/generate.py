@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from distillgan.cli import hydra_app
+from distillgan.cli.commands.arguments import EXIT_USER_ERROR, report
 from distillgan.cli.overrides import steered
 from distillgan.errors import UserError
 from distillgan.paths import Home
@@ -66,8 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         _check_sliders(arguments)
         overrides = with_preset(hydra_app.to_overrides(steered(arguments)))
     except UserError as error:
-        hydra_app.report(error)
-        sys.exit(hydra_app.EXIT_USER_ERROR)
+        report(error)
+        sys.exit(EXIT_USER_ERROR)
     hydra_app.run(generate, "generate", overrides)
 
 

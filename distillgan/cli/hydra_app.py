@@ -19,18 +19,16 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.version import setbase
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.text import Text
 
 from distillgan import process
 from distillgan.cli import diagnostics
+from distillgan.cli.commands.arguments import EXIT_USER_ERROR, report
 from distillgan.cli.overrides import parted, to_overrides, value_of
 from distillgan.configuration import keep_texts_of_files
-from distillgan.errors import UserError, message
+from distillgan.errors import UserError
 from distillgan.models.plugins import conf_folders
 from distillgan.paths import conf_dir, default_home
 
-EXIT_USER_ERROR = 2
 _COMPOSING = threading.Lock()
 
 
@@ -150,11 +148,6 @@ class _Reader:
 def _leave(error: UserError) -> NoReturn:
     report(error)
     sys.exit(EXIT_USER_ERROR)
-
-
-def report(error: UserError) -> None:
-    console = Console(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(message(error)))
 
 
 def home_of(overrides: list[str]) -> str | Path:

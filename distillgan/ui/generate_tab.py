@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from distillgan.errors import UserError
+from distillgan.progress import clock
 from distillgan.store import history_files
 from distillgan.store.history import Generation, History
 from distillgan.synthesis.reproduce import Original, models_now
@@ -46,12 +47,6 @@ def status(standing: Standing | None) -> str:
         return f"<p>Cancelled: {left}.</p>{notes}"
     assert standing.state == DONE
     return notes
-
-
-def clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _notes(said: str) -> list[str]:

@@ -5,6 +5,7 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from distillgan.cli import hydra_app
+from distillgan.cli.commands.arguments import EXIT_USER_ERROR, report
 from distillgan.cli.overrides import quote
 from distillgan.errors import UserError
 from distillgan.paths import Home, check_name
@@ -19,17 +20,15 @@ def train_main(arguments: list[str] | None = None) -> None:
     try:
         sweep = _sweep(arguments)
     except UserError as error:
-        hydra_app.report(error)
-        sys.exit(hydra_app.EXIT_USER_ERROR)
+        report(error)
+        sys.exit(EXIT_USER_ERROR)
     folder, more = sweep or (None, [])
     try:
         with hydra_app.command(train, "train", [*arguments, *more]) as call:
             call()
     except BrokenExecutor as gone:  # killed, as where memory runs out
         told = " ".join(str(gone).split())
-        hydra_app.report(
-            UserError(f"a job's process: {told} What was done is kept, and the same command runs the rest")
-        )
+        report(UserError(f"a job's process: {told} What was done is kept, and the same command runs the rest"))
         sys.exit(1)
     except ValueError:
         if folder is None or any(row["reason"] is None for row in write_tables(folder)):
