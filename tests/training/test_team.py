@@ -36,6 +36,18 @@ def test_two_processes_hear_different_segments_and_end_with_the_same_weights(tog
 
 
 @pytest.mark.slow
+def test_two_processes_train_what_one_does_with_a_batch_of_all(tmp_path, recordings):
+    """The gradient of a mean is the mean of the shares' gradients; free bits are of a batch, so there are none."""
+    common = ["model.module.kl.free_bits=0", "trainer.validate_every=4", "stages=[vae]"]
+    train(tiny(tmp_path / "two", recordings, "trainer=ddp", "data.batch_size=2", *common))
+    train(tiny(tmp_path / "one", recordings, "data.batch_size=4", *common))
+    two, one = weights(tmp_path / "two", "vae"), weights(tmp_path / "one", "vae")
+    assert two.keys() == one.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.slow
 def test_what_they_trained_is_packed_and_plays(together):
     path = together / "models" / "tiny.distillgan"
     statistics = read_header(path).training

@@ -25,7 +25,7 @@ def _network(kind: str, arguments: dict) -> LatentModel:
 class VAEModule(L.LightningModule):
     """Trains a `LatentModel` as a VAE, on batches of the shared DataModule.
 
-    Every random number of a step comes from a generator seeded by (seed, step, rank), so a resumed run equals an
+    Every random number of a step comes from a generator seeded by (seed, step), so a resumed run equals an
     unbroken one with no random state to keep. Under mixed precision the network alone trains in bfloat16: mels, losses
     and validation stay at 32 bits.
 
@@ -92,12 +92,8 @@ class VAEModule(L.LightningModule):
             target = to_log1p(stretch_mel(self.mel(batch["wave"]), batch["rate"], frames), self.spec)
             known = self._below(batch["limit"]) if "limit" in batch else None
             seen = target if known is None else target * self._below(batch["seen"])[..., None]
-        seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009 + self.global_rank
-        noise = torch.Generator(device=self.device).manual_seed(seed % 2**63)
         mean, log_variance = (part.float() for part in self.network.encode(seen))
-        z = mean + (log_variance / 2).exp() * torch.randn(
-            mean.shape, generator=noise, device=mean.device, dtype=mean.dtype
-        )
+        z = mean + (log_variance / 2).exp() * self._noise(mean)
         reconstruction = self.reconstruction_loss(self.network.decode(z, frames).float(), target, known)
         per_dimension = self.kl.per_dimension(mean, log_variance)
         weight = self.kl.weight_at(self.steps_done)
@@ -115,6 +111,18 @@ class VAEModule(L.LightningModule):
         self.log("loss", reconstruction, prog_bar=True, logger=False, batch_size=len(target))
         self.steps_done += 1
         return loss
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Normal numbers of this step, shaped as `like` [B, latent_dim, T].
+
+        Several processes draw together what one would draw for a batch of all their segments.
+        """
+        several = self._trainer.world_size if self._trainer is not None else 1
+        seed = (self.hparams.seed * 1_000_003 + self.steps_done) * 1009
+        generator = torch.Generator(device=self.device).manual_seed(seed % 2**63)
+        shape = (several * like.shape[0], *like.shape[1:])
+        drawn = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+        return drawn[self.global_rank :: several]
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer, optimizer_closure=None) -> None:
         # Set from the configuration at each step, not by a scheduler whose state a checkpoint restores: so a run can be
