@@ -80,3 +80,16 @@ def test_a_reader_that_leaves_does_not_stop_a_training(recordings, tmp_path):
     process.stdout.close()
     assert process.wait(120) == 0, process.stderr.read()
     assert (tmp_path / "models" / "piped.distillgan").exists()
+
+
+def test_a_folder_of_the_packages_name_in_the_current_one_is_not_taken_for_it(tmp_path):
+    """A clone called distillgan, in the folder that one works in."""
+    (tmp_path / "distillgan").mkdir()
+    command = [sys.executable, "-c", "import distillgan; print(distillgan.load.__name__)"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "load\n", done.stderr
+
+
+def test_help_of_a_vocoders_training_is_that_of_a_training():
+    done = distillgan("train-vocoder", "--help")
+    assert done.returncode == 0 and "vocoder" in done.stdout

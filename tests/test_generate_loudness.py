@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from cli_runner import distillgan
 from crafted import write_crafted
 from recorded import said
 from support import requested
@@ -203,3 +204,17 @@ def test_it_is_refused_before_anything_is_rendered(home, override):
     with pytest.raises(UserError, match=override):
         made(home, "model.name=rain", override)
     assert (set((home / "audio").iterdir()) if (home / "audio").exists() else set()) == before
+
+
+def test_loudness_in_numbers_on_the_command_line_and_from_a_preset(tmp_path):
+    write_crafted(tmp_path / "models", "rain")
+    home = f"paths.home={tmp_path}"
+    words = ["model=rain", "duration=0.5", "vocoder=universal", "device=cpu", home]
+    done = distillgan("generate", *words, "export.loudness=-31", "seed=3")
+    assert done.returncode == 0 and "-31.0 LUFS" in done.stdout, done.stderr
+    done = distillgan("presets", "save", "Soft", "--from", "latest", DISTILLGAN_HOME=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = distillgan("generate", "preset=Soft", "seed=4", "duration=0.5", "vocoder=universal", home)
+    assert done.returncode == 0 and "-31.0 LUFS" in done.stdout, done.stderr
+    refused = distillgan("generate", *words, "export.loudness=loud")
+    assert refused.returncode == 2 and "must be source, off, or LUFS such as -23" in refused.stderr

@@ -51,7 +51,10 @@ def mistake(config_name: str, overrides: Sequence[str]) -> str | None:
                 return f"{group}={wrong} {_EXTRA_WANTED}"
             near = "".join(f"did you mean {word}? T" for word in _nearest(wrong, options)[:1]) or "t"
             return f"there is no {group}={wrong}: {near}here are {', '.join(options)}"
-        chosen.append(f"{override.get_key_element()}={values[0]}" if override.is_sweep_override() else item)
+        if override.is_sweep_override():  # its first value, with its quotes
+            first = next(override.sweep_string_iterator()) if override.is_discrete_sweep() else values[0]
+            item = f"{override.get_key_element()}={first}"
+        chosen.append(item)
     try:
         hydra.compose(config_name, chosen)
     except HydraException as error:

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -60,6 +60,21 @@ def show_help(config_name: str, arguments: list[str]) -> None:
         run(lambda config: None, config_name, arguments)
 
 
+class _Guard(ContextDecorator):
+    """Around a task itself: Hydra would tell of its errors in its own words first. It is pickled with the task."""
+
+    begun = False
+
+    def __enter__(self) -> None:
+        self.begun = True
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UserError):
+            _leave(error)
+        if isinstance(error, OSError):
+            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
+
+
 @contextmanager
 def command(
     task: Callable[[DictConfig], object], config_name: str, arguments: list[str]
@@ -69,19 +84,7 @@ def command(
     Within the block a UserError, and what Hydra refuses, becomes one message on stderr and exit code 2; Ctrl-C, SIGTERM
     and SIGHUP end it with 130, 143 and 129.
     """
-    begun = []
-
-    @contextmanager
-    def guard() -> Iterator[None]:
-        """Around the task itself: Hydra would tell of its errors in its own words first."""
-        begun.append(True)
-        try:
-            yield
-        except UserError as error:
-            _leave(error)
-        except OSError as error:
-            _leave(UserError(f"{error.filename or 'a file'}: {error.strerror or error}. What was saved before is kept"))
-
+    guard = _Guard()
     sys.stdout, sys.stderr = _Reader(sys.stdout), _Reader(sys.stderr)
     process.raise_when_told()
     _prepare_hydra()
@@ -92,12 +95,12 @@ def command(
         setbase("1.3")
         # What hydra.main comes to; that itself reads sys.argv, where the arguments stand as they were typed.
         with _hydra_raises():
-            yield partial(_run_hydra, parsed, parser, guard()(task), str(conf_dir()), config_name)
+            yield partial(_run_hydra, parsed, parser, guard(task), str(conf_dir()), config_name)
     except UserError as error:
         _leave(error)
     except (HydraException, ValueError) as error:
         with _composing():
-            if not begun and (refusal := diagnostics.refused(error, config_name, overrides)):
+            if not guard.begun and (refusal := diagnostics.refused(error, config_name, overrides)):
                 _leave(refusal)
         raise  # the task's own, or a sweeper's
     except KeyboardInterrupt:

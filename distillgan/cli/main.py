@@ -70,7 +70,7 @@ def _call(arguments: list[str]) -> None:
     if verb not in _VERBS:
         raise UserError(f"there is no verb {verb!r}\n{_usage()}")
     if verb == "train-vocoder":
-        verb, rest = "train", _vocoder_overrides(rest)
+        verb, rest = "train", rest if {"-h", "--help"} & set(rest) else _vocoder_overrides(rest)
     elif verb == "export-vocoder" and (not rest or rest[0] not in ("-h", "--help")):
         rest = [f"--model={_name(rest, 'export-vocoder', 'rain --format onnx')}", *rest[1:]]
     elif verb == "controls" and _is_name(rest):

@@ -8,7 +8,7 @@ import string
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
@@ -101,6 +101,9 @@ class Target:
                 return cls(None, ceiling, _UNKNOWN)
             lufs = source_lufs - (DUAL_MONO_LU if channels == 1 else 0.0)
             return cls(round(min(max(lufs, _LUFS[0]), _LUFS[1]), 2), ceiling)
+        if isinstance(loudness, str):  # what Hydra composed: beside the default, a text, numbers stay texts
+            with suppress(ValueError):
+                loudness = float(loudness)
         if isinstance(loudness, str) or loudness is None:
             raise UserError(f"export.loudness={loudness} must be {SOURCE}, {OFF}, or LUFS such as -23")
         return cls(number("export.loudness", loudness, *_LUFS), ceiling)

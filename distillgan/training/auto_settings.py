@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from distillgan.atomic import replace_file
-from distillgan.errors import UserError, whole
+from distillgan.errors import UserError, duration, whole
 from distillgan.training import callbacks
 
 _CPU_STEPS = ((2, 2000), (10, 4000), (60, 8000), (float("inf"), 16000))  # (minutes up to, VAE steps)
@@ -59,6 +59,7 @@ def check_settings(config: DictConfig) -> None:
     for key in keys:
         whole(key, OmegaConf.select(config, key), 0 if key in _MAY_BE_ZERO else 1)
     callbacks.check(config, "module" in config.vocoder and (config.stages is None or "vocoder" in config.stages))
+    duration("trainer.max_time", config.trainer.max_time)
     if config.trainer.precision not in _PRECISIONS:
         raise UserError(f"trainer.precision={config.trainer.precision} must be {' or '.join(_PRECISIONS)}")
 

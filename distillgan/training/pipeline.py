@@ -143,6 +143,8 @@ def prepare(request: TrainRequest, processes: Processes, held: ExitStack, consol
     # Values that are refused are told now, not after hours of the VAE.
     check_settings(config)
     check_analysis(config.analysis)
+    if VAE in stages:
+        build(config.model.module, spec=request.spec.to_dict())
     if VOCODER in stages:
         describe(VOCODERS, config.vocoder.name)
         build(config.vocoder.module)

@@ -242,3 +242,10 @@ def test_another_choice_of_channels_is_another_run(trained, recordings, tmp_path
     assert noted.pop("data.channels") == "mix"
     signature.write_text(json.dumps(noted))
     train(tiny(home, recordings))
+
+
+@pytest.mark.parametrize("wrong", ["trainer.max_time=soon", "model.module.network.stride=7", "model.max_steps=-1"])
+def test_a_wrong_value_begins_no_run(tmp_path, recordings, wrong):
+    with pytest.raises(UserError):
+        train(tiny(tmp_path, recordings, wrong))
+    assert not (tmp_path / "runs" / "tiny").exists()
