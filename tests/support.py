@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
+from distillgan.evaluation.tasks import EvaluateRequest
 from distillgan.paths import conf_dir
 from distillgan.synthesis.request import RenderRequest
 
@@ -25,6 +26,11 @@ def composed(name: str, home: Path, *overrides: str) -> DictConfig:
 def requested(home: Path, *overrides: str) -> RenderRequest:
     """What `generate` is given by a command line with these overrides."""
     return RenderRequest.from_config(composed("generate", home, *overrides))
+
+
+def evaluation(home: Path, *overrides: str) -> EvaluateRequest:
+    """What `evaluate` is given by a command line with these overrides."""
+    return EvaluateRequest.from_config(composed("evaluate", home, *overrides))
 
 
 def tiny(home: Path, recordings: Path, *overrides: str) -> DictConfig:

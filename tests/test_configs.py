@@ -11,7 +11,7 @@ from cli_runner import call
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from served import Server
-from support import composed, requested, tiny
+from support import composed, evaluation, requested, tiny
 
 from distillgan.audio.mel import MelSpec
 from distillgan.cli.commands.engine_commands import controls, export, weights
@@ -145,7 +145,7 @@ def test_no_vocoder_cannot_play(home):
 
 
 def test_evaluate_controls_export_and_weights_run_tiny(home, recordings, hub, capsys):
-    assert evaluate(composed("evaluate", home, f"data.dir={recordings}"))["files"]
+    assert evaluate(evaluation(home, f"data.dir={recordings}"))["files"]
     assert controls(composed("controls", home))
     assert export(composed("export_vocoder", home, "format=torchscript")).stat().st_size > 1000
     capsys.readouterr()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from support import composed
+from support import evaluation
 
 from distillgan.audio.mel import MelSpec, MelSpectrogram, from_log1p, to_log1p
 from distillgan.data.manifest import Manifest
@@ -18,7 +18,7 @@ from distillgan.synthesis.renderer import Model
 @pytest.fixture(scope="module")
 def report(trained, recordings):
     home, _ = trained
-    return evaluate(composed("evaluate", home, "model.name=tiny", f"data.dir={recordings}")), home
+    return evaluate(evaluation(home, "model.name=tiny", f"data.dir={recordings}")), home
 
 
 def test_each_file_is_in_its_part(report):
@@ -60,15 +60,15 @@ def test_strange_recordings_are_all_held_out(trained, tmp_path):
     rng = np.random.default_rng(1)
 
     soundfile.write(tmp_path / "new.wav", 0.1 * rng.standard_normal(22050), 22050)
-    result = evaluate(composed("evaluate", trained[0], "model.name=tiny", f"data.dir={tmp_path}"))
+    result = evaluate(evaluation(trained[0], "model.name=tiny", f"data.dir={tmp_path}"))
     assert result["parts"]["training"] is None and result["parts"]["held out"]["files"] == 1
 
 
 def test_bad_floor_is_refused(trained):
     with pytest.raises(UserError, match="floor_db=0"):
-        evaluate(composed("evaluate", trained[0], "floor_db=0"))
+        evaluate(evaluation(trained[0], "floor_db=0"))
 
 
 def test_without_a_folder_it_takes_the_one_of_the_models_run(trained):
-    result = evaluate(composed("evaluate", trained[0], "model.name=tiny"))
+    result = evaluate(evaluation(trained[0], "model.name=tiny"))
     assert result["parts"]["training"]["files"] == 5

@@ -6,12 +6,11 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import torch
-from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from distillgan.models.vocoders.registry import playable, select
 from distillgan.paths import Home, current_kind
 from distillgan.progress import transfer_bar
 from distillgan.synthesis.renderer import Model
+from distillgan.synthesis.request import VocoderRequest
 
 _OUTSIDE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FORMER = {"griffinlim": "experiments.yardsticks:griffin_lim"}  # a name of earlier versions → its module:callable
@@ -50,15 +50,17 @@ class VocoderAdapter:
 
 
 def vocoder_adapters(
-    config: DictConfig, model: Model, home: Home, device: torch.device, console: Console
+    names: Sequence[str | None],
+    vocoder: VocoderRequest,
+    model: Model,
+    home: Home,
+    device: torch.device,
+    console: Console,
 ) -> list[VocoderAdapter]:
-    """The vocoders that `vocoders` lists, else that of `vocoder`; each once, and each ready before any plays.
+    """The vocoders of these names, each once, and each ready before any plays; of `vocoder` where weights are.
 
-    Raises UserError if one is unknown, or cannot be had for this model.
+    Raises UserError if one cannot be had for this model.
     """
-    names = _names(config)
-    # The nodes of trained vocoders have nothing that select needs but the name; the others' keys may be set on any.
-    shared = {key: config.vocoder.get(key) for key in ("pin", "weights_dir")}
     found: dict[str, VocoderAdapter] = {}
     for name in names:
         if name is not None and ":" in name:
@@ -67,7 +69,7 @@ def vocoder_adapters(
             console.print(f"vocoder {name}: from outside the package, {source}", markup=False)
             continue
         with transfer_bar(console) as fetching:
-            settings = {**shared, "name": name}
+            settings = {**asdict(vocoder), "name": name}
             selected = select(settings, model.header.name, model.vocoder, model.spec, home, device, fetching)
         model.spec.require(selected.vocoder.spec, f"model {model.header.name}", "the vocoder")
         console.print(f"vocoder {selected.name}: {selected.reason}")
@@ -142,11 +144,9 @@ def _theirs(name: str, what: str) -> Iterator[None]:
         raise UserError(f"vocoders: {name} {what}: {said}") from error
 
 
-def _names(config: DictConfig) -> list[str | None]:
-    if config.vocoders is None:
-        return [config.vocoder.name]
-    names = config.vocoders if isinstance(config.vocoders, ListConfig) else [config.vocoders]
-    names = [current_kind(name) for name in names]
+def vocoder_names(given: object) -> tuple[str, ...]:
+    """The value of `vocoders`, one name or several, as they are called now. Raises UserError if one is none's."""
+    names = [current_kind(name) for name in (given if isinstance(given, list | tuple) else [given])]
     known = f"{', '.join(playable())}, or module:callable for one from outside"
     for name in names:
         if isinstance(name, str) and name in _FORMER:
@@ -156,7 +156,7 @@ def _names(config: DictConfig) -> list[str | None]:
             )
     if not names or any(name not in playable() and not (isinstance(name, str) and ":" in name) for name in names):
         raise UserError(f"vocoders={names}: list one or more of {known}")
-    return names
+    return tuple(names)
 
 
 @dataclass(frozen=True)

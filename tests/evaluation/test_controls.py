@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from crafted import CPU, RATE, write_crafted
-from support import composed
+from support import evaluation
 
 from distillgan.audio.plots import save_figure
 from distillgan.control.sliders import Controls, Curve
@@ -116,7 +116,7 @@ def test_a_model_with_no_active_slider_and_one_without_an_analysis(home, tmp_pat
 
 
 def test_the_entry_writes_its_three_files(home, capsys):
-    result = evaluate(composed("evaluate", home, "model.name=still", "what=controls", "vocoder=hifigan"))
+    result = evaluate(evaluation(home, "model.name=still", "what=controls", "vocoder=hifigan"))
     assert result["vocoder"] == "hifigan" and result["active"] == 0
     base, printed = home / "evaluations" / "still_controls", capsys.readouterr().out
     assert json.loads(base.with_name("still_controls.json").read_text()) == json.loads(json.dumps(result))
@@ -126,4 +126,4 @@ def test_the_entry_writes_its_three_files(home, capsys):
         assert f"written to {base}.{suffix}\n" in printed
     assert "0 of 8 sliders are active, 0 passed" in printed
     with pytest.raises(UserError, match="plain: packed without an analysis"):
-        evaluate(composed("evaluate", home, "model.name=plain", "what=controls", "vocoder=hifigan"))
+        evaluate(evaluation(home, "model.name=plain", "what=controls", "vocoder=hifigan"))

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 from hub import write_pin
-from support import composed
+from support import evaluation
 
 from distillgan.audio.mel import MelSpectrogram, log1p_to_log_clamp, to_log1p, to_log_clamp
 from distillgan.control.trajectory import decode, encode
@@ -40,7 +40,7 @@ def model(trained) -> Model:
 
 
 def scored(home, recordings, *overrides) -> dict:
-    return evaluate(composed("evaluate", home, "model.name=tiny", f"data.dir={recordings}", "what=vocoder", *overrides))
+    return evaluate(evaluation(home, "model.name=tiny", f"data.dir={recordings}", "what=vocoder", *overrides))
 
 
 def clip_of(folder, wave):

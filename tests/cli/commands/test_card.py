@@ -11,7 +11,7 @@ import soundfile
 import torch
 import yaml
 from crafted import RATE, loud_vocoder, write_crafted
-from support import composed
+from support import evaluation
 
 from distillgan.api import load
 from distillgan.cli.commands import model_commands
@@ -185,7 +185,7 @@ def judged(trained, tmp_path_factory):
     recordings = read_folder(trained[0])
     for what in ("reconstruction", "vocoder"):
         more = ["vocoder=hifigan"] if what == "vocoder" else []
-        evaluate(composed("evaluate", home.root, "model.name=tiny", f"what={what}", f"data.dir={recordings}", *more))
+        evaluate(evaluation(home.root, "model.name=tiny", f"what={what}", f"data.dir={recordings}", *more))
     return home
 
 
