@@ -18,6 +18,7 @@ from support import copy_of, tiny
 import distillgan as dg
 from distillgan.cli import hydra_app
 from distillgan.errors import UserError
+from distillgan.evaluation.tasks import EvaluateRequest
 from distillgan.evaluation.vocoders import vocoder_adapters
 from distillgan.models.header import read_header
 from distillgan.models.vocoders.registry import packaged, read_weights
@@ -86,8 +87,9 @@ def test_what_is_wrong_beside_it_is_what_is_said(tmp_path):
 def test_evaluations_take_it(home):
     model = Model.load(home.model("frames"), torch.device("cpu"))
     for words in (["vocoders=[vocos,harmonic]"], ["vocoder=vocos"], ["vocoder.name=vocos"]):
-        config = hydra_app.composed("evaluate", hydra_app.to_overrides(words))
-        found = vocoder_adapters(config, model, home, torch.device("cpu"), Console(quiet=True))
+        request = EvaluateRequest.from_config(hydra_app.composed("evaluate", hydra_app.to_overrides(words)))
+        names = request.vocoders or (request.vocoder.name,)
+        found = vocoder_adapters(names, request.vocoder, model, home, torch.device("cpu"), Console(quiet=True))
         assert [adapter.name for adapter in found] == [NEW]
 
 
