@@ -33,8 +33,8 @@ def home(tmp_path_factory) -> Path:
     [
         ("alone_seed3.wav", 1e-4),
         ("hifi_seed4.flac", 1e-4),
-        ("frames_seed5.ogg", 4e-3),
-        ("alone_frames_seed6.mp3", 4e-3),
+        ("frames_seed5.ogg", 1.5e-3),
+        ("alone_frames_seed6.mp3", 1e-3),
     ],
 )
 def test_a_file_reproduces_as_it_was(home, name, tolerance):
